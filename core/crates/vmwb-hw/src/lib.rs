@@ -1,0 +1,21 @@
+//! Traits that join the rooms of the core: what a device, a backend, an interrupt line, a clock looks like from outside.
+//!
+//! Rules that every device keeps:
+//! * A device is a register model. It does no I/O, takes no locks, reads no host clock and no host randomness: time
+//!   comes in through [`Ctx::now`], and the same calls in the same order give the same answers.
+//! * A device never calls another device. It reports line changes and deadlines through [`Ctx`]; the board applies
+//!   them after the device has returned.
+//! * Everything a guest writes is hostile: buffers are bounded, no guest value makes a device panic or allocate.
+#![forbid(unsafe_code)]
+
+mod backend;
+mod clock;
+mod device;
+
+pub use backend::{CharBackend, LocalInterrupts, NullChar, PixelFormat, Scanout, ScanoutMode, TextCell, TextScreen};
+pub use clock::{Nanos, Scheduler, TimerId, muldiv};
+pub use device::{
+    AccessSize, Ctx, Device, IrqLine, LineChange, LineChanges, MmioDevice, PioDevice, PowerRequest, ResetKind, Timed,
+};
+pub use vmwb_mem::{GuestAddress, GuestMemory};
+pub use vmwb_snapshot::{Payload, Schema, SnapshotError};

@@ -1,0 +1,1 @@
+//! SSE arithmetic: pure functions on 128-bit values, no processor state.

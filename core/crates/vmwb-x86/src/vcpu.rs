@@ -1,0 +1,171 @@
+//! The door of the processor: what an engine offers to the machine, and what it asks of it.
+
+use std::fmt::Debug;
+
+use serde::{Deserialize, Serialize};
+use vmwb_hw::{AccessSize, GuestAddress, Payload, SnapshotError};
+
+/// What an engine asks of the board while it runs. `retired` is the exact count of instructions retired before the one
+/// that asks: the stamp of the access.
+pub trait CpuBus {
+    /// Reads an I/O port; 1, 2 or 4 bytes.
+    fn pio_read(&mut self, port: u16, size: AccessSize, retired: u64) -> u32;
+    /// Writes an I/O port; 1, 2 or 4 bytes.
+    fn pio_write(&mut self, port: u16, size: AccessSize, value: u32, retired: u64);
+    /// Reads a guest-physical address that is not RAM.
+    fn mmio_read(&mut self, addr: GuestAddress, size: AccessSize, retired: u64) -> u64;
+    /// Writes a guest-physical address that is not RAM.
+    fn mmio_write(&mut self, addr: GuestAddress, size: AccessSize, value: u64, retired: u64);
+    /// Whether a maskable interrupt waits (the local APIC's or the 8259's).
+    fn interrupt_pending(&self) -> bool;
+    /// Acknowledges the highest one; `None` when it has gone away meanwhile.
+    fn acknowledge_interrupt(&mut self, retired: u64) -> Option<u8>;
+    /// Takes a pending non-maskable interrupt.
+    fn take_nmi(&mut self) -> bool;
+    /// Time-stamp counter without the guest's own offset.
+    fn tsc(&mut self, retired: u64) -> u64;
+    /// Task priority as CR8 shows it (bits 3:0).
+    fn cr8(&self) -> u8;
+    /// Sets it.
+    fn set_cr8(&mut self, value: u8, retired: u64);
+    /// IA32_APIC_BASE.
+    fn apic_base(&self) -> u64;
+    /// Sets it; `false` when the value is not allowed (the guest gets #GP).
+    fn set_apic_base(&mut self, value: u64) -> bool;
+    /// Whether the board wants the engine to return at the next instruction boundary: a power request, a deadline that
+    /// was armed earlier than the budget assumes. Asked after every access to a port or a device's memory.
+    fn attention(&self) -> bool;
+}
+
+/// Why [`Vcpu::run`] came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// The instruction budget is used up, exactly.
+    Budget,
+    /// HLT with interrupts enabled, and nothing pending: sleep until an interrupt or NMI.
+    Halted,
+    /// The bus asked for attention after an access.
+    Attention,
+    /// The guest cannot run on.
+    Stopped(CpuStop),
+}
+
+/// Why a guest cannot run on. Each becomes one sentence for the user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum CpuStop {
+    /// An exception during the delivery of a double fault.
+    TripleFault {
+        /// RIP of the instruction that started it.
+        rip: u64,
+        /// Vector of the first exception.
+        vector: u8,
+    },
+    /// HLT with interrupts disabled: only a reset can end it.
+    HaltedForGood {
+        /// RIP after the HLT.
+        rip: u64,
+    },
+    /// An instruction that exists on real processors of this model and is not implemented here.
+    Unimplemented {
+        /// Linear address.
+        rip: u64,
+        /// Its bytes, up to 15, in hexadecimal.
+        bytes: String,
+        /// What it is, as far as the decoder knows.
+        what: String,
+    },
+}
+
+impl CpuStop {
+    /// One English sentence for the user.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::TripleFault { rip, vector } => format!(
+                "The guest's processor shut down after a triple fault (first exception {vector}, at {rip:#x}). \
+                 Its system crashed so hard that it could not handle its own errors."
+            ),
+            Self::HaltedForGood { rip } => format!(
+                "The guest halted its processor with interrupts disabled (at {rip:#x}); only a reset can wake it."
+            ),
+            Self::Unimplemented { rip, bytes, what } => format!(
+                "The guest used an instruction that this version does not implement: {what} (bytes {bytes} at {rip:#x})."
+            ),
+        }
+    }
+}
+
+/// Values of the registers that a direct boot sets before the first instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootState {
+    /// 32-bit protected mode, paging off, flat segments (selectors 10h code, 18h data), interrupts off: the entry
+    /// conditions of the Linux 32-bit boot protocol (Documentation/arch/x86/boot.rst, "32-bit BOOT PROTOCOL").
+    Protected32 {
+        /// Entry point.
+        eip: u32,
+        /// ESI: address of the boot parameters.
+        esi: u32,
+        /// EBX.
+        ebx: u32,
+        /// EAX (a multiboot loader's magic number, else 0).
+        eax: u32,
+        /// ESP.
+        esp: u32,
+        /// Guest-physical address of a GDT that the loader has written, and its limit in bytes.
+        gdt: (u32, u16),
+    },
+    /// 64-bit mode with 4-level paging on: the entry conditions of the 64-bit protocol.
+    Long64 {
+        /// Entry point.
+        rip: u64,
+        /// RSI: address of the boot parameters.
+        rsi: u64,
+        /// RSP.
+        rsp: u64,
+        /// CR3: page tables that the loader has written (identity map).
+        cr3: u64,
+        /// Guest-physical address of a GDT that the loader has written (code 10h with L = 1, data 18h), and its limit.
+        gdt: (u64, u16),
+    },
+}
+
+/// What the processor announces. Frozen when a machine is created, so that a state moves between hosts and engines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuConfig {
+    /// Name of the model, for example `x86-64-v1`.
+    pub model: String,
+    /// Frequency of the time-stamp counter in Hz.
+    pub tsc_hz: u64,
+}
+
+impl Default for CpuConfig {
+    fn default() -> Self {
+        Self { model: "x86-64-v1".to_owned(), tsc_hz: 1_000_000_000 }
+    }
+}
+
+/// One virtual processor, run by one thread at a time.
+pub trait Vcpu: Debug + Send {
+    /// Power-on or reset state (Intel SDM volume 3, table "IA-32 and Intel 64 Processor States Following Power-up,
+    /// Reset, or INIT").
+    fn reset(&mut self);
+    /// Entry state of a direct boot; call after [`Vcpu::reset`].
+    fn set_boot_state(&mut self, state: BootState);
+    /// Runs until exactly `budget` more instructions have retired, or something else ends it earlier.
+    fn run(&mut self, bus: &mut dyn CpuBus, budget: u64) -> Exit;
+    /// Instructions retired since power-on. Each iteration of a REP string instruction counts one.
+    fn retired(&self) -> u64;
+    /// Where the guest is, for messages: linear address of the next instruction.
+    fn linear_rip(&self) -> u64;
+    /// The whole architectural state.
+    ///
+    /// # Errors
+    /// Only when it cannot be encoded.
+    fn save(&self) -> Result<Payload, SnapshotError>;
+    /// Takes over a saved state.
+    ///
+    /// # Errors
+    /// What is wrong with the payload.
+    fn restore(&mut self, payload: &Payload) -> Result<(), SnapshotError>;
+}
