@@ -1,1 +1,24 @@
-//! To be filled.
+//! Device models of the PC: pure register models without I/O, locks or host time.
+//!
+//! A device is built by the board, which gives it its instance name, interrupt lines and timer slots. Every device
+//! folder holds `mod.rs` (the model, its registers / omissions / threats), `regs.rs` (registers and bits named after
+//! the datasheet), `snapshot.rs` (the frozen payload) and `tests.rs`. Devices never name each other.
+//!
+//! | Device | Built by | Ports of the PC, and the device's own offsets |
+//! |---|---|---|
+//! | 8259A pair | `pic::Pic::new()` | 0, 1 = 20h, 21h; 2, 3 = A0h, A1h; 4, 5 = 4D0h, 4D1h |
+//! | 8254 | `pit::Pit::new(timer, irq0)` | 0-3 = 40h-43h; 4 = 61h |
+//! | MC146818A | `rtc::Rtc::new(timer, irq8, start_unix_s)` | 0, 1 = 70h, 71h |
+//! | 16550A | `uart::Uart::new(name, timer, irq, backend)` | 0-7 from 3F8h, 2F8h, 3E8h, 2E8h |
+//! | 8042, keyboard, mouse | `i8042::I8042::new(irq1, irq12)` | 0 = 60h; 4 = 64h |
+//! | reset, A20 and POST ports | `sysctl::SysCtl::new()` | 0 = 92h; 1 = CF9h; 2 = 80h |
+#![forbid(unsafe_code)]
+
+pub mod pic;
+
+mod bits;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod testbench;
