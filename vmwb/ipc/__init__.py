@@ -1,0 +1,1 @@
+"""The contract between a worker and its clients: framing, messages, shared framebuffer."""

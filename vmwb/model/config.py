@@ -1,0 +1,176 @@
+"""What the user defines: ``VmConfig`` and its parts, and the way from there to the core's schema.
+
+The core's ``MachineSpec`` is the only machine schema; ``VmConfig.to_spec`` gives its JSON. A
+``VmConfig`` knows besides what the core does not: the machine's id, the host files of its kernel,
+and where its serial port goes. Reading definitions from disk is ``vmwb.library``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from vmwb.model.errors import ConfigError
+from vmwb.model.names import check_machine_name
+from vmwb.model.sizes import MEMORY_MAX_MIB, MEMORY_MIN_MIB
+
+SPEC_VERSION: Final = 1
+APPEND_MAX_BYTES: Final = 2047
+DEBUG_EXIT_PORT_DEFAULT: Final = 0x501
+CPU_MODELS: Final = ("x86-64-v1",)
+
+
+class EngineKind(StrEnum):
+    """Which engine runs the processor."""
+
+    AUTO = "auto"
+    INTERPRETER = "interpreter"
+    JIT = "jit"
+    KVM = "kvm"
+
+
+ENGINES_NOW: Final = frozenset({EngineKind.AUTO, EngineKind.INTERPRETER})
+
+
+class DisplayKind(StrEnum):
+    """What stands behind the screen."""
+
+    VGA = "vga"
+    NONE = "none"
+    TEST_PATTERN = "test-pattern"
+
+
+class SerialKind(StrEnum):
+    """Where a serial port goes on the host."""
+
+    STDIO = "stdio"
+    NONE = "none"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class CpuConfig:
+    """The processor that the guest sees; frozen at creation so that a state moves between hosts."""
+
+    model: str = "x86-64-v1"
+    tsc_hz: int = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class BootConfig:
+    """Direct boot of a Linux kernel: absolute paths, and the kernel's command line."""
+
+    kernel: str | None = None
+    initrd: str | None = None
+    append: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SerialConfig:
+    """One serial port. ``path`` belongs to kind ``file``: the guest's output is appended there."""
+
+    kind: SerialKind = SerialKind.STDIO
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VmConfig:
+    """The definition of a machine. Build one freely; ``problems`` says what is wrong with it."""
+
+    name: str
+    id: str = ""
+    memory_mib: int = 512
+    cpus: int = 1
+    engine: EngineKind = EngineKind.AUTO
+    deterministic: bool = False
+    pace: bool = True
+    cpu: CpuConfig = field(default_factory=CpuConfig)
+    boot: BootConfig = field(default_factory=BootConfig)
+    serial: tuple[SerialConfig, ...] = (SerialConfig(),)
+    display: DisplayKind = DisplayKind.VGA
+    debug_exit_port: int | None = None
+    seed: int = 0
+
+    def problems(self) -> tuple[str, ...]:
+        """All that is wrong, a sentence each; empty when the machine can be created."""
+        found: list[str] = []
+        if not MEMORY_MIN_MIB <= self.memory_mib <= MEMORY_MAX_MIB:
+            found.append(
+                f"Memory of {self.memory_mib} MiB is not possible: give {MEMORY_MIN_MIB} MiB to "
+                f"{MEMORY_MAX_MIB // 1024} GiB."
+            )
+        if self.cpus != 1:
+            found.append(
+                f"{self.cpus} processors are not possible yet: this version runs one, use --cpus 1."
+            )
+        if self.engine not in ENGINES_NOW:
+            found.append(
+                f"The engine {self.engine} does not exist yet: use --engine auto or interpreter."
+            )
+        if self.cpu.model not in CPU_MODELS:
+            found.append(
+                f"The processor model {self.cpu.model!r} is not known: use {', '.join(CPU_MODELS)}."
+            )
+        if not 1_000_000 <= self.cpu.tsc_hz <= 100_000_000_000:
+            found.append(f"A time-stamp counter of {self.cpu.tsc_hz} Hz is not possible.")
+        found.extend(self._boot_problems())
+        if len(self.serial) > 1:
+            found.append("More than one serial port is not possible yet: give --serial once.")
+        if any((port.kind is SerialKind.FILE) != bool(port.path) for port in self.serial):
+            found.append("A serial port to a file needs its path: --serial file:PATH.")
+        if self.debug_exit_port is not None and not 1 <= self.debug_exit_port <= 0xFFFF:
+            found.append(
+                f"The debug exit port {self.debug_exit_port:#x} is not an I/O port: "
+                "give 0x1 to 0xffff."
+            )
+        if not 0 <= self.seed < 1 << 63:
+            found.append("The seed must be a number from 0 to 2^63 - 1.")
+        return tuple(found)
+
+    def _boot_problems(self) -> list[str]:
+        found: list[str] = []
+        if self.boot.initrd is not None and self.boot.kernel is None:
+            found.append("An initrd needs a kernel: give --kernel too.")
+        if self.boot.append and self.boot.kernel is None:
+            found.append("A kernel command line needs a kernel: give --kernel too.")
+        if "\0" in self.boot.append:
+            found.append("The kernel command line must not contain a NUL character.")
+        if len(self.boot.append.encode(errors="replace")) > APPEND_MAX_BYTES:
+            found.append(
+                f"The kernel command line has at most {APPEND_MAX_BYTES} bytes: shorten it."
+            )
+        return found
+
+    def validated(self) -> VmConfig:
+        """Give the definition itself when it is sound.
+
+        Raises:
+            ConfigError: all problems in one error; ``context["problems"]`` lists them.
+            UsageError: the name breaks the rules for names.
+        """
+        check_machine_name(self.name)
+        found = self.problems()
+        if found:
+            raise ConfigError(" ".join(found), {"problems": list(found)})
+        return self
+
+    def to_spec(self) -> str:
+        """The JSON of the core's ``MachineSpec``, version 1. Holds no path of the host."""
+        spec = {
+            "version": SPEC_VERSION,
+            "name": self.name,
+            "memory_mib": self.memory_mib,
+            "cpus": self.cpus,
+            "engine": self.engine.value,
+            "deterministic": self.deterministic,
+            "pace": self.pace,
+            "cpu": {"model": self.cpu.model, "tsc_hz": self.cpu.tsc_hz},
+            "boot": {"kind": "linux", "append": self.boot.append},
+            "serial_ports": max(1, len(self.serial)),
+            "display": self.display.value,
+            "debug_exit_port": self.debug_exit_port,
+            "seed": self.seed,
+        }
+        return json.dumps(spec, separators=(",", ":"))

@@ -1,0 +1,193 @@
+"""Events that a machine tells: typed, numbered, never lost if they concern power or errors.
+
+The core's events and the worker's own share this form. On the wire and in ``--json`` an event is a
+flat object with ``seq``, ``retired``, ``kind`` and the fields of its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import ClassVar
+
+from vmwb.model.errors import ProtocolError
+from vmwb.model.power import PowerState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base: ``seq`` counts from 1 per power-on, ``retired`` counts instructions."""
+
+    kind: ClassVar[str] = ""
+    seq: int = 0
+    retired: int = 0
+
+    def to_json(self) -> dict[str, object]:
+        """The flat object of the wire."""
+        return {"kind": self.kind, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerEvent(Event):
+    """The power state changed."""
+
+    kind = "power"
+    state: PowerState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestPowerOffEvent(Event):
+    """The guest switched its machine off."""
+
+    kind = "guest_power_off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestResetEvent(Event):
+    """The guest reset its machine."""
+
+    kind = "guest_reset"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrashedEvent(Event):
+    """The guest cannot run on; ``sentence`` says why, ``stop`` holds the facts."""
+
+    kind = "crashed"
+    sentence: str
+    stop: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebugExitEvent(Event):
+    """The guest wrote ``value`` to the debug exit port."""
+
+    kind = "debug_exit"
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEvent(Event):
+    """A line of the core's log; ``level`` is info, warn or error."""
+
+    kind = "log"
+    level: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisplayEvent(Event):
+    """The screen changed its size; ``generation`` is that of the framebuffer."""
+
+    kind = "display"
+    width: int
+    height: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedEvent(Event):
+    """Last event of a worker: the state it leaves, why, and the final statistics.
+
+    ``ended_by`` is one of ``power_off`` (asked for), ``guest_power_off``, ``crashed``,
+    ``debug_exit``, ``suspended`` or ``failed``.
+    """
+
+    kind = "ended"
+    state: PowerState
+    ended_by: str
+    sentence: str = ""
+    debug_exit: int | None = None
+    stats: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherEvent(Event):
+    """A kind that this version does not know; kept as it came."""
+
+    kind = "other"
+    name: str
+    data: Mapping[str, object] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """The object as it came, with the numbers of this side."""
+        return {**self.data, "kind": self.name, "seq": self.seq, "retired": self.retired}
+
+
+def event_from_json(data: Mapping[str, object]) -> Event:
+    """Read one event object.
+
+    Raises:
+        ProtocolError: a field is missing or has the wrong type.
+    """
+    kind = _text(data, "kind")
+    seq, retired = _number(data, "seq"), _number(data, "retired")
+    match kind:
+        case "power":
+            return PowerEvent(seq=seq, retired=retired, state=_state(data))
+        case "guest_power_off":
+            return GuestPowerOffEvent(seq=seq, retired=retired)
+        case "guest_reset":
+            return GuestResetEvent(seq=seq, retired=retired)
+        case "crashed":
+            return CrashedEvent(
+                seq=seq,
+                retired=retired,
+                sentence=_text(data, "sentence"),
+                stop=_table(data, "stop"),
+            )
+        case "debug_exit":
+            return DebugExitEvent(seq=seq, retired=retired, value=_number(data, "value"))
+        case "log":
+            return LogEvent(
+                seq=seq, retired=retired, level=_text(data, "level"), message=_text(data, "message")
+            )
+        case "display":
+            return DisplayEvent(
+                seq=seq,
+                retired=retired,
+                width=_number(data, "width"),
+                height=_number(data, "height"),
+                generation=_number(data, "generation"),
+            )
+        case "ended":
+            return EndedEvent(
+                seq=seq,
+                retired=retired,
+                state=_state(data),
+                ended_by=_text(data, "ended_by"),
+                sentence=_text(data, "sentence"),
+                debug_exit=None if data.get("debug_exit") is None else _number(data, "debug_exit"),
+                stats=_table(data, "stats"),
+            )
+        case _:
+            return OtherEvent(seq=seq, retired=retired, name=kind, data=dict(data))
+
+
+def _text(data: Mapping[str, object], key: str) -> str:
+    value = data.get(key)
+    if not isinstance(value, str):
+        raise ProtocolError(f"An event has no text {key!r}.", {"field": key})
+    return value
+
+
+def _number(data: Mapping[str, object], key: str) -> int:
+    value = data.get(key, 0 if key in {"seq", "retired"} else None)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ProtocolError(f"An event has no whole number {key!r}.", {"field": key})
+    return value
+
+
+def _table(data: Mapping[str, object], key: str) -> Mapping[str, object]:
+    value = data.get(key, {})
+    if not isinstance(value, dict):
+        raise ProtocolError(f"An event has no object {key!r}.", {"field": key})
+    return value
+
+
+def _state(data: Mapping[str, object]) -> PowerState:
+    text = _text(data, "state")
+    try:
+        return PowerState(text)
+    except ValueError:
+        raise ProtocolError(f"An event names the unknown power state {text!r}.") from None

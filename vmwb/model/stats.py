@@ -1,0 +1,70 @@
+"""Statistics of a machine, as the core and the worker count them.
+
+Latest wins: nothing is promised about how often they change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vmwb.model.power import PowerState
+
+
+@dataclass(frozen=True, slots=True)
+class MachineStats:
+    """One reading.
+
+    ``cpu_seconds`` is the vCPU thread's, ``worker_cpu_seconds`` the whole worker's;
+    ``instructions_per_second`` covers the last second; ``exits`` counts by reason.
+    """
+
+    state: PowerState
+    engine: str = ""
+    retired: int = 0
+    virtual_ns: int = 0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    worker_cpu_seconds: float = 0.0
+    instructions_per_second: float = 0.0
+    exits: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> MachineStats:
+        """Read what the worker sent; fields that are missing or odd count as zero."""
+
+        def number(key: str) -> float:
+            value = data.get(key, 0)
+            return float(value) if isinstance(value, int | float) else 0.0
+
+        exits = data.get("exits")
+        state = str(data.get("state", "off"))
+        return cls(
+            state=PowerState(state) if state in set(PowerState) else PowerState.OFF,
+            engine=str(data.get("engine", "")),
+            retired=int(number("retired")),
+            virtual_ns=int(number("virtual_ns")),
+            wall_seconds=number("wall_seconds"),
+            cpu_seconds=number("cpu_seconds"),
+            worker_cpu_seconds=number("worker_cpu_seconds"),
+            instructions_per_second=number("instructions_per_second"),
+            exits={
+                str(key): value
+                for key, value in (exits if isinstance(exits, dict) else {}).items()
+                if isinstance(value, int)
+            },
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The object of ``vmwb stats --json``."""
+        return {
+            "state": self.state.value,
+            "engine": self.engine,
+            "retired": self.retired,
+            "virtual_ns": self.virtual_ns,
+            "wall_seconds": self.wall_seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "worker_cpu_seconds": self.worker_cpu_seconds,
+            "instructions_per_second": self.instructions_per_second,
+            "exits": dict(self.exits),
+        }

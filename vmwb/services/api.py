@@ -1,0 +1,234 @@
+"""The services' protocols: what the window, the command line and scripts may call.
+
+All methods are coroutines (or give async iterators) for one event loop, and none blocks it.
+``machine`` is a machine's name or id. Every method raises subclasses of ``VmwbError`` only;
+``NotFoundError`` when there is no such machine, ``WrongStateError`` with the refusal's sentence
+when ``vmwb.model.power`` forbids the action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from vmwb.ipc.framebuffer import FrameReader
+from vmwb.model.config import VmConfig
+from vmwb.model.keyboard import KeyPress
+from vmwb.model.stats import MachineStats
+from vmwb.services.types import (
+    DeletePlan,
+    Finding,
+    MachineEvent,
+    MachineSummary,
+    RunRequest,
+    RunResult,
+    StopKind,
+    WaitFor,
+    WaitResult,
+)
+
+
+class SerialStream(Protocol):
+    """A live serial port of a running machine; close it when done."""
+
+    async def read(self, limit: int = 65_536) -> bytes:
+        """Give the guest's next output, at least one byte; ``b""`` when the machine is gone."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Hand bytes to the guest; returns when the worker has room for more."""
+        ...
+
+    def close(self) -> None:
+        """End the stream; idempotent."""
+        ...
+
+
+class MachineService(Protocol):
+    """Machines of the library."""
+
+    async def list(self) -> tuple[MachineSummary, ...]:
+        """All machines, by name; one that cannot be read is listed with its problem."""
+        ...
+
+    def watch(self) -> AsyncIterator[tuple[MachineSummary, ...]]:
+        """The list now, and again whenever it changes, until the iterator is closed."""
+        ...
+
+    async def show(self, machine: str) -> MachineSummary:
+        """One machine."""
+        ...
+
+    async def create(self, config: VmConfig) -> MachineSummary:
+        """Put a new machine into the library; the id is chosen here.
+
+        Raises:
+            NameTakenError, ConfigError, StorageError.
+        """
+        ...
+
+    async def edit(
+        self, machine: str, config: VmConfig, *, dry_run: bool = False
+    ) -> MachineSummary:
+        """Replace a machine's definition (not its id, not its name); give the new summary."""
+        ...
+
+    async def rename(self, machine: str, new_name: str) -> MachineSummary:
+        """Give a machine another name; its id stays."""
+        ...
+
+    async def delete(self, machine: str, *, dry_run: bool = False) -> DeletePlan:
+        """Remove a machine and all its files for good, or say what that would remove."""
+        ...
+
+
+class PowerService(Protocol):
+    """The power buttons. Each returns when the new state is reached, with the new summary."""
+
+    async def start(self, machine: str) -> MachineSummary:
+        """Switch a machine on; returns when its processor runs."""
+        ...
+
+    async def stop(
+        self, machine: str, kind: StopKind = StopKind.HARD, *, timeout_s: float = 60.0
+    ) -> MachineSummary:
+        """Switch a machine off at once, or press its power button and wait for the guest.
+
+        Raises:
+            TimedOutError: soft, and the guest did not switch itself off in time; it runs on.
+        """
+        ...
+
+    async def reset(self, machine: str) -> MachineSummary:
+        """Press the reset button."""
+        ...
+
+    async def pause(self, machine: str) -> MachineSummary:
+        """Stop the processor; memory and devices stay as they are."""
+        ...
+
+    async def unpause(self, machine: str) -> MachineSummary:
+        """Let a paused machine run on."""
+        ...
+
+    async def suspend(self, machine: str) -> MachineSummary:
+        """Write a machine's whole state to its bundle and end its process."""
+        ...
+
+    async def resume(self, machine: str) -> MachineSummary:
+        """Bring a suspended machine back, in a new process."""
+        ...
+
+    async def discard(self, machine: str) -> MachineSummary:
+        """Throw a suspended state away: the machine is off afterwards."""
+        ...
+
+
+class ConsoleService(Protocol):
+    """Keyboard, screen and serial ports of a running machine."""
+
+    async def send(self, machine: str, data: bytes, *, port: int = 0) -> None:
+        """Write bytes to a serial port of the guest."""
+        ...
+
+    async def press(self, machine: str, presses: Sequence[KeyPress]) -> None:
+        """Move keys, in order; see ``vmwb.model.keyboard`` for texts and combinations."""
+        ...
+
+    async def screen_text(self, machine: str) -> str | None:
+        """Text on the screen, rows joined by newlines; ``None`` without a text screen."""
+        ...
+
+    async def screenshot(self, machine: str) -> bytes:
+        """The screen as a PNG file.
+
+        Raises:
+            NotFoundError: the machine has no display.
+        """
+        ...
+
+    async def open_frame(self, machine: str) -> FrameReader | None:
+        """Map the framebuffer; ``None`` without a display. The caller closes it."""
+        ...
+
+    async def open_serial(
+        self, machine: str, *, port: int = 0, replay: bool = True
+    ) -> SerialStream:
+        """Attach to a serial port; ``replay`` begins with what was kept since power-on."""
+        ...
+
+
+class WatchService(Protocol):
+    """Waiting for, and looking at, machines."""
+
+    async def wait(
+        self, machine: str, condition: WaitFor, *, timeout_s: float | None = None
+    ) -> WaitResult:
+        """Return when the condition holds.
+
+        Raises:
+            TimedOutError: it did not in time.
+            WrongStateError: it cannot any more, because the machine has ended.
+        """
+        ...
+
+    def events(
+        self, machine: str | None = None, *, follow: bool = True
+    ) -> AsyncIterator[MachineEvent]:
+        """Events since power-on and, with ``follow``, those to come; ``None``: of all machines."""
+        ...
+
+    async def stats(self, machine: str) -> MachineStats:
+        """Statistics of a running machine now."""
+        ...
+
+    async def logs(self, machine: str, *, lines: int = 200) -> str:
+        """The last lines of the machine's log; works in every state."""
+        ...
+
+
+class DoctorService(Protocol):
+    """What this host offers, and what is missing."""
+
+    async def findings(self) -> tuple[Finding, ...]:
+        """Look at everything; takes up to a second."""
+        ...
+
+
+class RunService(Protocol):
+    """A machine in the foreground, nothing kept."""
+
+    async def run(
+        self,
+        request: RunRequest,
+        *,
+        output: Callable[[bytes], None] | None = None,
+        attached: Callable[[SerialStream], Awaitable[None]] | None = None,
+    ) -> RunResult:
+        """Run an ephemeral machine to its end.
+
+        Args:
+            request: the machine and what ends it.
+            output: called with the serial port's output, from the event loop.
+            attached: called once with the serial port, before the guest's first instruction.
+
+        Raises:
+            VmwbError: the machine could not even be started. How it ended is in the result.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All services of one library, as ``vmwb.app.build_services`` wires them."""
+
+    library_path: Path
+    machines: MachineService
+    power: PowerService
+    console: ConsoleService
+    watch: WatchService
+    doctor: DoctorService
+    runs: RunService
+    close: Callable[[], Awaitable[None]]
