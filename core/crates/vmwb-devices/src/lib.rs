@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod pic;
+pub mod uart;
 
 mod bits;
 
