@@ -1,0 +1,47 @@
+"""Where the kernels and tools of the guests lie inside Debian's packages.
+
+`make run`, the tests (through tests/guests.py) and the benchmark take them from here; nothing of Debian is committed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import debian_packages
+
+#: The package is of architecture "all", so that the lists of any architecture carry it.
+_INSTALLER = "debian-installer-12-netboot-{architecture}"
+_IMAGES = "usr/lib/debian-installer/images/12/{architecture}/text/debian-installer/{architecture}"
+
+
+@dataclass(frozen=True, slots=True)
+class LinuxGuest:
+    """A Linux that can be booted directly: a bzImage and its initial RAM file system."""
+
+    kernel: Path
+    initrd: Path
+
+
+def netboot(architecture: str, cache: Path | None = None) -> LinuxGuest:
+    """Return the kernel and initrd of Debian 12's network installer for `amd64` or `i386`.
+
+    The package is about 100 MiB; the first call fetches it. Raises debian_packages.FetchError.
+    """
+    name = _INSTALLER.format(architecture=architecture)
+    folder = debian_packages.fetch(name, "amd64", cache or debian_packages.default_cache())
+    images = folder / _IMAGES.format(architecture=architecture)
+    guest = LinuxGuest(images / "linux", images / "initrd.gz")
+    for path in (guest.kernel, guest.initrd):
+        if not path.is_file():
+            raise debian_packages.FetchError(f"The package {name} does not carry {path.relative_to(folder)} any more.")
+    return guest
+
+
+def busybox(architecture: str, cache: Path | None = None) -> Path:
+    """Return a statically linked busybox for `amd64` or `i386`. Raises debian_packages.FetchError."""
+    folder = debian_packages.fetch("busybox-static", architecture, cache or debian_packages.default_cache())
+    path = folder / "bin" / "busybox"
+    if not path.is_file():
+        raise debian_packages.FetchError("The package busybox-static does not carry bin/busybox any more.")
+    return path

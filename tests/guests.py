@@ -1,0 +1,52 @@
+"""The guests of the tests: Debian's kernels from Debian's packages, and one of our own from source.
+
+The only place from which tests take a guest. Nothing here is skipped when it cannot be had: a missing guest fails the
+test with the sentence that says why.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import debian_guests
+from debian_guests import LinuxGuest
+
+__all__ = ["HELLO_TEXT", "LinuxGuest", "busybox", "hello", "linux"]
+
+#: What our own guest writes to the first serial port before it powers off.
+HELLO_TEXT = "hello from the guest"
+_SOURCE = Path(__file__).with_name("guest") / "hello.S"
+
+
+@cache
+def linux(architecture: str) -> LinuxGuest:
+    """Return the Debian 12 kernel and installer initrd for `amd64` or `i386`."""
+    return debian_guests.netboot(architecture)
+
+
+@cache
+def busybox(architecture: str) -> Path:
+    """Return a static busybox for `amd64` or `i386`."""
+    return debian_guests.busybox(architecture)
+
+
+@cache
+def hello() -> Path:
+    """Assemble the guest of our own and return its image, which has the form of a bzImage.
+
+    It is made anew for each test process, in a folder that this process keeps until it ends.
+    """
+    folder = Path(_SCRATCH.name)
+    listing, image = folder / "hello.o", folder / "hello"
+    subprocess.run(["as", "--32", "-o", listing, _SOURCE], check=True, capture_output=True)
+    link = ["ld", "-m", "elf_i386", "--oformat", "binary", "-Ttext", "0", "-e", "0", "-o", image, listing]
+    subprocess.run(link, check=True, capture_output=True)
+    os.chmod(image, 0o444)  # noqa: PTH101 - the test image is shared by all tests of the process
+    return image
+
+
+_SCRATCH = tempfile.TemporaryDirectory(prefix="vmwb-guest-")
