@@ -1,0 +1,90 @@
+//! Why a direct boot was refused.
+
+use thiserror::Error;
+use vmwb_mem::MemError;
+
+/// Why a kernel or an initial RAM disk was refused. Every message is one sentence for the user.
+#[derive(Debug, Error)]
+pub enum BootError {
+    /// No kernel was given.
+    #[error("The machine has no kernel to boot; give it a Linux kernel image.")]
+    NoKernel,
+    /// The file is something else.
+    #[error(
+        "The kernel file is not a Linux kernel image ({0}); give a bzImage, as distributions install it under the name vmlinuz or linux."
+    )]
+    NotAKernel(&'static str),
+    /// The boot protocol is too old.
+    #[error("The kernel speaks boot protocol {0}.{1:02}; 2.06 or newer (Linux 2.6.22) is needed.")]
+    TooOld(u8, u8),
+    /// The file ends too early.
+    #[error(
+        "The kernel file is truncated: it should have at least {expected} bytes and has {found}; copy it again."
+    )]
+    Truncated {
+        /// Bytes that the header promises.
+        expected: u64,
+        /// Bytes that are there.
+        found: u64,
+    },
+    /// A header field has an impossible value.
+    #[error("The kernel's header is damaged: {0}.")]
+    BadHeader(&'static str),
+    /// The kernel does not fit.
+    #[error("The kernel needs {need_mib} MiB of memory to unpack; the machine has {have_mib} MiB.")]
+    KernelTooLarge {
+        /// Least memory in MiB.
+        need_mib: u64,
+        /// The machine's memory in MiB.
+        have_mib: u64,
+    },
+    /// The initial RAM disk does not fit beside the kernel.
+    #[error(
+        "The initial RAM disk ({size_mib} MiB) does not fit into memory beside the kernel; the machine has {have_mib} MiB, give it more."
+    )]
+    InitrdTooLarge {
+        /// Its size in MiB, rounded up.
+        size_mib: u64,
+        /// The machine's memory in MiB.
+        have_mib: u64,
+    },
+    /// The initial RAM disk is an empty file.
+    #[error("The initial RAM disk is an empty file; copy it again or leave it out.")]
+    InitrdEmpty,
+    /// The command line is longer than the kernel takes.
+    #[error("The kernel takes a command line of at most {max} bytes; this one has {len}.")]
+    CommandLineTooLong {
+        /// Limit of this kernel in bytes.
+        max: usize,
+        /// Length in bytes.
+        len: usize,
+    },
+    /// The file could not be read.
+    #[error("The {what} could not be read: {source}.")]
+    Read {
+        /// "kernel" or "initial RAM disk".
+        what: &'static str,
+        /// The host's answer.
+        source: std::io::Error,
+    },
+    /// A place in memory was not RAM: the layout and the memory disagree.
+    #[error("The kernel could not be written to the guest's memory: {0}.")]
+    Memory(#[from] MemError),
+}
+
+impl BootError {
+    /// Stable code for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoKernel => "no_kernel",
+            Self::NotAKernel(_) | Self::TooOld(..) | Self::BadHeader(_) => "bad_kernel",
+            Self::Truncated { .. } => "kernel_truncated",
+            Self::KernelTooLarge { .. } | Self::InitrdTooLarge { .. } => "too_large",
+            Self::InitrdEmpty => "bad_initrd",
+            Self::CommandLineTooLong { .. } => "bad_append",
+            Self::Read { .. } => "read_error",
+            Self::Memory(_) => "no_memory",
+        }
+    }
+}

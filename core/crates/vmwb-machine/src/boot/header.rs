@@ -1,0 +1,121 @@
+//! The setup header of a bzImage (Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header").
+
+use super::error::BootError;
+
+/// Bytes from the start of the file that hold every header field that is read.
+pub const HEADER_BYTES: usize = 0x290;
+/// Where the header starts in the file and in the boot parameters.
+pub const HEADER_START: usize = 0x1F1;
+/// Oldest boot protocol that is accepted: the first with `cmdline_size`.
+const MIN_PROTOCOL: u16 = 0x0206;
+const SECTOR: u64 = 512;
+/// `setup_sects` of 0 means 4, for reasons of history.
+const DEFAULT_SETUP_SECTS: u8 = 4;
+/// `loadflags` bit 0: the protected-mode code is loaded above 1 MiB (a bzImage).
+const LOADED_HIGH: u8 = 1;
+/// `xloadflags` bit 0: the 64-bit entry point at offset 200h exists.
+const XLF_KERNEL_64: u16 = 1;
+/// Load address of protected-mode code before protocol 2.10.
+const DEFAULT_LOAD: u64 = 0x10_0000;
+
+/// Checked contents of the header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetupHeader {
+    /// Boot protocol, for example 020Fh.
+    pub protocol: u16,
+    /// Offset of the protected-mode code in the file, in bytes.
+    pub payload_offset: u64,
+    /// Length of the protected-mode code in bytes; the file has that much.
+    pub payload_bytes: u64,
+    /// Where the kernel wants to run.
+    pub preferred_address: u64,
+    /// Memory from there on that the kernel needs before it reads the memory map, in bytes.
+    pub init_bytes: u64,
+    /// Highest address that the initial RAM disk may touch.
+    pub initrd_addr_max: u64,
+    /// Longest command line without its NUL, in bytes.
+    pub cmdline_bytes: usize,
+    /// Whether the 64-bit entry point exists.
+    pub entry_64: bool,
+    /// The raw header, to be copied into the boot parameters: starts at [`HEADER_START`].
+    pub raw: Vec<u8>,
+}
+
+fn u16_at(b: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([b[at], b[at + 1]])
+}
+
+fn u32_at(b: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
+}
+
+fn u64_at(b: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(b, at)) | u64::from(u32_at(b, at + 4)) << 32
+}
+
+impl SetupHeader {
+    /// Reads the header. `start` is the beginning of the file ([`HEADER_BYTES`], or the whole file where it is
+    /// shorter), `file_bytes` the file's length.
+    ///
+    /// # Errors
+    /// What the file is not, or what is wrong with it.
+    pub fn parse(start: &[u8], file_bytes: u64) -> Result<Self, BootError> {
+        if start.len() < HEADER_BYTES {
+            return Err(BootError::NotAKernel("it is too short"));
+        }
+        if u16_at(start, 0x1FE) != 0xAA55 || &start[0x202..0x206] != b"HdrS" {
+            return Err(BootError::NotAKernel("the boot signature is missing"));
+        }
+        let protocol = u16_at(start, 0x206);
+        if protocol < MIN_PROTOCOL {
+            let [minor, major] = protocol.to_le_bytes();
+            return Err(BootError::TooOld(major, minor));
+        }
+        if start[0x211] & LOADED_HIGH == 0 {
+            return Err(BootError::NotAKernel(
+                "it is a zImage, which loads below 1 MiB",
+            ));
+        }
+        let setup_sects = match start[0x1F1] {
+            0 => DEFAULT_SETUP_SECTS,
+            n => n,
+        };
+        let payload_offset = (u64::from(setup_sects) + 1) * SECTOR;
+        let payload_bytes = u64::from(u32_at(start, 0x1F4)) * 16;
+        if payload_bytes == 0 {
+            return Err(BootError::BadHeader("it names no code (syssize is 0)"));
+        }
+        // The size is in paragraphs, rounded up: the last one need not be whole.
+        if file_bytes.saturating_add(15) < payload_offset + payload_bytes {
+            return Err(BootError::Truncated {
+                expected: payload_offset + payload_bytes,
+                found: file_bytes,
+            });
+        }
+        let payload_bytes = payload_bytes.min(file_bytes - payload_offset);
+        let (preferred_address, init_bytes) = if protocol >= 0x020A {
+            (u64_at(start, 0x258), u64::from(u32_at(start, 0x260)))
+        } else {
+            (DEFAULT_LOAD, payload_bytes)
+        };
+        if preferred_address < DEFAULT_LOAD || preferred_address >= 1 << 32 {
+            return Err(BootError::BadHeader(
+                "its preferred address is not between 1 MiB and 4 GiB",
+            ));
+        }
+        let cmdline_bytes = usize::try_from(u32_at(start, 0x238))
+            .map_err(|_| BootError::BadHeader("its command line limit is out of range"))?;
+        let header_end = (0x202 + usize::from(start[0x201])).clamp(HEADER_START, HEADER_BYTES);
+        Ok(Self {
+            protocol,
+            payload_offset,
+            payload_bytes,
+            preferred_address,
+            init_bytes: init_bytes.max(payload_bytes),
+            initrd_addr_max: u64::from(u32_at(start, 0x22C)),
+            cmdline_bytes,
+            entry_64: protocol >= 0x020C && u16_at(start, 0x236) & XLF_KERNEL_64 != 0,
+            raw: start[HEADER_START..header_end].to_vec(),
+        })
+    }
+}

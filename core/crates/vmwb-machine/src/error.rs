@@ -1,0 +1,68 @@
+//! Errors of a machine: a stable code and one sentence for the user.
+
+use thiserror::Error;
+use vmwb_mem::MemError;
+use vmwb_snapshot::SnapshotError;
+
+use crate::boot::BootError;
+use crate::spec::SpecError;
+
+/// Why a machine could not be made, or a request could not be met.
+#[derive(Debug, Error)]
+pub enum MachineError {
+    /// The definition is wrong.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The kernel or the initial RAM disk is wrong.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// The host has no memory for the guest.
+    #[error(transparent)]
+    Memory(#[from] MemError),
+    /// Saved state was refused, or could not be encoded.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The power table forbids the request.
+    #[error("{0}")]
+    WrongState(&'static str),
+    /// There is no such port, slot or thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// An argument is malformed.
+    #[error("{0}")]
+    BadArgument(String),
+    /// The host refused an operation.
+    #[error("{what}: {source}")]
+    Host {
+        /// What was being done, as the start of a sentence.
+        what: &'static str,
+        /// The host's answer.
+        source: std::io::Error,
+    },
+    /// The machine's threads have ended.
+    #[error("The machine is closed; make a new one.")]
+    Closed,
+}
+
+impl MachineError {
+    /// Stable code of the error, for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Spec(_) => "bad_spec",
+            Self::Boot(e) => e.code(),
+            Self::Memory(_) => "no_memory",
+            Self::Snapshot(_) => "bad_state",
+            Self::WrongState(_) => "wrong_state",
+            Self::NotFound(_) => "not_found",
+            Self::BadArgument(_) => "bad_argument",
+            Self::Host { .. } => "host_error",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// Wraps a host error; `what` is the start of a sentence, for example "the RAM could not be written".
+    pub fn host(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Host { what, source }
+    }
+}

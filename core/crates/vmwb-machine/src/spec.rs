@@ -1,0 +1,436 @@
+//! [`MachineSpec`]: the one schema of a machine, as JSON.
+//!
+//! What the user defines is the Python side's `VmConfig`; it becomes this. Files are not named here: kernel, initial
+//! RAM disk and media arrive as open handles beside it. Unknown fields are refused, so that a misspelt one is not lost.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Version of the schema that this build reads and writes.
+pub const SPEC_VERSION: u32 = 1;
+/// Least and most memory, in MiB.
+pub const MEMORY_MIB: std::ops::RangeInclusive<u64> = 2..=65_536;
+/// Longest kernel command line that the loader takes, in bytes without the closing NUL.
+pub const MAX_APPEND_BYTES: usize = 2047;
+/// Most serial ports (COM1 to COM4).
+pub const MAX_SERIAL_PORTS: u8 = 4;
+/// Processor models that exist.
+pub const CPU_MODELS: [&str; 1] = ["x86-64-v1"];
+/// Time-stamp counter rates that are accepted, in Hz.
+pub const TSC_HZ: std::ops::RangeInclusive<u64> = 1_000_000..=10_000_000_000;
+/// Longest JSON text that is read, in bytes.
+pub const MAX_SPEC_BYTES: usize = 1 << 20;
+/// Longest name of a machine, in bytes.
+pub const MAX_NAME_BYTES: usize = 255;
+
+/// Why a definition was refused.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum SpecError {
+    /// It is not JSON of this shape.
+    #[error("The machine's definition cannot be read: {0}.")]
+    Malformed(String),
+    /// One field has a value that cannot be used.
+    #[error("{sentence}")]
+    Field {
+        /// Path of the field.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        sentence: String,
+    },
+}
+
+/// Which engine runs the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineChoice {
+    /// The best one that exists: at present the interpreter.
+    #[default]
+    Auto,
+    /// The reference interpreter.
+    Interpreter,
+    /// Dynamic translation; does not exist yet.
+    Jit,
+    /// Hardware virtualization; does not exist yet.
+    Kvm,
+}
+
+/// What the guest sees of its display.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DisplayChoice {
+    /// A VGA adapter.
+    #[default]
+    Vga,
+    /// No adapter.
+    None,
+    /// No adapter for the guest; the framebuffer shows a 1024x768 test picture.
+    TestPattern,
+}
+
+/// The processor's frozen properties.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CpuSpec {
+    /// One of [`CPU_MODELS`].
+    pub model: String,
+    /// Rate of the time-stamp counter in Hz, within [`TSC_HZ`].
+    pub tsc_hz: u64,
+}
+
+impl Default for CpuSpec {
+    fn default() -> Self {
+        Self {
+            model: CPU_MODELS[0].to_owned(),
+            tsc_hz: 1_000_000_000,
+        }
+    }
+}
+
+/// How the guest gets its first instruction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum BootSpec {
+    /// Direct boot of a Linux kernel image (handle `kernel`, and `initrd` if there is one).
+    Linux {
+        /// Kernel command line, at most [`MAX_APPEND_BYTES`] bytes, no NUL.
+        #[serde(default)]
+        append: String,
+    },
+}
+
+/// Everything that makes one machine, but its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineSpec {
+    /// [`SPEC_VERSION`].
+    pub version: u32,
+    /// Name, for messages and thread names only.
+    pub name: String,
+    /// RAM in MiB, within [`MEMORY_MIB`].
+    pub memory_mib: u64,
+    /// Processors; 1 for now.
+    #[serde(default = "one_cpu")]
+    pub cpus: u32,
+    /// Engine.
+    #[serde(default)]
+    pub engine: EngineChoice,
+    /// Time is derived from the count of retired instructions.
+    #[serde(default)]
+    pub deterministic: bool,
+    /// Deterministic mode only: virtual time never outruns host time.
+    #[serde(default = "yes")]
+    pub pace: bool,
+    /// Processor.
+    #[serde(default)]
+    pub cpu: CpuSpec,
+    /// Boot.
+    pub boot: BootSpec,
+    /// Serial ports, 0 to [`MAX_SERIAL_PORTS`].
+    #[serde(default = "one_port")]
+    pub serial_ports: u8,
+    /// Display.
+    #[serde(default)]
+    pub display: DisplayChoice,
+    /// I/O port of the debug exit device; none without it.
+    #[serde(default)]
+    pub debug_exit_port: Option<u16>,
+    /// Seed of everything random in the machine.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+fn one_cpu() -> u32 {
+    1
+}
+fn one_port() -> u8 {
+    1
+}
+fn yes() -> bool {
+    true
+}
+
+/// The I/O ports that a debug exit device may take: free of every device of the board.
+const DEBUG_EXIT_PORTS: [std::ops::RangeInclusive<u16>; 2] = [0xF4..=0xF4, 0x500..=0x5FC];
+
+impl MachineSpec {
+    /// A machine with defaults: one processor, one serial port, VGA.
+    #[must_use]
+    pub fn new(name: &str, memory_mib: u64, append: &str) -> Self {
+        Self {
+            version: SPEC_VERSION,
+            name: name.to_owned(),
+            memory_mib,
+            cpus: 1,
+            engine: EngineChoice::Auto,
+            deterministic: false,
+            pace: true,
+            cpu: CpuSpec::default(),
+            boot: BootSpec::Linux {
+                append: append.to_owned(),
+            },
+            serial_ports: 1,
+            display: DisplayChoice::Vga,
+            debug_exit_port: None,
+            seed: 0,
+        }
+    }
+
+    /// Reads and validates a definition.
+    ///
+    /// # Errors
+    /// [`SpecError`] with a sentence that names the field and its limits.
+    pub fn from_json(text: &str) -> Result<Self, SpecError> {
+        if text.len() > MAX_SPEC_BYTES {
+            return Err(SpecError::Malformed("it is longer than 1 MiB".to_owned()));
+        }
+        let spec: Self =
+            serde_json::from_str(text).map_err(|e| SpecError::Malformed(e.to_string()))?;
+        spec.validate()?;
+        Ok(spec)
+    }
+
+    /// The definition as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a spec has only strings and numbers")
+    }
+
+    /// RAM in bytes.
+    #[must_use]
+    pub fn ram_bytes(&self) -> u64 {
+        self.memory_mib << 20
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`SpecError::Field`] for the first that cannot be used.
+    pub fn validate(&self) -> Result<(), SpecError> {
+        let refuse = |field, sentence| Err(SpecError::Field { field, sentence });
+        if self.version != SPEC_VERSION {
+            return refuse(
+                "version",
+                format!(
+                    "The machine's definition has version {}; this build reads version {SPEC_VERSION}.",
+                    self.version
+                ),
+            );
+        }
+        if self.name.len() > MAX_NAME_BYTES || self.name.chars().any(char::is_control) {
+            return refuse(
+                "name",
+                format!(
+                    "A machine's name has at most {MAX_NAME_BYTES} bytes and no control characters."
+                ),
+            );
+        }
+        if !MEMORY_MIB.contains(&self.memory_mib) {
+            return refuse(
+                "memory_mib",
+                format!(
+                    "A machine needs between 2 MiB and 64 GiB of memory; {} MiB were asked for.",
+                    self.memory_mib
+                ),
+            );
+        }
+        if self.cpus != 1 {
+            return refuse(
+                "cpus",
+                format!(
+                    "This version runs machines with one processor; {} were asked for.",
+                    self.cpus
+                ),
+            );
+        }
+        if matches!(self.engine, EngineChoice::Jit | EngineChoice::Kvm) {
+            let engine = if self.engine == EngineChoice::Jit {
+                "jit"
+            } else {
+                "kvm"
+            };
+            return refuse(
+                "engine",
+                format!("The engine '{engine}' does not exist yet; use 'auto' or 'interpreter'."),
+            );
+        }
+        if !CPU_MODELS.contains(&self.cpu.model.as_str()) {
+            return refuse(
+                "cpu.model",
+                format!(
+                    "The processor model '{}' is unknown; there is '{}'.",
+                    self.cpu.model.escape_debug(),
+                    CPU_MODELS[0]
+                ),
+            );
+        }
+        if !TSC_HZ.contains(&self.cpu.tsc_hz) {
+            return refuse(
+                "cpu.tsc_hz",
+                format!(
+                    "The time-stamp counter runs at 1 MHz to 10 GHz; {} Hz were asked for.",
+                    self.cpu.tsc_hz
+                ),
+            );
+        }
+        let BootSpec::Linux { append } = &self.boot;
+        if append.len() > MAX_APPEND_BYTES || append.contains('\0') {
+            return refuse(
+                "boot.append",
+                format!(
+                    "A kernel command line has at most {MAX_APPEND_BYTES} bytes and no NUL; this one has {} bytes.",
+                    append.len()
+                ),
+            );
+        }
+        if self.serial_ports > MAX_SERIAL_PORTS {
+            return refuse(
+                "serial_ports",
+                format!(
+                    "A machine has at most {MAX_SERIAL_PORTS} serial ports; {} were asked for.",
+                    self.serial_ports
+                ),
+            );
+        }
+        if let Some(port) = self.debug_exit_port
+            && !DEBUG_EXIT_PORTS.iter().any(|r| r.contains(&port))
+        {
+            return refuse(
+                "debug_exit_port",
+                format!(
+                    "The debug exit device sits at port 0xf4 or between 0x500 and 0x5fc; {port:#x} was asked for."
+                ),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The JSON schema (draft 2020-12) of a definition. The ranges are those that [`MachineSpec::validate`] enforces; a
+/// test compares them.
+#[must_use]
+pub fn schema_json() -> String {
+    serde_json::json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "MachineSpec",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["version", "name", "memory_mib", "boot"],
+        "properties": {
+            "version": { "const": SPEC_VERSION },
+            "name": { "type": "string", "maxLength": MAX_NAME_BYTES },
+            "memory_mib": { "type": "integer", "minimum": MEMORY_MIB.start(), "maximum": MEMORY_MIB.end() },
+            "cpus": { "type": "integer", "minimum": 1, "maximum": 1, "default": 1 },
+            "engine": { "enum": ["auto", "interpreter"], "default": "auto" },
+            "deterministic": { "type": "boolean", "default": false },
+            "pace": { "type": "boolean", "default": true },
+            "cpu": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "model": { "enum": CPU_MODELS, "default": CPU_MODELS[0] },
+                    "tsc_hz": {
+                        "type": "integer", "minimum": TSC_HZ.start(), "maximum": TSC_HZ.end(),
+                        "default": 1_000_000_000
+                    }
+                }
+            },
+            "boot": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["kind"],
+                "properties": {
+                    "kind": { "const": "linux" },
+                    "append": { "type": "string", "maxLength": MAX_APPEND_BYTES, "default": "" }
+                }
+            },
+            "serial_ports": { "type": "integer", "minimum": 0, "maximum": MAX_SERIAL_PORTS, "default": 1 },
+            "display": { "enum": ["vga", "none", "test-pattern"], "default": "vga" },
+            "debug_exit_port": {
+                "anyOf": [
+                    { "type": "null" },
+                    { "const": 0xF4 },
+                    { "type": "integer", "minimum": 0x500, "maximum": 0x5FC }
+                ],
+                "default": null
+            },
+            "seed": { "type": "integer", "minimum": 0, "maximum": u64::MAX, "default": 0 }
+        }
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut MachineSpec)) -> &'static str {
+        let mut spec = MachineSpec::new("t", 64, "");
+        change(&mut spec);
+        match spec.validate() {
+            Err(SpecError::Field { field, .. }) => field,
+            other => panic!("expected a refusal, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn from_json_of_the_contract_example_is_accepted() {
+        let text = r#"{"version":1,"name":"deb","memory_mib":512,"cpus":1,"engine":"auto",
+            "deterministic":false,"pace":true,"cpu":{"model":"x86-64-v1","tsc_hz":1000000000},
+            "boot":{"kind":"linux","append":"console=ttyS0"},"serial_ports":1,"display":"vga",
+            "debug_exit_port":null,"seed":0}"#;
+        let spec = MachineSpec::from_json(text).unwrap();
+        assert_eq!(spec, MachineSpec::new("deb", 512, "console=ttyS0"));
+        assert_eq!(MachineSpec::from_json(&spec.to_json()).unwrap(), spec);
+    }
+
+    #[test]
+    fn from_json_unknown_field_is_refused_by_name() {
+        let text =
+            r#"{"version":1,"name":"x","memory_mib":64,"boot":{"kind":"linux"},"floppy":true}"#;
+        assert!(
+            MachineSpec::from_json(text)
+                .unwrap_err()
+                .to_string()
+                .contains("floppy")
+        );
+    }
+
+    #[test]
+    fn validate_values_out_of_range_are_refused_by_field() {
+        assert_eq!(refused(|s| s.memory_mib = 0), "memory_mib");
+        assert_eq!(refused(|s| s.memory_mib = 1), "memory_mib");
+        assert_eq!(refused(|s| s.memory_mib = 10 << 20), "memory_mib");
+        assert_eq!(refused(|s| s.cpus = 2), "cpus");
+        assert_eq!(refused(|s| s.engine = EngineChoice::Kvm), "engine");
+        assert_eq!(refused(|s| s.cpu.model = "z80".to_owned()), "cpu.model");
+        assert_eq!(refused(|s| s.cpu.tsc_hz = 0), "cpu.tsc_hz");
+        assert_eq!(refused(|s| s.serial_ports = 5), "serial_ports");
+        assert_eq!(
+            refused(|s| s.debug_exit_port = Some(0x3F8)),
+            "debug_exit_port"
+        );
+        assert_eq!(refused(|s| s.version = 2), "version");
+        assert_eq!(
+            refused(|s| s.boot = BootSpec::Linux {
+                append: "x".repeat(MAX_APPEND_BYTES + 1)
+            }),
+            "boot.append"
+        );
+    }
+
+    #[test]
+    fn schema_json_lists_exactly_the_fields_of_a_spec() {
+        let schema: serde_json::Value = serde_json::from_str(&schema_json()).unwrap();
+        let spec = serde_json::to_value(MachineSpec::new("t", 64, "")).unwrap();
+        let mut in_schema: Vec<_> = schema["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect();
+        let mut in_spec: Vec<_> = spec.as_object().unwrap().keys().cloned().collect();
+        in_schema.sort();
+        in_spec.sort();
+        assert_eq!(in_schema, in_spec);
+    }
+}
