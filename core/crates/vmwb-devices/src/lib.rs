@@ -12,9 +12,19 @@
 //! | 16550A | `uart::Uart::new(name, timer, irq, backend)` | 0-7 from 3F8h, 2F8h, 3E8h, 2E8h |
 //! | 8042, keyboard, mouse | `i8042::I8042::new(irq1, irq12)` | 0 = 60h; 4 = 64h |
 //! | reset, A20 and POST ports | `sysctl::SysCtl::new()` | 0 = 92h; 1 = CF9h; 2 = 80h |
+//! | PIIX4 power management | `acpi::AcpiPm::new(sci, timer, width)` | 00h-3Fh = 600h-63Fh; 40h, 41h = B2h, B3h |
+//! | PCI host | `pci::PciHost::new(pm_base)` | 0-3 = CF8h-CFBh; 4-7 = CFCh-CFFh |
+//! | local APIC, I/O APIC | `lapic::Lapic::new(timer)`, `ioapic::IoApic::new()` | memory FEE00000h, FEC00000h |
+//! | test ports | `debug::DebugExit::new()`, `debug::DebugConsole::new(backend)` | 0-3 from the spec's port; 0, 1 = E9h, 402h |
 #![forbid(unsafe_code)]
 
+pub mod acpi;
+pub mod debug;
+pub mod ioapic;
+pub mod lapic;
+pub mod pci;
 pub mod pic;
+pub mod pit;
 pub mod uart;
 
 mod bits;
