@@ -1,0 +1,572 @@
+//! The local APIC of the one processor, in xAPIC mode.
+//!
+//! It is a register model: the board gives it interrupt messages ([`Lapic::deliver`]), asks it what the processor should
+//! take ([`Lapic::pending_vector`]) and passes the vectors of finished level interrupts ([`Lapic::take_eoi`]) to the I/O
+//! APIC. It knows neither the I/O APIC nor the 8259.
+//!
+//! Timer: the bus clock is 1 GHz, so one undivided count is one nanosecond of virtual time. Counts are derived from
+//! time when they are read; only a timer that would interrupt has a deadline.
+//!
+//! | Registers | Omitted |
+//! |---|---|
+//! | ID, version 14h, TPR, PPR, EOI, LDR, DFR, SVR, ISR, TMR, IRR, ESR, ICR, 6 LVT entries, timer | x2APIC, TSC-deadline mode, CMCI, EOI-broadcast suppression (none announced), IPIs to other processors |
+//!
+//! | Threat | Answer |
+//! |---|---|
+//! | A periodic timer of a few nanoseconds | wake-ups at least [`MIN_WAKE_NS`] apart; interrupts in between coalesce, as in IRR |
+//! | Vectors below 16, unknown registers | recorded in ESR, otherwise ignored |
+//! | Odd widths and offsets | reads give zeros, writes are ignored |
+//!
+//! Source: Intel SDM volume 3, chapter "Advanced Programmable Interrupt Controller (APIC)".
+
+mod regs;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use vmwb_hw::{
+    AccessSize, Ctx, Device, LocalInterrupts, MmioDevice, Nanos, Payload, ResetKind, SnapshotError,
+    Timed, TimerId,
+};
+
+pub use snapshot::LapicV1;
+
+/// Guest-physical address of the register page after power-on.
+pub const LAPIC_BASE: u64 = 0xFEE0_0000;
+/// Size of the register page in bytes.
+pub const LAPIC_BYTES: u64 = regs::PAGE_BYTES;
+/// Frequency of the timer's bus clock in Hz.
+pub const LAPIC_TIMER_HZ: u64 = 1_000_000_000;
+/// Shortest distance of two wake-ups of a periodic timer, in nanoseconds.
+pub const MIN_WAKE_NS: u64 = 10_000;
+
+/// One bit for each of 256 vectors, as the ISR, TMR and IRR hold them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct VectorSet([u32; 8]);
+
+impl VectorSet {
+    fn set(&mut self, vector: u8, on: bool) {
+        let bit = 1 << (vector & 31);
+        let word = &mut self.0[usize::from(vector >> 5)];
+        *word = if on { *word | bit } else { *word & !bit };
+    }
+
+    fn contains(self, vector: u8) -> bool {
+        self.0[usize::from(vector >> 5)] & 1 << (vector & 31) != 0
+    }
+
+    fn highest(self) -> Option<u8> {
+        (0u8..8)
+            .rev()
+            .find(|&i| self.0[usize::from(i)] != 0)
+            .map(|i| {
+                let bit = 31 - self.0[usize::from(i)].leading_zeros();
+                i * 32 + u8::try_from(bit).expect("a bit number of a u32")
+            })
+    }
+}
+
+/// Where the timer stands: `count` was the current count at `at`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Countdown {
+    count: u32,
+    at: Nanos,
+}
+
+/// The local APIC. See the module's head.
+#[derive(Debug)]
+pub struct Lapic {
+    timer: TimerId,
+    apic_base: u64,
+    id: u32,
+    tpr: u8,
+    ldr: u32,
+    dfr: u32,
+    svr: u32,
+    isr: VectorSet,
+    tmr: VectorSet,
+    irr: VectorSet,
+    esr: u32,
+    esr_pending: u32,
+    icr_low: u32,
+    icr_high: u32,
+    lvt: [u32; regs::LVT_ENTRIES],
+    initial_count: u32,
+    divide: u32,
+    countdown: Countdown,
+    deadline: Option<Nanos>,
+    lint: [bool; 2],
+    nmi: bool,
+    eoi: Option<u8>,
+}
+
+impl Lapic {
+    /// The bootstrap processor's unit, with APIC id 0, in its power-on state. `timer` is its slot of the scheduler.
+    #[must_use]
+    pub fn new(timer: TimerId) -> Self {
+        Self {
+            timer,
+            apic_base: regs::BASE_RESET,
+            id: 0,
+            tpr: 0,
+            ldr: 0,
+            dfr: u32::MAX,
+            svr: 0xFF,
+            isr: VectorSet::default(),
+            tmr: VectorSet::default(),
+            irr: VectorSet::default(),
+            esr: 0,
+            esr_pending: 0,
+            icr_low: 0,
+            icr_high: 0,
+            lvt: [regs::LVT_MASKED; regs::LVT_ENTRIES],
+            initial_count: 0,
+            divide: 0,
+            countdown: Countdown::default(),
+            deadline: None,
+            lint: [false; 2],
+            nmi: false,
+            eoi: None,
+        }
+    }
+
+    /// Puts the unit into virtual wire mode, as firmware leaves it: enabled, LINT0 from the 8259, LINT1 for NMI
+    /// (MultiProcessor Specification 1.4, section 3.6.2.2). For direct boot, which has no firmware; call after reset.
+    pub fn set_virtual_wire(&mut self) {
+        self.svr = regs::SVR_ENABLE | 0xFF;
+        self.lvt[regs::LVT_LINT0] = regs::DELIVERY_EXTINT;
+        self.lvt[regs::LVT_LINT1] = regs::DELIVERY_NMI;
+    }
+
+    /// IA32_APIC_BASE.
+    #[must_use]
+    pub fn apic_base(&self) -> u64 {
+        self.apic_base
+    }
+
+    /// Writes IA32_APIC_BASE. `false` (the guest gets #GP) for reserved bits and for x2APIC mode, which is not announced.
+    /// Disabling the unit brings it to its reset state.
+    pub fn set_apic_base(&mut self, ctx: &mut Ctx<'_>, value: u64) -> bool {
+        let known = regs::BASE_ADDRESS | regs::BASE_ENABLE | regs::BASE_BSP;
+        if value & !known != 0 {
+            return false;
+        }
+        let was_enabled = self.is_enabled();
+        self.apic_base = value & !regs::BASE_BSP | regs::BASE_BSP;
+        if was_enabled && !self.is_enabled() {
+            let (base, lint) = (self.apic_base, self.lint);
+            *self = Self::new(self.timer);
+            (self.apic_base, self.lint) = (base, lint);
+            ctx.scheduler.disarm(self.timer);
+        }
+        true
+    }
+
+    /// Guest-physical address of the register page; `None` while the unit is disabled in IA32_APIC_BASE.
+    #[must_use]
+    pub fn mmio_base(&self) -> Option<u64> {
+        self.is_enabled()
+            .then_some(self.apic_base & regs::BASE_ADDRESS)
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.apic_base & regs::BASE_ENABLE != 0
+    }
+
+    fn is_software_enabled(&self) -> bool {
+        self.is_enabled() && self.svr & regs::SVR_ENABLE != 0
+    }
+
+    /// Whether an interrupt message with this destination field is for this processor. `logical` is the destination mode
+    /// (SDM, "Determining IPI Destination").
+    #[must_use]
+    pub fn accepts(&self, destination: u8, logical: bool) -> bool {
+        let id = self.id.to_be_bytes()[0];
+        if destination == 0xFF {
+            return true;
+        }
+        if !logical {
+            return destination == id;
+        }
+        let logical_id = self.ldr.to_be_bytes()[0];
+        if self.dfr >> 28 == 0xF {
+            destination & logical_id != 0
+        } else {
+            destination >> 4 == logical_id >> 4 && destination & logical_id & 0xF != 0
+        }
+    }
+
+    /// Takes a fixed or lowest-priority interrupt. `level`: level triggered, its end is broadcast to the I/O APIC.
+    pub fn deliver(&mut self, vector: u8, level: bool) {
+        if !self.is_software_enabled() {
+            return;
+        }
+        if vector < 16 {
+            self.report(regs::ESR_RECEIVE_ILLEGAL);
+            return;
+        }
+        self.irr.set(vector, true);
+        self.tmr.set(vector, level);
+    }
+
+    /// Takes a non-maskable interrupt (message or IPI).
+    pub fn signal_nmi(&mut self) {
+        self.nmi = true;
+    }
+
+    /// Takes the pending non-maskable interrupt out.
+    pub fn take_nmi(&mut self) -> bool {
+        std::mem::take(&mut self.nmi)
+    }
+
+    /// Whether the 8259's INTR reaches the processor: through LINT0 as ExtINT, or directly while the unit is disabled.
+    #[must_use]
+    pub fn accepts_extint(&self) -> bool {
+        let lint0 = self.lvt[regs::LVT_LINT0];
+        !self.is_enabled()
+            || lint0 & (regs::LVT_MASKED | regs::DELIVERY_MASK) == regs::DELIVERY_EXTINT
+    }
+
+    /// Level of the LINT0 pin: the 8259's INTR. Matters here only when the guest uses the pin for a vector of its own.
+    pub fn set_lint0(&mut self, level: bool) {
+        self.set_lint(0, regs::LVT_LINT0, level);
+    }
+
+    /// Level of the LINT1 pin: the board's NMI.
+    pub fn set_lint1(&mut self, level: bool) {
+        self.set_lint(1, regs::LVT_LINT1, level);
+    }
+
+    fn set_lint(&mut self, pin: usize, entry: usize, level: bool) {
+        let rising = level && !self.lint[pin];
+        self.lint[pin] = level;
+        if !rising {
+            return;
+        }
+        if self.is_enabled() {
+            self.raise_lvt(entry);
+        } else if pin == 1 {
+            self.nmi = true;
+        }
+    }
+
+    /// The vector that the processor would take now with IF = 1: the highest requested one above the processor priority.
+    #[must_use]
+    pub fn pending_vector(&self) -> Option<u8> {
+        self.irr.highest().filter(|v| v >> 4 > self.ppr() >> 4)
+    }
+
+    /// Interrupt acknowledge: the vector goes from requested to in service.
+    pub fn acknowledge(&mut self) -> Option<u8> {
+        let vector = self.pending_vector()?;
+        self.irr.set(vector, false);
+        self.isr.set(vector, true);
+        Some(vector)
+    }
+
+    /// The vector of a level interrupt that the guest has just ended. The board asks after each write to the unit and
+    /// tells the I/O APIC.
+    pub fn take_eoi(&mut self) -> Option<u8> {
+        self.eoi.take()
+    }
+
+    /// Task priority as CR8 shows it, 0 to 15.
+    #[must_use]
+    pub fn cr8(&self) -> u8 {
+        self.tpr >> 4
+    }
+
+    /// Writes CR8; bits above 3 are ignored (the processor has refused them).
+    pub fn set_cr8(&mut self, value: u8) {
+        self.tpr = value << 4;
+    }
+
+    /// Processor priority (SDM, "Task and Processor Priorities").
+    fn ppr(&self) -> u8 {
+        let in_service = self.isr.highest().unwrap_or(0);
+        if self.tpr >> 4 >= in_service >> 4 {
+            self.tpr
+        } else {
+            in_service & 0xF0
+        }
+    }
+
+    fn end_interrupt(&mut self) {
+        if let Some(vector) = self.isr.highest() {
+            self.isr.set(vector, false);
+            if self.tmr.contains(vector) {
+                self.eoi = Some(vector);
+            }
+        }
+    }
+
+    /// Records an error and raises the error interrupt.
+    fn report(&mut self, bit: u32) {
+        self.esr_pending |= bit;
+        let [vector, ..] = self.lvt[regs::LVT_ERROR].to_le_bytes();
+        // An error vector below 16 would be an error again; it is recorded, not delivered.
+        if self.lvt[regs::LVT_ERROR] & regs::LVT_MASKED == 0 && vector >= 16 {
+            self.deliver(vector, false);
+        }
+    }
+
+    fn raise_lvt(&mut self, entry: usize) {
+        let lvt = self.lvt[entry];
+        if lvt & regs::LVT_MASKED != 0 {
+            return;
+        }
+        match lvt & regs::DELIVERY_MASK {
+            regs::DELIVERY_FIXED => self.deliver(lvt.to_le_bytes()[0], false),
+            regs::DELIVERY_NMI => self.nmi = true,
+            _ => {}
+        }
+    }
+
+    fn send_ipi(&mut self) {
+        let [vector, ..] = self.icr_low.to_le_bytes();
+        let to_self = match self.icr_low & regs::ICR_SHORTHAND {
+            regs::ICR_SELF | regs::ICR_ALL => true,
+            regs::ICR_OTHERS => false,
+            _ => self.accepts(
+                self.icr_high.to_be_bytes()[0],
+                self.icr_low & regs::ICR_LOGICAL != 0,
+            ),
+        };
+        match self.icr_low & regs::DELIVERY_MASK {
+            regs::DELIVERY_FIXED | regs::DELIVERY_LOWEST if vector < 16 => {
+                self.report(regs::ESR_SEND_ILLEGAL)
+            }
+            regs::DELIVERY_FIXED | regs::DELIVERY_LOWEST if to_self => self.deliver(vector, false),
+            regs::DELIVERY_NMI if to_self => self.nmi = true,
+            // INIT and start-up go to processors that are not there, SMI to a mode that is not there.
+            _ => {}
+        }
+    }
+
+    // --- timer ---------------------------------------------------------------------------------------------------
+
+    fn is_periodic(&self) -> bool {
+        self.lvt[regs::LVT_TIMER] & regs::LVT_PERIODIC != 0
+    }
+
+    /// Bus clocks a count: 1 to 128 (SDM, figure "Divide Configuration Register").
+    fn divisor(&self) -> u64 {
+        let code = self.divide & 3 | (self.divide & 8) >> 1;
+        if code == 7 { 1 } else { 2 << code }
+    }
+
+    fn current_count(&self, now: Nanos) -> u32 {
+        let elapsed = now.since(self.countdown.at) / self.divisor();
+        let left = u64::from(self.countdown.count);
+        if elapsed < left {
+            return u32::try_from(left - elapsed).expect("not above a u32");
+        }
+        if !self.is_periodic() || left == 0 || self.initial_count == 0 {
+            return 0;
+        }
+        let initial = u64::from(self.initial_count);
+        u32::try_from(initial - (elapsed - left) % initial).expect("not above a u32")
+    }
+
+    /// The time after `now` at which the count reaches zero and the machine should wake: the first such time, or with a
+    /// period below [`MIN_WAKE_NS`] the first of those that are whole multiples of it apart.
+    fn next_expiry(&self, now: Nanos) -> Option<Nanos> {
+        if self.countdown.count == 0 {
+            return None;
+        }
+        let first = self
+            .countdown
+            .at
+            .plus(u64::from(self.countdown.count) * self.divisor());
+        if first > now {
+            return Some(first);
+        }
+        let period_ns = u64::from(self.initial_count) * self.divisor();
+        if !self.is_periodic() || period_ns == 0 {
+            return None;
+        }
+        let wake_ns = period_ns * MIN_WAKE_NS.div_ceil(period_ns);
+        let wakes = now.since(first) / wake_ns + 1;
+        Some(first.plus(wakes.saturating_mul(wake_ns)))
+    }
+
+    fn timer_interrupts(&self) -> bool {
+        self.is_software_enabled() && self.lvt[regs::LVT_TIMER] & regs::LVT_MASKED == 0
+    }
+
+    fn arm(&mut self, ctx: &mut Ctx<'_>) {
+        self.deadline = self
+            .next_expiry(ctx.now)
+            .filter(|_| self.timer_interrupts());
+        ctx.scheduler.set(self.timer, self.deadline);
+    }
+
+    /// Fixes the count of this moment, so that the mode, the divisor or the initial count can change.
+    fn rebase(&mut self, now: Nanos) {
+        self.countdown = Countdown {
+            count: self.current_count(now),
+            at: now,
+        };
+    }
+
+    // --- registers -----------------------------------------------------------------------------------------------
+
+    /// `None`: there is no such register.
+    fn register(&self, now: Nanos, offset: u64) -> Option<u32> {
+        let word = |base: u64| {
+            usize::try_from((offset - base) / regs::STRIDE).expect("an offset below 1000h")
+        };
+        Some(match offset {
+            regs::ID => self.id,
+            regs::VERSION => regs::VERSION_VALUE,
+            regs::TPR => u32::from(self.tpr),
+            regs::PPR => u32::from(self.ppr()),
+            regs::APR | regs::EOI => 0,
+            regs::LDR => self.ldr,
+            regs::DFR => self.dfr,
+            regs::SVR => self.svr,
+            regs::ISR..regs::TMR => self.isr.0[word(regs::ISR)],
+            regs::TMR..regs::IRR => self.tmr.0[word(regs::TMR)],
+            regs::IRR..regs::ESR => self.irr.0[word(regs::IRR)],
+            regs::ESR => self.esr,
+            regs::ICR_LOW => self.icr_low,
+            regs::ICR_HIGH => self.icr_high,
+            regs::LVT..regs::INITIAL_COUNT => self.lvt[word(regs::LVT)],
+            regs::INITIAL_COUNT => self.initial_count,
+            regs::CURRENT_COUNT => self.current_count(now),
+            regs::DIVIDE => self.divide,
+            _ => return None,
+        })
+    }
+
+    fn write_register(&mut self, ctx: &mut Ctx<'_>, offset: u64, value: u32) {
+        match offset {
+            regs::ID => self.id = value & 0xFF00_0000,
+            regs::TPR => self.tpr = value.to_le_bytes()[0],
+            regs::EOI => self.end_interrupt(),
+            regs::LDR => self.ldr = value & 0xFF00_0000,
+            regs::DFR => self.dfr = value | 0x0FFF_FFFF,
+            regs::SVR => {
+                self.svr = value & regs::SVR_WRITABLE;
+                if !self.is_software_enabled() {
+                    self.lvt
+                        .iter_mut()
+                        .for_each(|entry| *entry |= regs::LVT_MASKED);
+                }
+                self.arm(ctx);
+            }
+            regs::ESR => self.esr = std::mem::take(&mut self.esr_pending),
+            regs::ICR_LOW => {
+                self.icr_low = value & regs::ICR_WRITABLE;
+                self.send_ipi();
+            }
+            regs::ICR_HIGH => self.icr_high = value & 0xFF00_0000,
+            regs::LVT..regs::INITIAL_COUNT => {
+                let entry =
+                    usize::try_from((offset - regs::LVT) / regs::STRIDE).expect("one of six");
+                self.write_lvt(ctx, entry, value);
+            }
+            regs::INITIAL_COUNT => {
+                self.initial_count = value;
+                self.countdown = Countdown {
+                    count: value,
+                    at: ctx.now,
+                };
+                self.arm(ctx);
+            }
+            regs::DIVIDE => {
+                self.rebase(ctx.now);
+                self.divide = value & regs::DIVIDE_WRITABLE;
+                self.arm(ctx);
+            }
+            regs::VERSION | regs::APR | regs::PPR | regs::CURRENT_COUNT | regs::ISR..regs::ESR => {}
+            _ => self.report(regs::ESR_ILLEGAL_REGISTER),
+        }
+    }
+
+    fn write_lvt(&mut self, ctx: &mut Ctx<'_>, entry: usize, value: u32) {
+        let mut value = value & regs::LVT_WRITABLE[entry];
+        if !self.is_software_enabled() {
+            // SDM, "Local APIC State After It Has Been Software Disabled": the mask bits cannot be cleared.
+            value |= regs::LVT_MASKED;
+        }
+        if entry == regs::LVT_TIMER {
+            self.rebase(ctx.now);
+        }
+        self.lvt[entry] = value;
+        if entry == regs::LVT_TIMER {
+            self.arm(ctx);
+        }
+    }
+}
+
+impl LocalInterrupts for Lapic {
+    fn pending(&self) -> bool {
+        self.pending_vector().is_some()
+    }
+
+    fn acknowledge(&mut self) -> Option<u8> {
+        Self::acknowledge(self)
+    }
+}
+
+impl Device for Lapic {
+    fn name(&self) -> &str {
+        "lapic"
+    }
+
+    fn reset(&mut self, ctx: &mut Ctx<'_>, _kind: ResetKind) {
+        *self = Self::new(self.timer);
+        ctx.scheduler.disarm(self.timer);
+    }
+
+    fn save(&self) -> Result<Payload, SnapshotError> {
+        Payload::encode(self.name(), &self.to_v1())
+    }
+
+    fn restore(&mut self, ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
+        self.take_v1(&payload.decode::<LapicV1>()?)?;
+        ctx.scheduler.set(self.timer, self.deadline);
+        Ok(())
+    }
+}
+
+impl MmioDevice for Lapic {
+    fn mmio_read(&mut self, ctx: &mut Ctx<'_>, offset: u64, size: AccessSize) -> u64 {
+        if offset < regs::PAGE_BYTES && self.register(ctx.now, offset & !0xF).is_none() {
+            self.report(regs::ESR_ILLEGAL_REGISTER);
+        }
+        self.mmio_peek(ctx.now, offset, size)
+    }
+
+    fn mmio_peek(&self, now: Nanos, offset: u64, size: AccessSize) -> u64 {
+        // A register is the first four bytes of its 16; the rest reads as zero.
+        let value = self
+            .register(now, offset & !0xF)
+            .filter(|_| offset < regs::PAGE_BYTES)
+            .unwrap_or(0);
+        let shift = u32::try_from(8 * (offset & 0xF)).expect("below 128");
+        u64::from(value).checked_shr(shift).unwrap_or(0) & size.ones()
+    }
+
+    fn mmio_write(&mut self, ctx: &mut Ctx<'_>, offset: u64, size: AccessSize, value: u64) {
+        // SDM, "The Local APIC Block Diagram": registers are written as aligned 32-bit words.
+        if offset >= regs::PAGE_BYTES || offset & 0xF != 0 || size < AccessSize::Dword {
+            return;
+        }
+        let value = u32::try_from(value & u64::from(u32::MAX)).expect("masked to 32 bits");
+        self.write_register(ctx, offset, value);
+    }
+}
+
+impl Timed for Lapic {
+    fn on_deadline(&mut self, ctx: &mut Ctx<'_>, timer: TimerId) {
+        if timer != self.timer {
+            return;
+        }
+        if self.timer_interrupts() {
+            self.deliver(self.lvt[regs::LVT_TIMER].to_le_bytes()[0], false);
+        }
+        self.arm(ctx);
+    }
+}

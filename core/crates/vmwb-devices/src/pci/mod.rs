@@ -1,0 +1,268 @@
+//! PCI: configuration mechanism #1, bus 0, and the three functions that belong to the chipset.
+//!
+//! | Address | Function |
+//! |---|---|
+//! | 00:00.0 | 440FX host bridge, 8086:1237 |
+//! | 00:01.0 | PIIX3 ISA bridge, 8086:7000, with the routes of PIRQA to PIRQD |
+//! | 00:01.3 | PIIX4 power management, 8086:7113 |
+//!
+//! Others plug in with [`PciHost::plug`]. The host owns configuration spaces; what a function does in its base addresses
+//! is a device of its own, which the board dispatches by [`PciHost::bar`].
+//!
+//! Offsets: 0 to 3 = CF8h to CFBh (double words only; bytes there belong to others, CF9h is the reset register), 4 to 7 =
+//! CFCh to CFFh in any width.
+//!
+//! | Kept and read back, without effect | Omitted |
+//! |---|---|
+//! | PAM and SMRAM (RAM is always there), PMBASE (the block is always at 600h), status bits | mechanism #2, buses behind bridges, special cycles, PCI Express |
+//!
+//! | Threat | Answer |
+//! |---|---|
+//! | Base addresses over RAM or each other | the board decides who decodes; RAM and chipset come first |
+//! | Accesses across the data window's end | cut off there |
+
+mod function;
+mod regs;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use vmwb_hw::{AccessSize, Ctx, Device, Nanos, Payload, PioDevice, ResetKind, SnapshotError};
+
+use crate::bits::not_decoded;
+
+pub use function::{BarError, BarKind, BarWindow, CONFIG_DWORDS, ConfigSpace, PciFunction};
+pub use snapshot::{PciFunctionV1, PciV1};
+
+/// Most functions on the bus: 32 slots of 8.
+pub const MAX_FUNCTIONS: usize = 256;
+
+/// Slot and function on bus 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PciAddress {
+    /// Slot, 0 to 31.
+    pub slot: u8,
+    /// Function, 0 to 7.
+    pub function: u8,
+}
+
+impl PciAddress {
+    /// Address of the 440FX host bridge.
+    pub const HOST_BRIDGE: Self = Self {
+        slot: 0,
+        function: 0,
+    };
+    /// Address of the PIIX3 ISA bridge.
+    pub const ISA_BRIDGE: Self = Self {
+        slot: 1,
+        function: 0,
+    };
+    /// Address of the PIIX4 power management function.
+    pub const POWER_MANAGEMENT: Self = Self {
+        slot: 1,
+        function: 3,
+    };
+    /// Address that display adapters have by custom.
+    pub const DISPLAY: Self = Self {
+        slot: 2,
+        function: 0,
+    };
+
+    fn devfn(self) -> u8 {
+        self.slot << 3 | self.function
+    }
+
+    /// The PIRQ line, 0 (A) to 3 (D), of the slot's interrupt pin, 0 (INTA#) to 3: pins rotate with the slots, slot 1
+    /// starting at PIRQA.
+    #[must_use]
+    pub fn pirq(self, pin: u8) -> u8 {
+        self.slot.wrapping_sub(1).wrapping_add(pin) & 3
+    }
+}
+
+/// A place on the bus is taken or does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("PCI address 00:{:02x}.{} is taken or does not exist", .0.slot, .0.function)]
+pub struct PciSlotError(pub PciAddress);
+
+/// The host bridge with everything on bus 0. See the module's head.
+#[derive(Debug)]
+pub struct PciHost {
+    config_address: u32,
+    functions: Vec<(u8, Box<dyn PciFunction>)>,
+}
+
+impl PciHost {
+    /// The chipset's three functions. `pm_base` is the port of the power-management block, which the PIIX4 function
+    /// shows from power-on, as after firmware.
+    #[must_use]
+    pub fn new(pm_base: u16) -> Self {
+        let mut host = Self {
+            config_address: 0,
+            functions: Vec::new(),
+        };
+        host.functions
+            .push((PciAddress::HOST_BRIDGE.devfn(), Box::new(host_bridge())));
+        host.functions
+            .push((PciAddress::ISA_BRIDGE.devfn(), Box::new(isa_bridge())));
+        host.functions.push((
+            PciAddress::POWER_MANAGEMENT.devfn(),
+            Box::new(power_management(pm_base)),
+        ));
+        host
+    }
+
+    /// Adds a function. The board does this before the machine starts.
+    ///
+    /// # Errors
+    /// [`PciSlotError`] when the place is taken or out of range.
+    pub fn plug(
+        &mut self,
+        at: PciAddress,
+        function: Box<dyn PciFunction>,
+    ) -> Result<(), PciSlotError> {
+        if at.slot > 31 || at.function > 7 || self.find(at.devfn()).is_some() {
+            return Err(PciSlotError(at));
+        }
+        self.functions.push((at.devfn(), function));
+        self.functions.sort_by_key(|&(devfn, _)| devfn);
+        Ok(())
+    }
+
+    /// Where base address `bar` of the function at `at` decodes now.
+    #[must_use]
+    pub fn bar(&self, at: PciAddress, bar: usize) -> Option<BarWindow> {
+        self.functions[self.find(at.devfn())?].1.bar(bar)
+    }
+
+    /// ISA interrupt (3 to 7, 9 to 12, 14, 15) to which PIRQ line `pirq` (0 to 3) is routed; `None` while it is not.
+    #[must_use]
+    pub fn pirq_route(&self, pirq: u8) -> Option<u8> {
+        let bridge = self.find(PciAddress::ISA_BRIDGE.devfn())?;
+        let routes = self.functions[bridge]
+            .1
+            .config_read(regs::PIRQ_ROUTE)
+            .to_le_bytes();
+        let route = *routes.get(usize::from(pirq))?;
+        // PIIX3 datasheet, section 2.3.1: 0, 1, 2, 8 and 13 are reserved.
+        let usable = route & regs::PIRQ_DISABLED == 0 && 0xDEF8_u16 >> (route & 15) & 1 != 0;
+        usable.then_some(route & 15)
+    }
+
+    fn find(&self, devfn: u8) -> Option<usize> {
+        self.functions.iter().position(|&(at, _)| at == devfn)
+    }
+
+    /// Index of the addressed function and the addressed register.
+    fn selected(&self) -> Option<(usize, u8)> {
+        let [register, devfn, bus, _] = self.config_address.to_le_bytes();
+        if self.config_address & regs::ADDRESS_ENABLE == 0 || bus != 0 {
+            return None;
+        }
+        Some((self.find(devfn)?, register))
+    }
+
+    fn data(&self) -> u32 {
+        self.selected().map_or(u32::MAX, |(at, register)| {
+            self.functions[at].1.config_read(register)
+        })
+    }
+}
+
+/// Shift and mask of an access of `size` at byte `lane` (0 to 3) of a double word; bytes beyond its end are cut off.
+fn lanes(lane: u16, size: AccessSize) -> (u32, u32) {
+    let shift = 8 * u32::from(lane & 3);
+    (shift, not_decoded(size) << shift)
+}
+
+fn host_bridge() -> ConfigSpace {
+    let mut space = ConfigSpace::new(regs::HOST_BRIDGE, 0x0600_0002, regs::SUBSYSTEM_VALUE);
+    space.fix(regs::COMMAND_STATUS, 0x0280_0006);
+    space.allow(0x50, u32::MAX);
+    space.allow(regs::PAM, 0x3333_3000);
+    space.allow(regs::PAM + 4, 0x3333_3333);
+    space.fix(regs::SMRAM, 0x02 << 16);
+    space.allow(regs::SMRAM, 0x78 << 16);
+    space
+}
+
+fn isa_bridge() -> ConfigSpace {
+    let mut space = ConfigSpace::new(regs::ISA_BRIDGE, 0x0601_0000, regs::SUBSYSTEM_VALUE);
+    space.fix(regs::COMMAND_STATUS, 0x0200_0007);
+    space.fix(regs::HEADER, regs::HEADER_MULTIFUNCTION);
+    space.allow(0x4C, 0xFFFF_FFFF);
+    space.fix(regs::PIRQ_ROUTE, 0x8080_8080);
+    space.allow(regs::PIRQ_ROUTE, 0x8F8F_8F8F);
+    space
+}
+
+fn power_management(pm_base: u16) -> ConfigSpace {
+    let mut space = ConfigSpace::new(regs::POWER_MANAGEMENT, 0x0680_0003, regs::SUBSYSTEM_VALUE);
+    space.fix(regs::COMMAND_STATUS, 0x0280_0000);
+    // INTA#, and the interrupt line that firmware writes for the SCI.
+    space.fix(regs::INTERRUPT, 0x0109);
+    space.fix(regs::PM_BASE, u32::from(pm_base & 0xFFC0) | 1);
+    space.allow(regs::PM_BASE, 0xFFC0);
+    space.fix(regs::PM_MISC, 1);
+    space.allow(regs::PM_MISC, 1);
+    space
+}
+
+impl Device for PciHost {
+    fn name(&self) -> &str {
+        "pci"
+    }
+
+    fn reset(&mut self, _ctx: &mut Ctx<'_>, _kind: ResetKind) {
+        self.config_address = 0;
+        self.functions
+            .iter_mut()
+            .for_each(|(_, function)| function.reset());
+    }
+
+    fn save(&self) -> Result<Payload, SnapshotError> {
+        Payload::encode(self.name(), &self.to_v1())
+    }
+
+    fn restore(&mut self, _ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
+        self.take_v1(&payload.decode::<PciV1>()?)
+    }
+}
+
+impl PioDevice for PciHost {
+    fn pio_read(&mut self, ctx: &mut Ctx<'_>, offset: u16, size: AccessSize) -> u32 {
+        self.pio_peek(ctx.now, offset, size)
+    }
+
+    fn pio_peek(&self, _now: Nanos, offset: u16, size: AccessSize) -> u32 {
+        match (offset, size) {
+            (0, AccessSize::Dword) => self.config_address,
+            (4..=7, _) => {
+                let (shift, _) = lanes(offset, size);
+                // Bytes beyond the window's end are nobody's and read as ones.
+                let beyond = if shift == 0 {
+                    0
+                } else {
+                    u32::MAX << (32 - shift)
+                };
+                (self.data() >> shift | beyond) & not_decoded(size)
+            }
+            _ => not_decoded(size),
+        }
+    }
+
+    fn pio_write(&mut self, _ctx: &mut Ctx<'_>, offset: u16, size: AccessSize, value: u32) {
+        match (offset, size) {
+            (0, AccessSize::Dword) => self.config_address = value & regs::ADDRESS_WRITABLE,
+            (4..=7, _) => {
+                let (shift, mask) = lanes(offset, size);
+                if let Some((at, register)) = self.selected() {
+                    self.functions[at]
+                        .1
+                        .config_write(register, value << shift, mask);
+                }
+            }
+            _ => {}
+        }
+    }
+}
