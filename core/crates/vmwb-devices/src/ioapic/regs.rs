@@ -34,7 +34,5 @@ pub const REMOTE_IRR: u64 = 1 << 14;
 pub const LEVEL: u64 = 1 << 15;
 /// Entry: masked.
 pub const MASKED: u64 = 1 << 16;
-/// Entry: where the destination begins.
-pub const DESTINATION_SHIFT: u32 = 56;
 /// Entry: bits that a guest can write: vector, delivery, destination mode, polarity, trigger, mask, destination.
 pub const WRITABLE: u64 = 0xFF00_0000_0001_AFFF;

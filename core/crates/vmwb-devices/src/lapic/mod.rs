@@ -23,6 +23,7 @@ mod regs;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 use vmwb_hw::{
     AccessSize, Ctx, Device, LocalInterrupts, MmioDevice, Nanos, Payload, ResetKind, SnapshotError,
@@ -30,6 +31,7 @@ use vmwb_hw::{
 };
 
 pub use snapshot::LapicV1;
+use timer::Countdown;
 
 /// Guest-physical address of the register page after power-on.
 pub const LAPIC_BASE: u64 = 0xFEE0_0000;
@@ -64,13 +66,6 @@ impl VectorSet {
                 i * 32 + u8::try_from(bit).expect("a bit number of a u32")
             })
     }
-}
-
-/// Where the timer stands: `count` was the current count at `at`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Countdown {
-    count: u32,
-    at: Nanos,
 }
 
 /// The local APIC. See the module's head.
@@ -148,7 +143,7 @@ impl Lapic {
     /// Disabling the unit brings it to its reset state.
     pub fn set_apic_base(&mut self, ctx: &mut Ctx<'_>, value: u64) -> bool {
         let known = regs::BASE_ADDRESS | regs::BASE_ENABLE | regs::BASE_BSP;
-        if value & !known != 0 {
+        if value & regs::BASE_X2APIC != 0 || value & !known != 0 {
             return false;
         }
         let was_enabled = self.is_enabled();
@@ -343,74 +338,6 @@ impl Lapic {
         }
     }
 
-    // --- timer ---------------------------------------------------------------------------------------------------
-
-    fn is_periodic(&self) -> bool {
-        self.lvt[regs::LVT_TIMER] & regs::LVT_PERIODIC != 0
-    }
-
-    /// Bus clocks a count: 1 to 128 (SDM, figure "Divide Configuration Register").
-    fn divisor(&self) -> u64 {
-        let code = self.divide & 3 | (self.divide & 8) >> 1;
-        if code == 7 { 1 } else { 2 << code }
-    }
-
-    fn current_count(&self, now: Nanos) -> u32 {
-        let elapsed = now.since(self.countdown.at) / self.divisor();
-        let left = u64::from(self.countdown.count);
-        if elapsed < left {
-            return u32::try_from(left - elapsed).expect("not above a u32");
-        }
-        if !self.is_periodic() || left == 0 || self.initial_count == 0 {
-            return 0;
-        }
-        let initial = u64::from(self.initial_count);
-        u32::try_from(initial - (elapsed - left) % initial).expect("not above a u32")
-    }
-
-    /// The time after `now` at which the count reaches zero and the machine should wake: the first such time, or with a
-    /// period below [`MIN_WAKE_NS`] the first of those that are whole multiples of it apart.
-    fn next_expiry(&self, now: Nanos) -> Option<Nanos> {
-        if self.countdown.count == 0 {
-            return None;
-        }
-        let first = self
-            .countdown
-            .at
-            .plus(u64::from(self.countdown.count) * self.divisor());
-        if first > now {
-            return Some(first);
-        }
-        let period_ns = u64::from(self.initial_count) * self.divisor();
-        if !self.is_periodic() || period_ns == 0 {
-            return None;
-        }
-        let wake_ns = period_ns * MIN_WAKE_NS.div_ceil(period_ns);
-        let wakes = now.since(first) / wake_ns + 1;
-        Some(first.plus(wakes.saturating_mul(wake_ns)))
-    }
-
-    fn timer_interrupts(&self) -> bool {
-        self.is_software_enabled() && self.lvt[regs::LVT_TIMER] & regs::LVT_MASKED == 0
-    }
-
-    fn arm(&mut self, ctx: &mut Ctx<'_>) {
-        self.deadline = self
-            .next_expiry(ctx.now)
-            .filter(|_| self.timer_interrupts());
-        ctx.scheduler.set(self.timer, self.deadline);
-    }
-
-    /// Fixes the count of this moment, so that the mode, the divisor or the initial count can change.
-    fn rebase(&mut self, now: Nanos) {
-        self.countdown = Countdown {
-            count: self.current_count(now),
-            at: now,
-        };
-    }
-
-    // --- registers -----------------------------------------------------------------------------------------------
-
     /// `None`: there is no such register.
     fn register(&self, now: Nanos, offset: u64) -> Option<u32> {
         let word = |base: u64| {
@@ -440,6 +367,7 @@ impl Lapic {
     }
 
     fn write_register(&mut self, ctx: &mut Ctx<'_>, offset: u64, value: u32) {
+        self.catch_up(ctx);
         match offset {
             regs::ID => self.id = value & 0xFF00_0000,
             regs::TPR => self.tpr = value.to_le_bytes()[0],
@@ -564,9 +492,7 @@ impl Timed for Lapic {
         if timer != self.timer {
             return;
         }
-        if self.timer_interrupts() {
-            self.deliver(self.lvt[regs::LVT_TIMER].to_le_bytes()[0], false);
-        }
+        self.expire();
         self.arm(ctx);
     }
 }

@@ -212,6 +212,16 @@ fn masked_timer_counts_without_a_deadline() {
 }
 
 #[test]
+fn deadline_passed_but_not_served_is_delivered_before_the_timer_changes() {
+    let (mut b, mut apic) = enabled();
+    b.apic_write(&mut apic, regs::LVT, 0x40);
+    b.apic_write(&mut apic, regs::INITIAL_COUNT, 1000);
+    b.now = Nanos(5000);
+    b.apic_write(&mut apic, regs::LVT, 0x40 | regs::LVT_MASKED);
+    assert_eq!((take(&mut apic), b.scheduler.next()), (Some(0x40), None));
+}
+
+#[test]
 fn divisor_changed_on_the_way_goes_on_from_the_count() {
     let (mut b, mut apic) = enabled();
     b.apic_write(&mut apic, regs::DIVIDE, 0b1011);

@@ -13,8 +13,6 @@ pub const HEADER: u8 = 0x0C;
 pub const BAR0: u8 = 0x10;
 /// Subsystem vendor (low half) and subsystem.
 pub const SUBSYSTEM: u8 = 0x2C;
-/// Expansion ROM base.
-pub const ROM: u8 = 0x30;
 /// Interrupt line and pin.
 pub const INTERRUPT: u8 = 0x3C;
 
