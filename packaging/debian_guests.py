@@ -1,6 +1,7 @@
 """Where the kernels and tools of the guests lie inside Debian's packages.
 
-`make run`, the tests (through tests/guests.py) and the benchmark take them from here; nothing of Debian is committed.
+`make run`, the tests (through tests/guests.py) and the benchmark take them from here; nothing of
+Debian is committed.
 """
 
 from __future__ import annotations
@@ -34,14 +35,20 @@ def netboot(architecture: str, cache: Path | None = None) -> LinuxGuest:
     guest = LinuxGuest(images / "linux", images / "initrd.gz")
     for path in (guest.kernel, guest.initrd):
         if not path.is_file():
-            raise debian_packages.FetchError(f"The package {name} does not carry {path.relative_to(folder)} any more.")
+            raise debian_packages.FetchError(
+                f"The package {name} does not carry {path.relative_to(folder)} any more."
+            )
     return guest
 
 
 def busybox(architecture: str, cache: Path | None = None) -> Path:
-    """Return a statically linked busybox for `amd64` or `i386`. Raises debian_packages.FetchError."""
-    folder = debian_packages.fetch("busybox-static", architecture, cache or debian_packages.default_cache())
+    """Return a static busybox for `amd64` or `i386`. Raises debian_packages.FetchError."""
+    folder = debian_packages.fetch(
+        "busybox-static", architecture, cache or debian_packages.default_cache()
+    )
     path = folder / "bin" / "busybox"
     if not path.is_file():
-        raise debian_packages.FetchError("The package busybox-static does not carry bin/busybox any more.")
+        raise debian_packages.FetchError(
+            "The package busybox-static does not carry bin/busybox any more."
+        )
     return path

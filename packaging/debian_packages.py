@@ -1,8 +1,9 @@
-"""Fetch Debian packages and unpack them into a cache, without installing anything and without rights.
+"""Fetch Debian packages and unpack them into a cache: nothing is installed, no rights are needed.
 
-apt does the fetching and checks the signatures, on the sources and keys that this system already trusts, but with
-lists, state and cache of its own: the architecture asked for may be foreign, and the system is never changed. A
-package is unpacked once per checksum. Several processes may ask at the same time.
+apt does the fetching and checks the signatures, on the sources and keys that this system already
+trusts, but with lists, state and cache of its own: the architecture asked for may be foreign, and
+the system is never changed. A package is unpacked once per checksum. Several processes may ask at
+the same time.
 
 It is not a package manager: dependencies are not followed, maintainer scripts are not run.
 """
@@ -31,7 +32,7 @@ class FetchError(Exception):
 
 
 def default_cache() -> Path:
-    """Return the cache folder: $VMWB_GUEST_CACHE, else vmwb/guests below the user's cache folder."""
+    """Return $VMWB_GUEST_CACHE, else vmwb/guests below the user's cache folder."""
     chosen = os.environ.get("VMWB_GUEST_CACHE")
     if chosen:
         return Path(chosen)
@@ -42,14 +43,16 @@ def default_cache() -> Path:
 def fetch(package: str, architecture: str, cache: Path) -> Path:
     """Return the folder that holds the newest version of the package, unpacked.
 
-    `architecture` is Debian's name for it (`amd64`, `i386`). A package that was fetched within the age of the lists
-    is taken from the cache without asking any server. Raises FetchError.
+    `architecture` is Debian's name for it (`amd64`, `i386`). A package that was fetched within the
+    age of the lists is taken from the cache without asking any server. Raises FetchError.
     """
     if _NAME.fullmatch(package) is None or _NAME.fullmatch(architecture) is None:
         raise FetchError(f"{package}:{architecture} is not a name that Debian gives to packages.")
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
-            raise FetchError(f"{tool} was not found: guests come from Debian's packages, which need it.")
+            raise FetchError(
+                f"{tool} was not found: guests come from Debian's packages, which need it."
+            )
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / f"{architecture}.lock"):
         known = cache / f"{package}.{architecture}.current"
@@ -87,9 +90,14 @@ def _newest(package: str, architecture: str, cache: Path) -> Path:
             archive = apt.download(package, Path(scratch))
             found = hashlib.sha256(archive.read_bytes()).hexdigest()
             if found != checksum:
-                raise FetchError(f"{package}: the download does not have the checksum of the package list. Try again.")
+                raise FetchError(
+                    f"{package}: the download has not the checksum of the package list. Try again."
+                )
             contents = Path(scratch) / "contents"
-            _run(["dpkg-deb", "--extract", str(archive), str(contents)], f"{package} could not be unpacked")
+            _run(
+                ["dpkg-deb", "--extract", str(archive), str(contents)],
+                f"{package} could not be unpacked",
+            )
             contents.rename(folder)
     return folder
 
@@ -117,21 +125,30 @@ class _Apt:
             "Dir::Cache": str(self._home),
             "Dir::Cache::archives": str(self._home / "archives"),
         }
-        self._command = ["apt-get", "--quiet=2", *(f"--option={name}={value}" for name, value in settings.items())]
+        self._command = [
+            "apt-get",
+            "--quiet=2",
+            *(f"--option={name}={value}" for name, value in settings.items()),
+        ]
 
     def refresh_lists(self) -> None:
         """Fetch the package lists unless they are recent.
 
-        One source of several may fail (a mirror out of step): whether that matters shows when a package is asked for.
+        One source of several may fail (a mirror out of step): whether that matters shows when a
+        package is asked for.
         """
         stamp = self._home / "refreshed"
         if stamp.exists() and time.time() - stamp.stat().st_mtime < LISTS_AGE_SECONDS:
             return
-        done = subprocess.run([*self._command, "update"], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*self._command, "update"], capture_output=True, text=True, check=False
+        )
         if any((self._home / "lists").glob("*_Packages*")):
             stamp.touch()
         else:
-            raise FetchError(f"The lists of Debian's packages could not be fetched:\n{done.stderr.strip()}")
+            raise FetchError(
+                f"The lists of Debian's packages could not be fetched:\n{done.stderr.strip()}"
+            )
 
     def checksum(self, package: str) -> str:
         """Return the SHA-256 of the package file, from the signed lists."""

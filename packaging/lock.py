@@ -1,7 +1,8 @@
-"""Write requirements.lock: every Python package a checkout needs, pinned with hashes, without addresses.
+"""Write requirements.lock: all Python packages of a checkout, with hashes, without addresses.
 
-Run by `make lock` after a dependency changed in one of the three pyproject.toml files. Not part of the set-up,
-which only reads the result. uv resolves for all platforms and for Python 3.11 and later in one file.
+Run by `make lock` after a dependency changed in one of the three pyproject.toml files. Not part of
+the set-up, which only reads the result. uv resolves for all platforms and for Python 3.11 and later
+in one file.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements.lock"
 WORKSPACE = frozenset({"vmwb", "vmwb-core", "vmwb-ui"})
-HEADER = "# Written by `make lock` from the pyproject.toml files. Names and hashes only: the index is the user's choice.\n"
+HEADER = "# Written by `make lock` from the pyproject.toml files: names and hashes, no addresses.\n"
 
 
 def requirement_name(requirement: str) -> str:
@@ -41,12 +42,34 @@ def requirements() -> list[str]:
 def main() -> int:
     """Resolve and write the lock; return the resolver's exit status."""
     command = [
-        *(sys.executable, "-m", "uv", "pip", "compile", "-", "--quiet", "--universal", "--generate-hashes"),
-        *("--python-version", "3.11", "--no-header", "--no-annotate", "--no-emit-index-url", "--upgrade"),
+        *(
+            sys.executable,
+            "-m",
+            "uv",
+            "pip",
+            "compile",
+            "-",
+            "--quiet",
+            "--universal",
+            "--generate-hashes",
+        ),
+        *(
+            "--python-version",
+            "3.11",
+            "--no-header",
+            "--no-annotate",
+            "--no-emit-index-url",
+            "--upgrade",
+        ),
         "--system-certs",
     ]
     done = subprocess.run(
-        command, input="\n".join(requirements()), capture_output=True, text=True, check=False, cwd=ROOT / "packaging"
+        command,
+        input="\n".join(requirements()),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT / "packaging",
     )
     if done.returncode != 0:
         print(done.stderr, file=sys.stderr)

@@ -1,8 +1,9 @@
-"""Make a checkout ready: system packages, .venv, the locked Python packages, the core, the three parts installed.
+"""Make a checkout ready: system packages, .venv, locked Python packages, the core, the three parts.
 
-Runs on the system's Python with the standard library alone, because nothing else is there yet. Each step is skipped
-when its inputs have not changed since it last succeeded, so that calling it first thing in every `make` target is
-cheap. `--without-qt` prepares a second environment that has no Qt in it, for the tests that prove it is not needed.
+Runs on the system's Python with the standard library alone, because nothing else is there yet. Each
+step is skipped when its inputs have not changed since it last succeeded, so that calling it first
+thing in every `make` target is cheap. `--without-qt` prepares a second environment that has no Qt
+in it, for the tests that prove it is not needed.
 
 It is not a packager: wheels and .deb are made by packaging/dist.py.
 """
@@ -46,14 +47,20 @@ class SetupError(Exception):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the steps and return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--without-qt", action="store_true", help="prepare the environment that has no Qt")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--without-qt", action="store_true", help="prepare the environment that has no Qt"
+    )
     parser.add_argument("--no-core", action="store_true", help="leave the Rust core as it is")
     options = parser.parse_args(arguments)
     try:
         check_python()
         with _only_one():
-            system_packages.ensure(["build", "guests", "qt"] if not options.without_qt else ["build"])
+            system_packages.ensure(
+                ["build", "guests", "qt"] if not options.without_qt else ["build"]
+            )
             prepare_environment(VENV, skip=frozenset())
             if not options.no_core:
                 check_rust()
@@ -73,7 +80,9 @@ def check_python() -> None:
     """Refuse a Python that is too old, and see to its venv module."""
     if sys.version_info < MINIMUM_PYTHON:
         wanted = ".".join(map(str, MINIMUM_PYTHON))
-        raise SetupError(f"Python {wanted} or later is needed; this is {sys.version.split()[0]}: {sys.executable}")
+        raise SetupError(
+            f"Python {wanted} or later is needed, but {sys.executable} is {sys.version.split()[0]}."
+        )
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
         system_packages.ensure(["venv"])
 
@@ -83,11 +92,17 @@ def check_rust() -> None:
     cargo = shutil.which("cargo")
     wanted = ".".join(map(str, MINIMUM_RUST))
     if cargo is None:
-        raise SetupError(f"cargo was not found. Install Rust {wanted} or later (rustup does) and put it on PATH.")
-    version = subprocess.run([cargo, "--version"], capture_output=True, text=True, check=False).stdout
+        raise SetupError(
+            f"cargo was not found. Install Rust {wanted} or later (rustup does) and put it on PATH."
+        )
+    version = subprocess.run(
+        [cargo, "--version"], capture_output=True, text=True, check=False
+    ).stdout
     match = re.search(r"(\d+)\.(\d+)", version)
     if match is None or (int(match[1]), int(match[2])) < MINIMUM_RUST:
-        raise SetupError(f"Rust {wanted} or later is needed; {cargo} says: {version.strip() or 'nothing'}")
+        raise SetupError(
+            f"Rust {wanted} or later is needed; {cargo} says: {version.strip() or 'nothing'}"
+        )
 
 
 def prepare_environment(venv: Path, *, skip: frozenset[str]) -> None:
@@ -101,11 +116,23 @@ def prepare_environment(venv: Path, *, skip: frozenset[str]) -> None:
     if not _is_sound(python):
         print(f"Creating {venv.relative_to(ROOT)}", flush=True)
         _run([sys.executable, "-m", "venv", "--clear", str(venv)])
-    print(f"Installing the Python packages of {LOCK.name} into {venv.relative_to(ROOT)}", flush=True)
+    print(
+        f"Installing the Python packages of {LOCK.name} into {venv.relative_to(ROOT)}", flush=True
+    )
     requirements = venv / "requirements.txt"
     requirements.write_text(without(LOCK.read_text(encoding="utf-8"), skip), encoding="utf-8")
     pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    _run([*pip, "install", "--require-hashes", "--only-binary", ":all:", "--requirement", str(requirements)])
+    _run(
+        [
+            *pip,
+            "install",
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+            "--requirement",
+            str(requirements),
+        ]
+    )
     parts = [str(ROOT)] if skip else [str(ROOT), str(ROOT / "ui")]
     editable = [argument for part in parts for argument in ("--editable", part)]
     _run([*pip, "install", "--no-deps", "--no-build-isolation", *editable])
@@ -144,11 +171,17 @@ def verify(venv: Path, *, with_qt: bool) -> None:
     modules = ["vmwb", "vmwb_core", *(["vmwb_ui", "PySide6.QtWidgets"] if with_qt else [])]
     code = "import importlib,sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
     done = subprocess.run(
-        [str(venv / "bin" / "python"), "-c", code, *modules], capture_output=True, text=True, check=False, cwd="/"
+        [str(venv / "bin" / "python"), "-c", code, *modules],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
     )
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason was given"]
-        raise SetupError(f"The set-up finished, but what it installed cannot be imported: {reason[0]}")
+        raise SetupError(
+            f"The set-up finished, but what it installed cannot be imported: {reason[0]}"
+        )
 
 
 def _core_state() -> str:
@@ -156,8 +189,15 @@ def _core_state() -> str:
     core = ROOT / "core"
     sources = [core / "Cargo.toml", core / "Cargo.lock", core / "pyproject.toml"]
     for folder in (core / "crates", core / "python"):
-        sources.extend(path for path in sorted(folder.rglob("*")) if path.suffix in {".rs", ".toml", ".py", ".pyi", ".bin"})
-    facts = [(str(path.relative_to(core)), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
+        sources.extend(
+            path
+            for path in sorted(folder.rglob("*"))
+            if path.suffix in {".rs", ".toml", ".py", ".pyi", ".bin"}
+        )
+    facts = [
+        (str(path.relative_to(core)), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in sources
+    ]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
@@ -166,13 +206,15 @@ def _core_module() -> Path | None:
 
 
 def _link_core(venv: Path) -> None:
-    """Let the environment find the core that was built for the main one: it is the same abi3 module."""
+    """Let the environment find the core that was built for the main one: the same abi3 module."""
     for site in (venv / "lib").glob("python3*/site-packages"):
-        (site / "vmwb_core_source.pth").write_text(f"{ROOT / 'core' / 'python'}\n", encoding="utf-8")
+        (site / "vmwb_core_source.pth").write_text(
+            f"{ROOT / 'core' / 'python'}\n", encoding="utf-8"
+        )
 
 
 def _is_sound(python: Path) -> bool:
-    """Tell whether the environment's interpreter runs and is of this version (a system upgrade breaks it)."""
+    """Tell whether the environment's interpreter runs and is of this one's version."""
     if not python.exists():
         return False
     code = "import sys; print(sys.version_info[:2])"
@@ -196,12 +238,18 @@ def _read_stamp(path: Path) -> object:
 
 def _run(command: Sequence[str], *, cwd: Path = ROOT, extra: dict[str, str] | None = None) -> None:
     """Run a step with its output shown; a failure ends the set-up."""
-    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"PYTHONPATH", "VIRTUAL_ENV"}
+    }
     done = subprocess.run(
         command, cwd=cwd, env=environment | (extra or {}), stdin=subprocess.DEVNULL, check=False
     )
     if done.returncode != 0:
-        raise SetupError(f"The set-up stopped: this command ended with status {done.returncode}:\n  {' '.join(command)}")
+        raise SetupError(
+            f"The set-up stopped: status {done.returncode} from:\n  {' '.join(command)}"
+        )
 
 
 @contextmanager

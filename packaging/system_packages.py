@@ -1,7 +1,8 @@
 """Name the Debian packages that a task needs, and install what is missing.
 
-As root they are installed at once; otherwise by sudo after a question; without either, the line to type is printed and
-the caller stops. Nothing is asked when nothing is missing. On systems without dpkg the names are only told.
+As root they are installed at once; otherwise by sudo after a question; without either, the line to
+type is printed and the caller stops. Nothing is asked when nothing is missing. On systems without
+dpkg the names are only told.
 """
 
 from __future__ import annotations
@@ -12,14 +13,21 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 
-#: What each task needs. The Qt list was found by starting PySide6 in a minimal Debian 12, first the offscreen, then
-#: the xcb platform plugin; each name stands for a library that was reported missing.
+#: What each task needs. The Qt list was found by starting PySide6 in a minimal Debian 12, first the
+#: offscreen, then the xcb platform plugin; each name stands for a library that was reported
+#: missing.
 GROUPS: dict[str, tuple[str, ...]] = {
     "build": ("ca-certificates", "gcc", "libc6-dev", "make"),
     "venv": ("python3-venv",),
     "qt": (
         *("libgl1", "libegl1", "libdbus-1-3", "libfontconfig1", "libxkbcommon0", "libglib2.0-0"),
-        *("libxcb-cursor0", "libxcb-icccm4", "libxcb-keysyms1", "libxcb-shape0", "libxkbcommon-x11-0"),
+        *(
+            "libxcb-cursor0",
+            "libxcb-icccm4",
+            "libxcb-keysyms1",
+            "libxcb-shape0",
+            "libxkbcommon-x11-0",
+        ),
     ),
     "guests": ("ca-certificates", "xz-utils"),
     "bench": ("gcc-multilib", "qemu-system-x86"),
@@ -40,7 +48,9 @@ def missing(names: Iterable[str]) -> list[str]:
         text=True,
         check=False,  # it exits 1 when it does not know a name, which is an answer
     )
-    installed = {line.split()[0] for line in done.stdout.splitlines() if line.endswith(" installed")}
+    installed = {
+        line.split()[0] for line in done.stdout.splitlines() if line.endswith(" installed")
+    }
     return [name for name in wanted if name not in installed]
 
 
@@ -52,8 +62,8 @@ def apt_command(names: Sequence[str]) -> list[str]:
 def ensure(groups: Iterable[str]) -> None:
     """Install the packages of the groups, as far as they are missing.
 
-    Raises MissingPackagesError with the apt line when that needs rights that are not there, when the user says no,
-    or when apt fails.
+    Raises MissingPackagesError with the apt line when that needs rights that are not there, when
+    the user says no, or when apt fails.
     """
     names = [name for group in groups for name in GROUPS[group]]
     if shutil.which("dpkg-query") is None:
@@ -75,7 +85,7 @@ def _rights(line: str) -> list[str]:
     if os.geteuid() == 0:
         return []
     refusal = MissingPackagesError(
-        f"System packages are missing. Please install them, then run this again:\n\n    sudo {line}\n"
+        f"System packages are missing. Install them, then run this again:\n\n    sudo {line}\n"
     )
     if shutil.which("sudo") is None or not sys.stdin.isatty():
         raise refusal
@@ -88,10 +98,16 @@ def _rights(line: str) -> list[str]:
 def _apt(command: Sequence[str], environment: dict[str, str], *, may_fail: bool) -> None:
     """Run apt and show its output only when it fails.
 
-    A failed update (one mirror of several out of step) may still leave lists that are good enough, so it is not final.
+    A failed update (one mirror of several out of step) may still leave lists that are good enough,
+    so it is not final.
     """
     done = subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0 and not may_fail:
         raise MissingPackagesError(

@@ -1,12 +1,11 @@
 """The guests of the tests: Debian's kernels from Debian's packages, and one of our own from source.
 
-The only place from which tests take a guest. Nothing here is skipped when it cannot be had: a missing guest fails the
-test with the sentence that says why.
+The only place from which tests take a guest. Nothing here is skipped when it cannot be had: a
+missing guest fails the test with the sentence that says why.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from functools import cache
@@ -42,10 +41,12 @@ def hello() -> Path:
     """
     folder = Path(_SCRATCH.name)
     listing, image = folder / "hello.o", folder / "hello"
-    subprocess.run(["as", "--32", "-o", listing, _SOURCE], check=True, capture_output=True)
-    link = ["ld", "-m", "elf_i386", "--oformat", "binary", "-Ttext", "0", "-e", "0", "-o", image, listing]
-    subprocess.run(link, check=True, capture_output=True)
-    os.chmod(image, 0o444)  # noqa: PTH101 - the test image is shared by all tests of the process
+    subprocess.run(
+        ["as", "--32", "-o", str(listing), str(_SOURCE)], check=True, capture_output=True
+    )
+    flags = ["-m", "elf_i386", "--oformat", "binary", "-Ttext", "0", "-e", "0"]
+    subprocess.run(["ld", *flags, "-o", str(image), str(listing)], check=True, capture_output=True)
+    image.chmod(0o444)  # all tests of the process share it
     return image
 
 
