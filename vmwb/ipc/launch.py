@@ -1,0 +1,78 @@
+"""The one message that a supervisor sends to a new worker, over the descriptor it inherits.
+
+It holds all that the worker needs to run the machine, so that the worker parses no file of the
+library: the core's spec, the host files by path (the worker's broker opens them), and where the
+bundle and the socket are. The same socket then serves as the first client's connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from vmwb.ipc.messages import number, table, text
+from vmwb.model.errors import ProtocolError
+
+LAUNCH_DESCRIPTOR: Final = 3
+SERIAL_PORTS_MAX: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SerialTarget:
+    """Where one serial port goes besides the clients: ``path`` of a file to append to, or none."""
+
+    kind: str
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Order to run one machine.
+
+    ``resume_state`` names the suspended state to come back from. ``spawned_ns`` is the monotonic
+    clock (nanoseconds) just before the process was made, for measuring.
+    """
+
+    machine_id: str
+    name: str
+    bundle: str
+    socket: str
+    spec: str
+    kernel: str | None
+    initrd: str | None
+    serial: tuple[SerialTarget, ...]
+    resume_state: str | None = None
+    spawned_ns: int = 0
+
+    def to_json(self) -> dict[str, object]:
+        """Give the wire's object."""
+        return {"t": "launch", **asdict(self)}
+
+
+def launch_from_json(data: Mapping[str, object]) -> Launch:
+    """Read the order.
+
+    Raises:
+        ProtocolError: it is not one.
+    """
+    serial = data.get("serial")
+    if data.get("t") != "launch" or not isinstance(serial, list) or len(serial) > SERIAL_PORTS_MAX:
+        raise ProtocolError("The worker was started without its order: use `vmwb start`.")
+    ports = [table({"port": port}, "port") for port in serial]
+    return Launch(
+        machine_id=text(data, "machine_id"),
+        name=text(data, "name"),
+        bundle=text(data, "bundle"),
+        socket=text(data, "socket"),
+        spec=text(data, "spec"),
+        kernel=_optional(data, "kernel"),
+        initrd=_optional(data, "initrd"),
+        serial=tuple(SerialTarget(text(port, "kind"), _optional(port, "path")) for port in ports),
+        resume_state=_optional(data, "resume_state"),
+        spawned_ns=number(data, "spawned_ns"),
+    )
+
+
+def _optional(data: Mapping[str, object], key: str) -> str | None:
+    return None if data.get(key) is None else text(data, key)

@@ -1,0 +1,118 @@
+"""Files that are whole or absent: atomic writes, and errors of the disk in words."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from vmwb.model.errors import CorruptError, NotFoundError, StorageError
+
+TEXT_MAX_BYTES: Final = 1024 * 1024
+
+
+@contextlib.contextmanager
+def storage_errors(what: str, path: Path) -> Iterator[None]:
+    """Turn errors of the operating system into sentences; ``what`` begins them.
+
+    Raises:
+        StorageError: read-only, full, no permission, or any other failure of the disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(_sentence(what, path, error), {"path": str(path)}) from error
+
+
+def _sentence(what: str, path: Path, error: OSError) -> str:
+    match error.errno:
+        case errno.EROFS:
+            reason = "the file system is read-only: choose another library with --library"
+        case errno.EACCES | errno.EPERM:
+            reason = (
+                "you may not write there: change its permissions, or choose another library with "
+                "--library"
+            )
+        case errno.ENOSPC | errno.EDQUOT:
+            reason = "the disk is full: free some space, then try again"
+        case errno.ENAMETOOLONG:
+            reason = "its path is too long: choose a shorter name"
+        case _:
+            reason = error.strerror or str(error)
+    return f"{what} ({path}): {reason}."
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames and new files in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace a file as a whole; a reader sees the old content or the new.
+
+    ``durable`` also syncs the file and its directory, so that the new content survives power loss.
+    Errors are the operating system's; on one the old file stays and no temporary is left.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+    )
+    try:
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_directory(path.parent)
+
+
+def read_bounded(path: Path, limit: int = TEXT_MAX_BYTES) -> bytes:
+    """Read a small file.
+
+    Raises:
+        NotFoundError: it is not there.
+        CorruptError: it is larger than any such file may be, or no regular file.
+        StorageError: it cannot be read.
+    """
+    try:
+        with storage_errors("A file cannot be read", path):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb") as file:
+                data = file.read(limit + 1)
+    except StorageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise NotFoundError(f"There is no file {path}.", {"path": str(path)}) from error
+        raise
+    if data is None or len(data) > limit:
+        raise CorruptError(
+            f"The file {path} is not what it should be: it is larger than {limit} bytes.",
+            {"path": str(path)},
+        )
+    return data
+
+
+def disk_usage(path: Path) -> tuple[int, int]:
+    """Count the files under a directory and the bytes they take on disk."""
+    files = 0
+    size = 0
+    for directory, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(OSError):
+                size += os.lstat(os.path.join(directory, name)).st_blocks * 512
+                files += 1
+    return files, size

@@ -1,0 +1,63 @@
+"""``run.json``: what the worker of a bundle is, and its last words when it has ended.
+
+The worker writes it; everybody reads it. A record of a live state beside a free lock means that the
+worker died without last words: the machine counts as crashed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from vmwb.library.files import read_bounded, write_atomically
+from vmwb.library.layout import Bundle
+from vmwb.model.errors import VmwbError
+from vmwb.model.power import PowerState
+
+RUN_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The record. ``started`` is seconds since 1970; ``sentence`` says why it ended badly."""
+
+    pid: int
+    socket: str
+    started: float
+    state: PowerState
+    ended_by: str = ""
+    sentence: str = ""
+    version: int = RUN_VERSION
+
+    def write(self, bundle: Bundle, *, durable: bool) -> None:
+        """Replace the bundle's record. Errors are the operating system's."""
+        data = json.dumps({**asdict(self), "state": self.state.value}).encode()
+        write_atomically(bundle.run, data, durable=durable)
+
+
+def read_run_record(bundle: Bundle) -> RunRecord | None:
+    """Read the bundle's record; ``None`` when there is none that makes sense."""
+    try:
+        data = json.loads(read_bounded(bundle.run))
+        return _parse(data) if isinstance(data, dict) else None
+    except (VmwbError, ValueError, RecursionError):
+        return None
+
+
+def _parse(data: Mapping[str, object]) -> RunRecord | None:
+    pid, started = data.get("pid"), data.get("started")
+    socket, state = data.get("socket"), data.get("state")
+    if data.get("version") != RUN_VERSION or not isinstance(pid, int) or pid <= 0:
+        return None
+    if not isinstance(socket, str) or not isinstance(started, int | float):
+        return None
+    return RunRecord(
+        pid=pid,
+        socket=socket,
+        started=float(started),
+        state=PowerState(state),
+        ended_by=str(data.get("ended_by", "")),
+        sentence=str(data.get("sentence", "")),
+    )
