@@ -3,6 +3,12 @@
 
 pub mod acpi;
 pub mod boot;
+pub mod clock;
 pub mod error;
+pub mod events;
+pub mod input;
 pub mod power;
+pub mod serial;
 pub mod spec;
+
+mod sys;

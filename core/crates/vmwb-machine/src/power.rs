@@ -10,7 +10,7 @@
 //!    |        power_off           |   `-------------------- resuming <------ resume -----------'
 //!    `------- stopping <----------+
 //!                 ^               v
-//!                 `----------- crashed   (reset or start runs the machine again)
+//!                 `----------- crashed   (start runs the machine again)
 //! ```
 
 use std::fmt;
@@ -138,12 +138,11 @@ pub fn decide(state: PowerState, command: PowerCommand) -> Result<PowerState, &'
     use PowerState as S;
     match (state, command) {
         (S::Off | S::Crashed, C::Start) => Ok(S::Starting),
-        (S::Suspended, C::Start | C::Resume) | (S::Paused, C::Resume) => Ok(S::Resuming),
+        (S::Suspended | S::Paused, C::Resume) => Ok(S::Resuming),
         (S::Running, C::Pause) => Ok(S::Pausing),
         (S::Running | S::Paused, C::Suspend) => Ok(S::Suspending),
         (S::Running, C::Reset | C::PowerButton) => Ok(S::Running),
         (S::Paused, C::Reset) => Ok(S::Paused),
-        (S::Crashed, C::Reset) => Ok(S::Starting),
         (
             S::Starting
             | S::Running
@@ -176,7 +175,7 @@ fn refusal(state: PowerState, command: PowerCommand) -> &'static str {
         (S::Suspending, _) => "The machine's state is being saved; wait until it is written.",
         (S::Resuming, _) => "The machine is resuming; wait until it runs.",
         (S::Stopping, _) => "The machine is being switched off; wait until it is off.",
-        (S::Crashed, _) => "The machine has crashed; reset it or switch it off.",
+        (S::Crashed, _) => "The machine has crashed; start it again.",
     }
 }
 

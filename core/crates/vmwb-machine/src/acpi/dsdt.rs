@@ -69,7 +69,6 @@ pub fn build(input: &DsdtInput) -> Aml {
         "PCI0",
         &[
             name("_HID", &eisa_id("PNP0A03")),
-            name("_ADR", &integer(0)),
             name("_UID", &integer(0)),
             name("_CRS", &pci_windows(input.pci_memory_start)),
             name("_PRT", &interrupt_routes()),

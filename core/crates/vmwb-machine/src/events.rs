@@ -1,0 +1,262 @@
+//! Events of a machine: a bounded queue and an eventfd that is readable while events wait.
+//!
+//! Power and error events are never dropped; of display events only the latest waits; log lines are dropped, and
+//! counted, when nobody drains the queue.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Mutex;
+
+use serde::Serialize;
+use vmwb_x86::CpuStop;
+
+use crate::power::PowerState;
+use crate::sys::EventFd;
+
+/// Most log events that wait.
+const MAX_WAITING_LOGS: usize = 512;
+
+/// How urgent a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// Rare state changes.
+    Info,
+    /// Abnormal, but the guest goes on.
+    Warn,
+    /// Something the user asked for failed.
+    Error,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// The power state changed.
+    Power {
+        /// New state.
+        state: PowerState,
+    },
+    /// The guest switched the machine off.
+    GuestPowerOff,
+    /// The guest reset the machine.
+    GuestReset,
+    /// The guest cannot run on.
+    Crashed {
+        /// Why, for programs; absent when the emulator itself failed.
+        stop: Option<CpuStop>,
+        /// Why, for the user.
+        sentence: String,
+    },
+    /// The guest wrote to the debug exit port.
+    DebugExit {
+        /// What it wrote.
+        value: u32,
+    },
+    /// A line for the log.
+    Log {
+        /// How urgent.
+        level: LogLevel,
+        /// The line.
+        message: String,
+    },
+    /// The size of the picture changed.
+    Display {
+        /// Pixels across.
+        width: u32,
+        /// Lines.
+        height: u32,
+        /// Generation of the framebuffer's mode.
+        generation: u64,
+    },
+}
+
+#[derive(Debug, Serialize)]
+struct Stamped<'a> {
+    seq: u64,
+    retired: u64,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<(u64, u64, Event)>,
+    next_seq: u64,
+    logs: usize,
+    dropped_logs: u64,
+}
+
+/// The queue. Shared between the driver, which writes, and the embedder, which drains.
+#[derive(Debug)]
+pub struct EventQueue {
+    queue: Mutex<Queue>,
+    handle: EventFd,
+}
+
+impl EventQueue {
+    /// An empty queue.
+    ///
+    /// # Errors
+    /// The host has no descriptor to give.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            queue: Mutex::new(Queue::default()),
+            handle: EventFd::new()?,
+        })
+    }
+
+    /// Descriptor that is readable while events wait.
+    #[must_use]
+    pub fn handle(&self) -> i32 {
+        self.handle.raw()
+    }
+
+    /// Adds an event; `retired` is its stamp.
+    pub fn push(&self, retired: u64, event: Event) {
+        let mut q = self.queue.lock().expect("no holder of this lock panics");
+        match event {
+            Event::Log { .. } if q.logs >= MAX_WAITING_LOGS => {
+                q.dropped_logs += 1;
+                return;
+            }
+            Event::Log { .. } => q.logs += 1,
+            Event::Display { .. } => {
+                q.waiting
+                    .retain(|(_, _, e)| !matches!(e, Event::Display { .. }));
+            }
+            _ => {}
+        }
+        q.next_seq += 1;
+        let seq = q.next_seq;
+        q.waiting.push_back((seq, retired, event));
+        drop(q);
+        self.handle.signal();
+    }
+
+    /// Takes all events out, each as a JSON object, and clears the descriptor.
+    #[must_use]
+    pub fn drain(&self) -> Vec<String> {
+        self.handle.clear();
+        let mut q = self.queue.lock().expect("no holder of this lock panics");
+        if q.dropped_logs > 0 {
+            let message = format!("{} log lines were dropped here", q.dropped_logs);
+            q.dropped_logs = 0;
+            q.next_seq += 1;
+            let (seq, retired) = (q.next_seq, q.waiting.back().map_or(0, |e| e.1));
+            q.waiting.push_back((
+                seq,
+                retired,
+                Event::Log {
+                    level: LogLevel::Warn,
+                    message,
+                },
+            ));
+        }
+        q.logs = 0;
+        std::mem::take(&mut q.waiting)
+            .into_iter()
+            .map(|(seq, retired, event)| {
+                serde_json::to_string(&Stamped {
+                    seq,
+                    retired,
+                    event: &event,
+                })
+                .expect("an event has only strings and numbers")
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Interest, poll};
+
+    fn readable(q: &EventQueue) -> bool {
+        let interest = Interest {
+            fd: q.handle(),
+            read: true,
+            write: false,
+        };
+        poll(&[interest], Some(std::time::Duration::ZERO)).unwrap()[0].read
+    }
+
+    #[test]
+    fn handle_is_readable_exactly_while_events_wait() {
+        let q = EventQueue::new().unwrap();
+        assert!(!readable(&q));
+        q.push(7, Event::GuestReset);
+        assert!(readable(&q));
+        assert_eq!(q.drain(), [r#"{"seq":1,"retired":7,"kind":"guest_reset"}"#]);
+        assert!(!readable(&q));
+    }
+
+    #[test]
+    fn display_events_keep_only_the_latest() {
+        let q = EventQueue::new().unwrap();
+        q.push(
+            0,
+            Event::Display {
+                width: 640,
+                height: 480,
+                generation: 1,
+            },
+        );
+        q.push(
+            0,
+            Event::Power {
+                state: PowerState::Running,
+            },
+        );
+        q.push(
+            0,
+            Event::Display {
+                width: 720,
+                height: 400,
+                generation: 2,
+            },
+        );
+        let all = q.drain();
+        assert_eq!(all.len(), 2);
+        assert!(all[1].contains(r#""generation":2"#));
+    }
+
+    #[test]
+    fn log_flood_is_bounded_and_counted() {
+        let q = EventQueue::new().unwrap();
+        (0..MAX_WAITING_LOGS + 9).for_each(|_| {
+            q.push(
+                0,
+                Event::Log {
+                    level: LogLevel::Info,
+                    message: "x".to_owned(),
+                },
+            );
+        });
+        let all = q.drain();
+        assert_eq!(all.len(), MAX_WAITING_LOGS + 1);
+        assert!(all.last().unwrap().contains("9 log lines were dropped"));
+    }
+
+    #[test]
+    fn crashed_event_carries_reason_and_sentence() {
+        let q = EventQueue::new().unwrap();
+        let stop = CpuStop::TripleFault {
+            rip: 0x1000,
+            vector: 13,
+        };
+        q.push(
+            1,
+            Event::Crashed {
+                sentence: stop.sentence(),
+                stop: Some(stop),
+            },
+        );
+        let v: serde_json::Value = serde_json::from_str(&q.drain()[0]).unwrap();
+        assert_eq!(
+            (v["kind"].as_str(), v["stop"]["reason"].as_str()),
+            (Some("crashed"), Some("triple_fault"))
+        );
+    }
+}
