@@ -26,6 +26,7 @@ pub mod pci;
 pub mod pic;
 pub mod pit;
 pub mod rtc;
+pub mod sysctl;
 pub mod uart;
 
 mod bits;

@@ -1,0 +1,127 @@
+//! System control: fast A20 and reset (port 92h), the reset control register (CF9h), the POST code (80h). Source:
+//! Intel 290550-002 section 2.5.4 (PIIX3).
+//!
+//! Owns three bytes. It resets nothing itself: it asks for [`PowerRequest::Reset`]. Address line 20 is open when port
+//! 92h or the keyboard controller opens it; the board joins the two.
+//!
+//! | Registers | Offset | |
+//! |---|---|---|
+//! | A20, fast INIT | 0 | port 92h |
+//! | reset control | 1 | port CF9h, also the ACPI reset register |
+//! | POST code | 2 | port 80h |
+//!
+//! | Left out | Why |
+//! |---|---|
+//! | INIT apart from a hard reset | both reset the whole machine |
+//! | DMA page registers beside port 80h | there is no DMA controller |
+//!
+//! | Threat | Answer |
+//! |---|---|
+//! | Reset storms | one request an access; the machine decides when it follows |
+
+pub mod regs;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use snapshot::SysCtlV1;
+
+use vmwb_hw::{
+    AccessSize, Ctx, Device, Nanos, Payload, PioDevice, PowerRequest, ResetKind, SnapshotError,
+};
+
+use crate::bits::{byte_answer, low};
+use regs::{
+    PORT_92, PORT_92_A20, PORT_92_FAST_INIT, PORT_92_KEPT, POST_CODE, RESET_CONTROL, RESET_CPU,
+    RESET_KEPT,
+};
+
+/// Ports 92h, CF9h and 80h. See the module for offsets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SysCtl {
+    port_92: u8,
+    reset_control: u8,
+    post_code: u8,
+}
+
+impl SysCtl {
+    /// The registers as after power-on: all 0.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether port 92h opens address line 20.
+    #[must_use]
+    pub fn a20(&self) -> bool {
+        self.port_92 & PORT_92_A20 != 0
+    }
+
+    /// The last byte that firmware has shown on port 80h.
+    #[must_use]
+    pub fn post_code(&self) -> u8 {
+        self.post_code
+    }
+}
+
+impl Device for SysCtl {
+    fn name(&self) -> &str {
+        "sysctl"
+    }
+
+    fn reset(&mut self, _ctx: &mut Ctx<'_>, _kind: ResetKind) {
+        *self = Self::new();
+    }
+
+    fn save(&self) -> Result<Payload, SnapshotError> {
+        Payload::encode(self.name(), &SysCtlV1::from(self))
+    }
+
+    fn restore(&mut self, _ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
+        *self = Self::try_from(payload.decode::<SysCtlV1>()?)?;
+        Ok(())
+    }
+}
+
+impl PioDevice for SysCtl {
+    fn pio_read(&mut self, ctx: &mut Ctx<'_>, offset: u16, size: AccessSize) -> u32 {
+        self.pio_peek(ctx.now, offset, size)
+    }
+
+    fn pio_peek(&self, _now: Nanos, offset: u16, size: AccessSize) -> u32 {
+        let value = match offset {
+            PORT_92 => self.port_92,
+            RESET_CONTROL => self.reset_control,
+            POST_CODE => self.post_code,
+            _ => u8::MAX,
+        };
+        byte_answer(size, value)
+    }
+
+    fn pio_write(&mut self, ctx: &mut Ctx<'_>, offset: u16, size: AccessSize, value: u32) {
+        if size != AccessSize::Byte {
+            return;
+        }
+        let value = low(value);
+        let rises = match offset {
+            PORT_92 => {
+                let rises = value & !self.port_92 & PORT_92_FAST_INIT;
+                self.port_92 = value & PORT_92_KEPT;
+                rises
+            }
+            RESET_CONTROL => {
+                let rises = value & !self.reset_control & RESET_CPU;
+                self.reset_control = value & RESET_KEPT;
+                rises
+            }
+            POST_CODE => {
+                self.post_code = value;
+                0
+            }
+            _ => 0,
+        };
+        if rises != 0 {
+            *ctx.power = Some(PowerRequest::Reset);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Tests of the system control ports.
+
+use super::*;
+use crate::conformance::{Access, Subject, conformance, pio_access};
+use crate::testbench::Bench;
+use vmwb_hw::TimerId;
+
+struct SysCtlSubject;
+
+impl Subject for SysCtlSubject {
+    type Dev = SysCtl;
+    fn build(_b: &mut Bench) -> SysCtl {
+        SysCtl::new()
+    }
+    fn mutate(s: &mut SysCtl, b: &mut Bench) {
+        for (offset, value) in [(0, 0x03), (1, 0x0A), (2, 0x77)] {
+            b.out(s, offset, value);
+        }
+    }
+    fn access(s: &mut SysCtl, b: &mut Bench, a: Access) {
+        pio_access(s, b, a);
+    }
+    fn deadline(_s: &mut SysCtl, _b: &mut Bench, _timer: TimerId) {}
+}
+
+conformance!(conforms, SysCtlSubject);
+
+#[test]
+fn a20_follows_port_92_without_reset() {
+    let (mut b, mut s) = (Bench::new(), SysCtl::new());
+    b.out(&mut s, PORT_92, 0x02);
+    assert!(s.a20());
+    assert_eq!((b.inp(&mut s, PORT_92), b.power), (0x02, None));
+}
+
+#[test]
+fn fast_init_asks_for_reset_on_a_rise_only() {
+    let (mut b, mut s) = (Bench::new(), SysCtl::new());
+    b.out(&mut s, PORT_92, 0x01);
+    assert_eq!(b.power.take(), Some(PowerRequest::Reset));
+    b.out(&mut s, PORT_92, 0x01);
+    assert_eq!(b.power, None);
+}
+
+#[test]
+fn reset_control_with_the_type_alone_does_not_reset() {
+    let (mut b, mut s) = (Bench::new(), SysCtl::new());
+    b.out(&mut s, RESET_CONTROL, 0x02);
+    assert_eq!(b.power, None);
+    b.out(&mut s, RESET_CONTROL, 0x06);
+    assert_eq!(b.power, Some(PowerRequest::Reset));
+}
+
+#[test]
+fn post_code_is_remembered() {
+    let (mut b, mut s) = (Bench::new(), SysCtl::new());
+    b.out(&mut s, POST_CODE, 0xAB);
+    assert_eq!((s.post_code(), b.inp(&mut s, POST_CODE)), (0xAB, 0xAB));
+}
