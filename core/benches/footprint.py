@@ -1,0 +1,125 @@
+"""What a worker costs beside its guest: time to start, memory, CPU while the guest idles.
+
+Measured on the installed command and its real worker processes, in a library of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from peers import PeerError, cpu_seconds
+from workload import MEMORY_MIB, Workload, command_line
+
+VMWB = Path(sys.executable).with_name("vmwb")
+NAME = "bench"
+STARTS = 9
+IDLE_SECONDS = 20.0
+SETTLE_SECONDS = 5.0
+BOOT_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The figures, with the number of samples or seconds behind them."""
+
+    starts: int
+    command_ms: float
+    spawn_ms: float
+    memory_mib: float
+    idle_s: float
+    idle_percent: float
+
+
+def measure(workload: Workload) -> Footprint:
+    """Measure a worker. Raises PeerError when the machine does not do what it should."""
+    with _library() as environment:
+        files = ("--kernel", str(workload.kernel), "--initrd", str(workload.initrd))
+        memory = ("--memory", f"{MEMORY_MIB}M")
+        append = ("--append", command_line("idle"))
+        _vmwb(environment, "create", NAME, *memory, *files, *append)
+        command_ms, spawn_ms = _starts(environment)
+        _vmwb(environment, "start", NAME, "--headless")
+        try:
+            _vmwb(
+                environment,
+                *("wait", NAME, "--serial", "@IDLE start"),
+                *("--timeout", str(BOOT_SECONDS)),
+            )
+            pid = int(json.loads(_vmwb(environment, "show", NAME, "--json"))["pid"])
+            time.sleep(SETTLE_SECONDS)
+            idle_percent = _idle(pid)
+            memory_mib = memory_beside_ram(pid)
+        finally:
+            _vmwb(environment, "stop", NAME)
+    return Footprint(STARTS, command_ms, spawn_ms, memory_mib, IDLE_SECONDS, idle_percent)
+
+
+def memory_beside_ram(pid: int) -> float:
+    """Return the process's proportional set size in MiB without the mapping of the guest's RAM.
+
+    The RAM is the largest mapping of a memfd.
+    """
+    total_kib = ram_kib = ram_size = size = 0
+    is_memfd = False
+    for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"([0-9a-f]+)-([0-9a-f]+) .* (/memfd:)?", line):
+            size = int(match[2], 16) - int(match[1], 16)
+            is_memfd = "/memfd:" in line
+        elif line.startswith("Pss:"):
+            pss = int(line.split()[1])
+            total_kib += pss
+            if is_memfd and size > ram_size:
+                ram_size, ram_kib = size, pss
+    return (total_kib - ram_kib) / 1024
+
+
+def _starts(environment: dict[str, str]) -> tuple[float, float]:
+    """Return the medians of `vmwb start` and of its spawning part, in milliseconds.
+
+    The command tells the second itself, in `start_ms` of `--json`: from its decision to spawn the
+    worker to the worker's word that the guest runs.
+    """
+    whole: list[float] = []
+    spawn: list[float] = []
+    for _ in range(STARTS):
+        started = time.perf_counter()
+        answer = _vmwb(environment, "start", NAME, "--headless", "--json")
+        whole.append((time.perf_counter() - started) * 1000)
+        spawn.append(float(json.loads(answer).get("start_ms", "nan")))
+        _vmwb(environment, "stop", NAME)
+    return statistics.median(whole), statistics.median(spawn)
+
+
+def _idle(pid: int) -> float:
+    """Return the CPU of the whole worker in percent of one core over IDLE_SECONDS."""
+    before = cpu_seconds(pid)
+    time.sleep(IDLE_SECONDS)
+    return (cpu_seconds(pid) - before) / IDLE_SECONDS * 100
+
+
+@contextmanager
+def _library() -> Iterator[dict[str, str]]:
+    with tempfile.TemporaryDirectory(prefix="vmwb-bench-") as home:
+        runtime = Path(home) / "run"
+        runtime.mkdir(mode=0o700)
+        yield {**os.environ, "VMWB_LIBRARY": f"{home}/library", "XDG_RUNTIME_DIR": str(runtime)}
+
+
+def _vmwb(environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [VMWB, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise PeerError(f"vmwb {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout

@@ -1,0 +1,154 @@
+"""Turn the measurements of one benchmark into docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from footprint import Footprint
+from peers import QEMU_CPU, Measurement
+from workload import KERNEL_OPTIONS, KERNELS, MEMORY_MIB
+
+
+@dataclass(slots=True)
+class Results:
+    """All runs of one architecture, by peer: `native`, `qemu`, `vmwb`."""
+
+    architecture: str
+    boots: dict[str, list[Measurement]] = field(default_factory=dict)
+    suites: dict[str, list[Measurement]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Medians of one kernel in CPU seconds; `equal` tells whether all checksums agree."""
+
+    name: str
+    native: float
+    qemu: float
+    vmwb: float
+    equal: bool
+
+    @property
+    def ratio(self) -> float:
+        """How many times QEMU's CPU seconds our engine needs."""
+        return self.vmwb / self.qemu
+
+
+def rows(results: Results) -> list[Row]:
+    """Return the kernels that every peer ran, in the order of the workload."""
+    found: list[Row] = []
+    for name in KERNELS:
+        runs = {
+            peer: [one.kernels[name] for one in measured if name in one.kernels]
+            for peer, measured in results.suites.items()
+        }
+        if not all(runs.get(peer) for peer in ("native", "qemu", "vmwb")):
+            continue
+        checksums = {run.checksum for measured in runs.values() for run in measured}
+        median = {
+            peer: statistics.median(run.seconds for run in measured)
+            for peer, measured in runs.items()
+        }
+        equal = len(checksums) == 1
+        found.append(Row(name, median["native"], median["qemu"], median["vmwb"], equal))
+    return found
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Return the geometric mean of positive numbers."""
+    return statistics.geometric_mean(values)
+
+
+def document(all_results: Sequence[Results], footprint: Footprint | None, repeats: int) -> str:
+    """Return the whole document."""
+    parts = [_preamble(repeats)]
+    for results in all_results:
+        parts.append(_boot_section(results))
+        parts.append(_kernel_section(results))
+    if footprint is not None:
+        parts.append(_footprint_section(footprint))
+    return "\n".join(parts)
+
+
+def _preamble(repeats: int) -> str:
+    version = subprocess.run(
+        ["qemu-system-x86_64", "--version"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()[0]
+    return f"""# Benchmarks
+
+Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}. Host: {_processor()}, Linux
+{platform.release()}. Peer: {version}, with its translator (TCG) and `-cpu {QEMU_CPU}`; our
+processor model is `x86-64-v1`.
+
+All peers ran in turn in one go, {repeats} time(s); figures are medians of CPU seconds of the whole
+process. Only the ratios travel to other machines: the host is shared, and differences under about
+20 % mean nothing. Guest: one processor, {MEMORY_MIB} MiB, Debian 12's netboot kernel with
+`{KERNEL_OPTIONS}`; the workload is `core/benches/guest/`.
+"""
+
+
+def _boot_section(results: Results) -> str:
+    boots: Mapping[str, list[Measurement]] = results.boots
+    if not all(boots.get(peer) for peer in ("qemu", "vmwb")):
+        return ""
+    lines = [
+        f"## Boot, {results.architecture}\n",
+        "| | QEMU | vmwb | ratio |",
+        "|---|--:|--:|--:|",
+    ]
+    for title, part in (
+        ("start to user space", "boot_seconds"),
+        ("start to power-off", "total_seconds"),
+    ):
+        qemu, own = (
+            statistics.median(getattr(one, part) for one in boots[peer])
+            for peer in ("qemu", "vmwb")
+        )
+        lines.append(f"| {title} | {qemu:.2f} | {own:.2f} | **{own / qemu:.2f}** |")
+    return "\n".join(lines) + "\n"
+
+
+def _kernel_section(results: Results) -> str:
+    table = rows(results)
+    if not table:
+        return ""
+    lines = [
+        f"## Kernels, {results.architecture}\n",
+        "| kernel | native | QEMU | vmwb | ratio to QEMU | slowdown to native | checksums |",
+        "|---|--:|--:|--:|--:|--:|---|",
+    ]
+    for row in table:
+        slowdown = row.vmwb / row.native if row.native else 0.0
+        lines.append(
+            f"| {row.name} | {row.native:.3f} | {row.qemu:.3f} | {row.vmwb:.3f} "
+            f"| **{row.ratio:.2f}** | {slowdown:.1f} | {'equal' if row.equal else '**DIFFER**'} |"
+        )
+    mean = geometric_mean([row.ratio for row in table])
+    lines.append(f"| geometric mean of {len(table)} | | | | **{mean:.2f}** | | |")
+    return "\n".join(lines) + "\n"
+
+
+def _footprint_section(footprint: Footprint) -> str:
+    return f"""## Start, memory, idle
+
+| | measured | promised |
+|---|--:|--:|
+| `vmwb start` as a command, median of {footprint.starts} | {footprint.command_ms:.0f} ms | 600 ms |
+| request to running guest, worker spawned, median of {footprint.starts} | {footprint.spawn_ms:.0f}
+ms | 150 ms | | worker's memory beside the guest's RAM (Pss), idle at a shell |
+{footprint.memory_mib:.1f} MiB | 60 MiB | | CPU of an idle guest at a shell, over
+{footprint.idle_s:.0f} s | {footprint.idle_percent:.2f} % | 2 % |
+"""
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
