@@ -1,0 +1,77 @@
+"""`make soak HOURS=n`: rounds of the long tests until the hours are over; a line for docs/soak.md.
+
+A round boots a stock kernel again and again, suspends it at random points, resumes it in a new
+process and insists that the boot completes. At least one round always runs, and the first failure
+ends the soak.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORD = ROOT / "docs" / "soak.md"
+HEADING = """# Soak
+
+What `make soak` ran and how it ended. Hours and rounds add up over the life of the project.
+
+| date | commit | hours | rounds | suspended and resumed | result |
+|---|---|--:|--:|--:|---|
+"""
+#: Random points of a boot per round.
+POINTS = 50
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run rounds and record them; 1 if one failed."""
+    parser = argparse.ArgumentParser(description="Run the long tests.")
+    parser.add_argument("--hours", type=float, default=1.0, help="begin no round after this")
+    parser.add_argument("--points", type=int, default=POINTS, help="suspends per round")
+    options = parser.parse_args(arguments)
+    started = time.monotonic()
+    rounds, status = 0, 0
+    while status == 0 and (rounds == 0 or time.monotonic() - started < options.hours * 3600):
+        rounds += 1
+        print(f"=== round {rounds}", flush=True)
+        status = _round(options.points)
+    _record((time.monotonic() - started) / 3600, rounds, options.points, passed=status == 0)
+    return int(status != 0)
+
+
+def _round(points: int) -> int:
+    tests = ["tests/boot/test_linux.py", "-k", "suspend or deterministic"]
+    command = [sys.executable, "-m", "pytest", *tests, f"--suspend-points={points}"]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def _record(hours: float, rounds: int, points: int, *, passed: bool) -> None:
+    """Append one line to the record."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    RECORD.parent.mkdir(exist_ok=True)
+    known = RECORD.read_text(encoding="utf-8") if RECORD.exists() else HEADING
+    result = "passed" if passed else "failed in the last round"
+    cells = [
+        f"{datetime.now(UTC):%Y-%m-%d}",
+        commit,
+        f"{hours:.1f}",
+        rounds,
+        rounds * points,
+        result,
+    ]
+    RECORD.write_text(f"{known}| {' | '.join(map(str, cells))} |\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
