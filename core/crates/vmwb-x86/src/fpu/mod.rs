@@ -26,6 +26,7 @@ pub use arith::{add, div, mul, sqrt, sub};
 pub use bcd::{from_bcd, to_bcd};
 pub use compare::{Relation, compare, compare_quiet};
 pub use constants::{fld1, fldl2e, fldl2t, fldlg2, fldln2, fldpi, fldz};
+pub(crate) use convert::pack_ieee;
 pub use convert::{
     from_f32, from_f64, from_i16, from_i32, from_i64, to_f32, to_f64, to_i16, to_i16_truncating,
     to_i32, to_i32_truncating, to_i64, to_i64_truncating,
