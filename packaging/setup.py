@@ -57,13 +57,12 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         check_python()
+        if not options.no_core:
+            check_rust()
         with _only_one():
-            system_packages.ensure(
-                ["build", "guests", "qt"] if not options.without_qt else ["build"]
-            )
+            system_packages.ensure(package_groups(with_qt=not options.without_qt))
             prepare_environment(VENV, skip=frozenset())
             if not options.no_core:
-                check_rust()
                 build_core()
             if options.without_qt:
                 prepare_environment(VENV_WITHOUT_QT, skip=QT_DISTRIBUTIONS)
@@ -77,14 +76,25 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def check_python() -> None:
-    """Refuse a Python that is too old, and see to its venv module."""
+    """Refuse a Python that is too old."""
     if sys.version_info < MINIMUM_PYTHON:
         wanted = ".".join(map(str, MINIMUM_PYTHON))
         raise SetupError(
             f"Python {wanted} or later is needed, but {sys.executable} is {sys.version.split()[0]}."
         )
-    if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
-        system_packages.ensure(["venv"])
+
+
+def package_groups(*, with_qt: bool) -> list[str]:
+    """Return the groups of system packages that the set-up needs, to be seen to in one go.
+
+    Debian splits venv and its pip off from Python; a Python from elsewhere brings them along.
+    """
+    complete = all(importlib.util.find_spec(name) is not None for name in ("ensurepip", "venv"))
+    return [
+        *([] if complete else ["venv"]),
+        *("build", "guests"),
+        *(["qt"] if with_qt else []),
+    ]
 
 
 def check_rust() -> None:
