@@ -83,7 +83,14 @@ class Connection:
         if self._closed or self._ended:
             close_all(handles)
             return
-        data = encode_frame(message.to_json())
+        self._enqueue(encode_frame(message.to_json()), handles)
+
+    def post_raw(self, data: bytes) -> None:
+        """Queue bytes that are a frame already: the order to a new worker."""
+        if not (self._closed or self._ended):
+            self._enqueue(data, ())
+
+    def _enqueue(self, data: bytes, handles: Sequence[int]) -> None:
         self._outgoing.append(_Outgoing(memoryview(data), list(handles)))
         self._outgoing_bytes += len(data)
         if self._outgoing_bytes > BYTES_WAITING_MAX:
@@ -147,7 +154,8 @@ class Connection:
                     raise ProtocolError("A reply announces handles that did not come.")
                 self._received.append((message, self._handles[:count]))
                 del self._handles[:count]
-            if self._handles and not self._decoder.pending or len(self._handles) > MAX_HANDLES:
+            unclaimed = bool(self._handles) and self._decoder.pending == 0
+            if unclaimed or len(self._handles) > MAX_HANDLES:
                 raise ProtocolError("Handles came that no message announces.")
         except ProtocolError as error:
             self._end(error)

@@ -1,8 +1,8 @@
 """Messages of the control socket, typed, and their JSON.
 
-A client begins with ``Hello``; the worker answers with ``Welcome`` or with a ``Failure`` without an
-id and closes. Then requests with ids, each answered by one ``Reply`` or ``Failure``; events come
-in between once they are subscribed to. The protocol's major version must match; the build only informs.
+A client begins with ``Hello``; the worker answers with ``Welcome``, or a ``Failure`` without id and
+closes. Then requests with ids, each answered by one ``Reply`` or ``Failure``; events come in
+between once they are subscribed to. The protocol's major version must match; the build informs.
 """
 
 from __future__ import annotations

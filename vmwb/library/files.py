@@ -113,6 +113,6 @@ def disk_usage(path: Path) -> tuple[int, int]:
     for directory, _, names in os.walk(path):
         for name in names:
             with contextlib.suppress(OSError):
-                size += os.lstat(os.path.join(directory, name)).st_blocks * 512
+                size += Path(directory, name).lstat().st_blocks * 512
                 files += 1
     return files, size

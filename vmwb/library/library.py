@@ -7,7 +7,6 @@ machine's state does not need it.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -53,9 +52,8 @@ def bundle_status(bundle: Bundle) -> BundleStatus:
     if record is None:
         return BundleStatus(PowerState.OFF, False, None)
     if record.state not in AT_REST:
-        # Read again: between the two looks the worker may have left its last words in order.
-        latest = read_run_record(bundle)
-        if latest == record:
+        # Look again: between the two looks the worker may have begun, or left its last words.
+        if not is_locked(bundle) and read_run_record(bundle) == record:
             return BundleStatus(PowerState.CRASHED, False, record, _DIED)
         return bundle_status(bundle)
     if record.state is PowerState.CRASHED:
@@ -77,7 +75,7 @@ class Library:
         """
         with storage_errors("The library cannot be read", self.root):
             try:
-                names = sorted(os.listdir(self.root), key=str.casefold)
+                names = sorted((entry.name for entry in self.root.iterdir()), key=str.casefold)
             except FileNotFoundError:
                 return
         for name in names[:BUNDLES_MAX]:

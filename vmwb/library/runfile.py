@@ -48,7 +48,7 @@ def read_run_record(bundle: Bundle) -> RunRecord | None:
 
 def _parse(data: Mapping[str, object]) -> RunRecord | None:
     pid, started = data.get("pid"), data.get("started")
-    socket, state = data.get("socket"), data.get("state")
+    socket, state = data.get("socket"), PowerState(str(data.get("state")))
     if data.get("version") != RUN_VERSION or not isinstance(pid, int) or pid <= 0:
         return None
     if not isinstance(socket, str) or not isinstance(started, int | float):
@@ -57,7 +57,7 @@ def _parse(data: Mapping[str, object]) -> RunRecord | None:
         pid=pid,
         socket=socket,
         started=float(started),
-        state=PowerState(state),
+        state=state,
         ended_by=str(data.get("ended_by", "")),
         sentence=str(data.get("sentence", "")),
     )

@@ -16,6 +16,7 @@ class MachineStats:
     """One reading.
 
     ``cpu_seconds`` is the vCPU thread's, ``worker_cpu_seconds`` the whole worker's;
+    ``spawn_seconds`` passed from the making of the worker's process to the start of the processor;
     ``instructions_per_second`` covers the last second; ``exits`` counts by reason.
     """
 
@@ -26,6 +27,7 @@ class MachineStats:
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     worker_cpu_seconds: float = 0.0
+    spawn_seconds: float = 0.0
     instructions_per_second: float = 0.0
     exits: Mapping[str, int] = field(default_factory=dict)
 
@@ -47,6 +49,7 @@ class MachineStats:
             wall_seconds=number("wall_seconds"),
             cpu_seconds=number("cpu_seconds"),
             worker_cpu_seconds=number("worker_cpu_seconds"),
+            spawn_seconds=number("spawn_seconds"),
             instructions_per_second=number("instructions_per_second"),
             exits={
                 str(key): value
@@ -65,6 +68,7 @@ class MachineStats:
             "wall_seconds": self.wall_seconds,
             "cpu_seconds": self.cpu_seconds,
             "worker_cpu_seconds": self.worker_cpu_seconds,
+            "spawn_seconds": self.spawn_seconds,
             "instructions_per_second": self.instructions_per_second,
             "exits": dict(self.exits),
         }

@@ -1,0 +1,1 @@
+"""The clients' side of a worker: starting one, and talking to it."""

@@ -1,0 +1,136 @@
+"""From the order to a running processor, without a loop: what has to be quick.
+
+Nothing here imports asyncio; the guest already runs while the rest of the worker loads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vmwb.ipc.launch import Launch
+from vmwb.ipc.platform_linux import close_all
+from vmwb.library.files import storage_errors
+from vmwb.library.layout import Bundle, BundleLock
+from vmwb.library.runfile import RunRecord
+from vmwb.library.states import load_state
+from vmwb.model.errors import BusyError, VmwbError
+from vmwb.model.power import PowerState
+from vmwb.worker.broker import open_boot_files, open_serial_file, open_state_files
+from vmwb.worker.core import Core, CoreMachine
+
+LOCK_ATTEMPTS: Final = 50
+LOCK_INTERVAL_SECONDS: Final = 0.01
+
+
+@dataclass(slots=True)
+class Booted:
+    """A machine whose processor runs, and what belongs to it.
+
+    ``consoles`` holds per serial port the core's stream and the file to append to, if any.
+    ``started`` is seconds since 1970; ``spawn_seconds`` passed since the process was made.
+    """
+
+    core: Core
+    machine: CoreMachine
+    launch: Launch
+    bundle: Bundle
+    lock: BundleLock
+    consoles: tuple[tuple[int, int | None], ...]
+    started: float
+    spawn_seconds: float
+
+
+def take_lock(bundle: Bundle) -> BundleLock:
+    """Take the bundle's lock; tries for half a second, because others probe it for an instant.
+
+    Raises:
+        BusyError: somebody else holds it.
+        StorageError: the bundle cannot be written.
+    """
+    with storage_errors("The machine cannot be started", bundle.path):
+        for _ in range(LOCK_ATTEMPTS - 1):
+            with contextlib.suppress(BusyError):
+                return BundleLock(bundle)
+            time.sleep(LOCK_INTERVAL_SECONDS)
+        return BundleLock(bundle)
+
+
+def boot(core: Core, launch: Launch, lock: BundleLock) -> Booted:
+    """Open the files, build the machine, write the run record, and let the processor run.
+
+    Raises:
+        NotFoundError, StorageError: a file of the host is missing or cannot be used.
+        VmwbError: the core refuses the machine; the sentence is the core's.
+    """
+    bundle = Bundle(Path(launch.bundle))
+    started = time.time()
+    files: list[int | None] = []
+    try:
+        for port in launch.serial:
+            files.append(None if port.path is None else open_serial_file(Path(port.path)))
+        machine = _build(core, launch, bundle)
+    except BaseException:
+        close_all([handle for handle in files if handle is not None])
+        raise
+    try:
+        with core.errors():
+            consoles = tuple(
+                (machine.console_handle(port), handle) for port, handle in enumerate(files)
+            )
+        state = PowerState.STARTING if launch.resume_state is None else PowerState.RESUMING
+        with storage_errors("The machine cannot be started", bundle.path):
+            RunRecord(os.getpid(), launch.socket, started, state).write(bundle, durable=False)
+        with core.errors():
+            if launch.resume_state is None:
+                machine.start()
+            else:
+                machine.resume()
+    except BaseException:
+        machine.close()
+        raise
+    return Booted(
+        core=core,
+        machine=machine,
+        launch=launch,
+        bundle=bundle,
+        lock=lock,
+        consoles=consoles,
+        started=started,
+        spawn_seconds=(time.monotonic_ns() - launch.spawned_ns) / 1e9,
+    )
+
+
+def record_failure(launch: Launch, error: VmwbError) -> None:
+    """Leave last words about a machine that never ran; only for who holds the lock."""
+    state = PowerState.OFF if launch.resume_state is None else PowerState.SUSPENDED
+    record = RunRecord(
+        pid=os.getpid(),
+        socket=launch.socket,
+        started=time.time(),
+        state=state,
+        ended_by="failed",
+        sentence=error.sentence,
+    )
+    with contextlib.suppress(OSError):
+        record.write(Bundle(Path(launch.bundle)), durable=True)
+
+
+def _build(core: Core, launch: Launch, bundle: Bundle) -> CoreMachine:
+    if launch.resume_state is None:
+        handles = open_boot_files(launch)
+    else:
+        handles = open_state_files(load_state(bundle, launch.resume_state))
+    try:
+        with core.errors({"machine": launch.name}):
+            if launch.resume_state is None:
+                return core.create(launch.spec, handles)
+            # A reset after the resume loads the kernel again, so its files come along.
+            handles |= open_boot_files(launch)
+            return core.restore(launch.spec, handles)
+    finally:
+        close_all(list(handles.values()))

@@ -1,0 +1,127 @@
+"""The door to the core: the ``Machine`` class as the worker sees it.
+
+The worker takes the core as a value, so that its tests run against a fake of the same contract.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from vmwb.model.errors import EngineFailedError, VmwbError, error_from_json
+
+
+class CoreMachine(Protocol):
+    """A machine of the core. Requests return at once; their effects are told by events."""
+
+    def start(self) -> None:
+        """Switch on."""
+        ...
+
+    def pause(self) -> None:
+        """Stand still at the next instruction boundary."""
+        ...
+
+    def resume(self) -> None:
+        """Run on."""
+        ...
+
+    def reset(self) -> None:
+        """Press the reset button."""
+        ...
+
+    def power_button(self) -> None:
+        """Press the ACPI power button."""
+        ...
+
+    def power_off(self) -> None:
+        """Pull the plug."""
+        ...
+
+    def save(self, handles: dict[str, int]) -> None:
+        """Write the state of a paused machine; blocks until it is written."""
+        ...
+
+    def inject(self, data: bytes) -> None:
+        """Give the guest a key or serial bytes: one JSON object."""
+        ...
+
+    def drain_events(self) -> list[str]:
+        """Take the events that wait, as JSON objects."""
+        ...
+
+    def event_handle(self) -> int:
+        """Give the descriptor that is readable while events wait; it stays the machine's."""
+        ...
+
+    def frame_handle(self) -> int | None:
+        """Give a new descriptor of the framebuffer's memory."""
+        ...
+
+    def console_handle(self, n: int) -> int:
+        """Give a new stream socket of a serial port."""
+        ...
+
+    def stats(self) -> str:
+        """Give statistics as a JSON object."""
+        ...
+
+    def screen_text(self) -> str | None:
+        """Give the text on the screen."""
+        ...
+
+    def close(self) -> None:
+        """Stop the threads; idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The parts of the core that the worker uses.
+
+    ``build`` informs clients; ``create`` and ``restore`` take a spec and handles; ``error`` is the
+    class of the core's errors, which have ``code`` and ``sentence``.
+    """
+
+    build: str
+    create: Callable[[str, dict[str, int]], CoreMachine]
+    restore: Callable[[str, dict[str, int]], CoreMachine]
+    error: type[Exception]
+
+    @contextlib.contextmanager
+    def errors(self, context: Mapping[str, object] | None = None) -> Iterator[None]:
+        """Turn the core's errors into those of this program.
+
+        Raises:
+            VmwbError: of the class that belongs to the core's code.
+        """
+        try:
+            yield
+        except self.error as error:
+            sentence = str(getattr(error, "sentence", error))
+            built = error_from_json(str(getattr(error, "code", "engine")), sentence, context)
+            if type(built) is VmwbError:
+                built = EngineFailedError(sentence, built.context)
+            raise built from error
+
+
+def native_core() -> Core:
+    """Load the real core.
+
+    Raises:
+        EngineFailedError: it is not installed, or does not load on this host.
+    """
+    try:
+        import vmwb_core
+    except ImportError as error:
+        raise EngineFailedError(
+            f"The emulator core cannot be loaded ({error}): install the package vmwb-core."
+        ) from error
+    return Core(
+        build=vmwb_core.build_hash(),
+        create=vmwb_core.Machine,
+        restore=vmwb_core.Machine.restore,
+        error=vmwb_core.CoreError,
+    )

@@ -1,0 +1,435 @@
+"""The host of one machine: its events, its power state, its end.
+
+Owns the core's machine from the moment its processor runs (``worker.boot``) to its end.
+The power state follows the core's events, except while a state is being saved, when this room
+decides.
+
+::
+
+    core events --> _apply --> state, run.json, backlog --> subscribers
+                       `-----> finish(): last words, EndedEvent, ended
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from typing import Final
+
+from vmwb.ipc.messages import PowerVerb
+from vmwb.library.files import storage_errors
+from vmwb.library.runfile import RunRecord
+from vmwb.library.states import StateWriter, remove_states
+from vmwb.model.errors import (
+    EngineFailedError,
+    ProtocolError,
+    StorageError,
+    TimedOutError,
+    VmwbError,
+    WrongStateError,
+)
+from vmwb.model.events import (
+    CrashedEvent,
+    DebugExitEvent,
+    EndedEvent,
+    Event,
+    GuestPowerOffEvent,
+    LogEvent,
+    PowerEvent,
+    event_from_json,
+)
+from vmwb.model.keyboard import KeyPress
+from vmwb.model.power import AT_REST, Action, PowerState, require
+from vmwb.worker.boot import Booted
+from vmwb.worker.log import Log
+from vmwb.worker.serial import SerialHub
+
+BACKLOG_MAX: Final = 1024
+EFFECT_SECONDS: Final = 15.0
+SCREEN_POLL_SECONDS: Final = 0.05
+KEY_INTERVAL_SECONDS: Final = 0.008
+
+_ACTIONS: Final = {
+    PowerVerb.PAUSE: Action.PAUSE,
+    PowerVerb.RESUME: Action.UNPAUSE,
+    PowerVerb.RESET: Action.RESET,
+    PowerVerb.POWER_BUTTON: Action.SHUT_DOWN,
+    PowerVerb.POWER_OFF: Action.STOP,
+}
+
+
+class MachineHost:
+    """One running machine and everything that watches it."""
+
+    def __init__(self, booted: Booted, log: Log) -> None:
+        """Take over a machine whose processor runs."""
+        self.launch = booted.launch
+        self.bundle = booted.bundle
+        resumed = booted.launch.resume_state is not None
+        self.state = PowerState.RESUMING if resumed else PowerState.STARTING
+        self._core = booted.core
+        self._machine = booted.machine
+        self._spawn_seconds = booted.spawn_seconds
+        self._started = booted.started
+        self._log = log
+        self._backlog: deque[Event] = deque(maxlen=BACKLOG_MAX)
+        self._seq = 0
+        self._retired = 0
+        self._subscribers: set[Callable[[Event], None]] = set()
+        self._ended_by = "power_off"
+        self._sentence = ""
+        self._debug_exit: int | None = None
+        self._saving = False
+        self._suspending = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
+        self.serial = tuple(
+            SerialHub(booted.machine, port, console, file)
+            for port, (console, file) in enumerate(booted.consoles)
+        )
+
+    def attach(self) -> None:
+        """Hang the machine onto the running loop and take the events that wait already."""
+        for hub in self.serial:
+            hub.attach()
+        asyncio.get_running_loop().add_reader(self._machine.event_handle(), self.pump)
+        self.pump()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the machine has come to its end."""
+        return self._ended.is_set()
+
+    async def wait_ended(self) -> None:
+        """Return when the machine has come to its end."""
+        await self._ended.wait()
+
+    def subscribe(self, after: int, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Tell a listener the kept events behind ``after`` and those to come; give the way out."""
+        for event in self._backlog:
+            if event.seq > after:
+                listener(event)
+        self._subscribers.add(listener)
+        return lambda: self._subscribers.discard(listener)
+
+    def pump(self) -> None:
+        """Take the core's events and act on them."""
+        if self.ended:
+            return
+        for text in self._machine.drain_events():
+            try:
+                data = json.loads(text)
+                if not isinstance(data, dict):
+                    raise ProtocolError("An event of the core is no object.")
+                event = event_from_json(data)
+            except (ValueError, ProtocolError) as error:
+                self._log.write("error", f"An event of the core cannot be read: {error}")
+                continue
+            self._apply(event)
+
+    async def power(self, verb: PowerVerb) -> None:
+        """Make one power request and wait for its effect.
+
+        Raises:
+            WrongStateError: the state forbids it.
+            TimedOutError: the machine did not follow; a power-off is then forced.
+        """
+        self._require_idle()
+        require(_ACTIONS[verb], self.state, self.launch.name)
+        with self._core.errors():
+            getattr(self._machine, verb.value)()
+        match verb:
+            case PowerVerb.PAUSE:
+                await self._reach({PowerState.PAUSED})
+            case PowerVerb.RESUME:
+                await self._reach({PowerState.RUNNING})
+            case PowerVerb.POWER_OFF:
+                self._ended_by = "power_off"
+                try:
+                    await self._reach(AT_REST)
+                except TimedOutError:
+                    self._log.write("error", "The core did not switch off in time: forced.")
+                    self._finish(PowerState.OFF)
+            case PowerVerb.RESET | PowerVerb.POWER_BUTTON:
+                pass
+
+    async def suspend(self) -> None:
+        """Save the whole machine into its bundle and end.
+
+        On failure nothing is left behind and the machine goes on as it was.
+
+        Raises:
+            WrongStateError, StorageError, EngineFailedError.
+        """
+        self._require_idle()
+        require(Action.SUSPEND, self.state, self.launch.name)
+        self._suspending = True
+        try:
+            await self._suspend()
+        finally:
+            self._suspending = False
+
+    def own(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Run work that goes on to its end although its client may leave."""
+        task = asyncio.create_task(work, name="owned")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        # An error that nobody waits for any more is not lost: the log has it.
+        task.add_done_callback(self._log_failure)
+        return task
+
+    def request_end(self) -> None:
+        """Switch the machine off because the process was told to end."""
+        self._log.write("info", "The worker was told to end: the machine is switched off.")
+        self._end_run()
+
+    async def press(self, presses: tuple[KeyPress, ...]) -> None:
+        """Move keys in order, at a pace that a keyboard controller of 16 bytes can follow."""
+        require(Action.INPUT, self.state, self.launch.name)
+        for press in presses:
+            with self._core.errors():
+                self._machine.inject(
+                    json.dumps({"kind": "key", "code": press.code, "down": press.down}).encode()
+                )
+            if len(presses) > 1:
+                await asyncio.sleep(KEY_INTERVAL_SECONDS)
+
+    def send_serial(self, port: int, data: bytes) -> None:
+        """Hand bytes to a serial port of the guest."""
+        require(Action.INPUT, self.state, self.launch.name)
+        with self._core.errors():
+            self.serial[port].inject(data)
+
+    def screen_text(self) -> str | None:
+        """Give the text on the screen."""
+        with self._core.errors():
+            return self._machine.screen_text()
+
+    async def wait_screen(self, needle: str) -> None:
+        """Return once a text stands on the screen; the caller sets the deadline.
+
+        Raises:
+            EOFError: the machine has ended.
+        """
+        while True:
+            over = self.ended
+            if needle in (self.screen_text() or ""):
+                return
+            if over:
+                raise EOFError
+            try:
+                async with asyncio.timeout(SCREEN_POLL_SECONDS):
+                    await self._ended.wait()
+            except TimeoutError:
+                continue
+
+    def frame_handle(self) -> int | None:
+        """Give a new descriptor of the framebuffer."""
+        with self._core.errors():
+            return self._machine.frame_handle()
+
+    def stats(self) -> Mapping[str, object]:
+        """Give statistics: the core's, and the worker's own CPU time."""
+        with self._core.errors():
+            stats = json.loads(self._machine.stats())
+        if not isinstance(stats, dict):
+            raise EngineFailedError("The core's statistics cannot be read.")
+        stats["state"] = self.state.value
+        stats["worker_cpu_seconds"] = time.process_time()
+        stats["spawn_seconds"] = self._spawn_seconds
+        return stats
+
+    def close(self) -> None:
+        """Stop the core's threads; idempotent."""
+        for hub in self.serial:
+            hub.finish()
+        self._machine.close()
+
+    # ------------------------------------------------------------------ inside
+
+    def _apply(self, event: Event) -> None:
+        match event:
+            case PowerEvent(state=state):
+                if not self._saving:
+                    self._enter(state, event.retired)
+                return
+            case GuestPowerOffEvent():
+                self._ended_by = "guest_power_off"
+            case DebugExitEvent(value=value):
+                self._ended_by = "debug_exit"
+                self._debug_exit = value
+            case CrashedEvent(sentence=sentence):
+                self._ended_by = "crashed"
+                self._sentence = sentence
+                self._log.write("error", f"The guest cannot run on: {sentence}")
+            case LogEvent(level=level, message=message):
+                self._log.core(level, message)
+            case _:
+                pass
+        self._tell(event)
+        if isinstance(event, GuestPowerOffEvent | DebugExitEvent) and self.state not in AT_REST:
+            self._end_run()
+
+    def _end_run(self) -> None:
+        """Switch off a machine whose guest has ended itself, unless the core did so already."""
+        try:
+            with self._core.errors():
+                self._machine.power_off()
+        except VmwbError as error:
+            # The core is on its way already; its power event follows.
+            self._log.write("debug", f"No power-off after the guest's own: {error.sentence}")
+
+    def _enter(self, state: PowerState, retired: int) -> None:
+        if state in AT_REST:
+            self._retired = max(self._retired, retired)
+            self._finish(state)
+            return
+        if state is self.state:
+            self._tell(PowerEvent(retired=retired, state=state))
+            return
+        came_back = state is PowerState.RUNNING and self.launch.resume_state is not None
+        self.state = state
+        self._tell(PowerEvent(retired=retired, state=state))
+        self._record_or_log(durable=False)
+        if came_back:
+            self._forget_states()
+
+    def _forget_states(self) -> None:
+        """The state that we came back from is used up: what runs now is the machine."""
+        self.launch = replace(self.launch, resume_state=None)
+        try:
+            remove_states(self.bundle)
+        except OSError as error:
+            self._log.write("warn", f"The used state could not be removed: {error}")
+
+    def _tell(self, event: Event) -> None:
+        self._seq += 1
+        self._retired = max(self._retired, event.retired)
+        numbered = replace(event, seq=self._seq, retired=self._retired)
+        self._backlog.append(numbered)
+        for listener in list(self._subscribers):
+            listener(numbered)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _log_failure(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._log.write("warn", f"A request failed: {error}")
+
+    async def _reach(self, states: frozenset[PowerState] | set[PowerState]) -> None:
+        try:
+            async with asyncio.timeout(EFFECT_SECONDS):
+                while self.state not in states:
+                    if self.ended:
+                        raise WrongStateError(
+                            f"{self.launch.name} ended meanwhile: it is {self.state}. "
+                            f"{self._sentence}".rstrip()
+                        )
+                    await self._changed.wait()
+        except TimeoutError:
+            raise TimedOutError(
+                f"{self.launch.name} did not follow within {EFFECT_SECONDS:.0f} seconds: it is "
+                f"still {self.state}."
+            ) from None
+
+    def _require_idle(self) -> None:
+        if self._suspending:
+            raise WrongStateError(
+                f"{self.launch.name} is being suspended: wait until that is done."
+            )
+
+    async def _suspend(self) -> None:
+        was_running = self.state is PowerState.RUNNING
+        if was_running:
+            with self._core.errors():
+                self._machine.pause()
+            await self._reach({PowerState.PAUSED})
+        self._saving = True
+        self._set_own_state(PowerState.SUSPENDING)
+        try:
+            await asyncio.to_thread(self._save)
+        except VmwbError as error:
+            self._saving = False
+            self._log.write("error", f"Suspending failed: {error.sentence}")
+            self._set_own_state(PowerState.PAUSED)
+            if was_running:
+                with self._core.errors():
+                    self._machine.resume()
+            raise
+        self._ended_by = "suspended"
+        self._finish(PowerState.SUSPENDED)
+
+    def _save(self) -> None:
+        """Write the state; runs in a thread of its own."""
+        with storage_errors(f"{self.launch.name} cannot be suspended", self.bundle.states):
+            remove_states(self.bundle)
+            writer = StateWriter(self.bundle, self.launch.spec)
+            try:
+                try:
+                    with self._core.errors():
+                        self._machine.save(dict(writer.handles))
+                except EngineFailedError as error:
+                    raise StorageError(
+                        f"{self.launch.name} cannot be suspended: {error.sentence}"
+                    ) from error
+                writer.publish()
+            except BaseException:
+                writer.discard()
+                raise
+
+    def _set_own_state(self, state: PowerState) -> None:
+        self.state = state
+        self._tell(PowerEvent(state=state))
+        self._record_or_log(durable=False)
+
+    def _finish(self, state: PowerState) -> None:
+        """Come to the end: last output, last words on disk, last event."""
+        if self.ended:
+            return
+        self.state = state
+        if state is PowerState.CRASHED and self._ended_by != "crashed":
+            self._ended_by = "crashed"
+        for hub in self.serial:
+            hub.finish()
+        try:
+            stats: Mapping[str, object] = self.stats()
+        except VmwbError as error:
+            self._log.write("warn", f"No final statistics: {error.sentence}")
+            stats = {}
+        self._record_or_log(durable=True)
+        self._log.write("info", f"The machine is {state} ({self._ended_by}).")
+        asyncio.get_running_loop().remove_reader(self._machine.event_handle())
+        self._ended.set()
+        self._tell(PowerEvent(state=state))
+        self._tell(
+            EndedEvent(
+                state=state,
+                ended_by=self._ended_by,
+                sentence=self._sentence,
+                debug_exit=self._debug_exit,
+                stats=stats,
+            )
+        )
+
+    def _record_or_log(self, *, durable: bool) -> None:
+        try:
+            self._write_record(durable=durable)
+        except OSError as error:
+            self._log.write("error", f"run.json cannot be written: {error}")
+
+    def _write_record(self, *, durable: bool) -> None:
+        RunRecord(
+            pid=os.getpid(),
+            socket=self.launch.socket,
+            started=self._started,
+            state=self.state,
+            ended_by=self._ended_by if self.state in AT_REST else "",
+            sentence=self._sentence if self.state in AT_REST else "",
+        ).write(self.bundle, durable=durable)

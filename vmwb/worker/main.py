@@ -1,0 +1,111 @@
+"""The worker's process: takes its order, runs the machine, serves clients, leaves last words.
+
+Exit codes: 0 the machine came to an orderly end (off, suspended, crashed guest), 1 it never ran,
+70 the worker itself failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from vmwb.ipc.framing import FRAME_MAX_BYTES, LENGTH, decode_body, encode_frame
+from vmwb.ipc.launch import LAUNCH_DESCRIPTOR, Launch, launch_from_json
+from vmwb.ipc.messages import Failure
+from vmwb.library.layout import Bundle
+from vmwb.model.errors import ProtocolError, VmwbError, WorkerError
+from vmwb.worker.boot import Booted, boot, record_failure, take_lock
+from vmwb.worker.core import Core
+from vmwb.worker.log import Log
+
+LAUNCH_SECONDS: Final = 10.0
+EXIT_NEVER_RAN: Final = 1
+EXIT_INTERNAL: Final = 70
+
+
+def main(load_core: Callable[[], Core]) -> int:
+    """Run one machine to its end and give the exit code; the process's only entry."""
+    os.chdir("/")
+    log = Log()
+    try:
+        order = socket.socket(fileno=LAUNCH_DESCRIPTOR)
+    except OSError:
+        print("This program is started by `vmwb start`.", file=sys.stderr)
+        return EXIT_NEVER_RAN
+    launch: Launch | None = None
+    try:
+        launch = _receive_launch(order)
+        booted = _boot(load_core(), launch)
+    except VmwbError as error:
+        log.write("error", error.sentence)
+        _send_failure(order, error)
+        return EXIT_NEVER_RAN
+    except Exception:  # noqa: BLE001 - the process's main: last words instead of a bare end
+        log.write("error", f"The worker failed: {traceback.format_exc(limit=8)}")
+        _send_failure(order, WorkerError("The worker failed while it started: see its log."))
+        return EXIT_INTERNAL
+    log.write("info", f"The machine {launch.name} runs, process {os.getpid()}.")
+    return _serve(booted, order, log)
+
+
+def _boot(core: Core, launch: Launch) -> Booted:
+    lock = take_lock(Bundle(Path(launch.bundle)))
+    try:
+        return boot(core, launch, lock)
+    except VmwbError as error:
+        record_failure(launch, error)
+        lock.close()
+        raise
+
+
+def _serve(booted: Booted, order: socket.socket, log: Log) -> int:
+    # Only now: the guest runs while this loads.
+    import asyncio
+
+    from vmwb.worker.server import serve
+
+    # What start-up made stays for good; the collector need not look at it again.
+    gc.freeze()
+    try:
+        asyncio.run(serve(booted, order, log))
+    except Exception:  # noqa: BLE001 - the process's main: last words instead of a bare end
+        log.write("error", f"The worker failed: {traceback.format_exc(limit=12)}")
+        return EXIT_INTERNAL
+    finally:
+        booted.machine.close()
+        booted.lock.close()
+    return 0
+
+
+def _receive_launch(order: socket.socket) -> Launch:
+    order.settimeout(LAUNCH_SECONDS)
+    try:
+        (length,) = LENGTH.unpack(_receive_exactly(order, LENGTH.size))
+        if length > FRAME_MAX_BYTES:
+            raise ProtocolError("The worker's order is too large.")
+        return launch_from_json(decode_body(_receive_exactly(order, length)))
+    except OSError as error:
+        raise ProtocolError(f"The worker's order did not come: {error}.") from error
+
+
+def _receive_exactly(order: socket.socket, count: int) -> bytes:
+    data = bytearray()
+    while len(data) < count:
+        part = order.recv(min(65_536, count - len(data)))
+        if not part:
+            raise ProtocolError("The worker's order ended early.")
+        data += part
+    return bytes(data)
+
+
+def _send_failure(order: socket.socket, error: VmwbError) -> None:
+    with contextlib.suppress(OSError):
+        order.sendall(encode_frame(Failure(None, error).to_json()))
+    order.close()

@@ -1,0 +1,203 @@
+"""The worker's server: sessions of clients over the Unix socket, and their requests.
+
+A client that sends nonsense, or stops reading, loses its session with a line in the log; the
+machine and the other clients do not notice. The server ends when the machine has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Final
+
+from vmwb.ipc.connection import Connection
+from vmwb.ipc.messages import (
+    EventMessage,
+    Failure,
+    Hello,
+    Reply,
+    Request,
+    Welcome,
+    check_major,
+)
+from vmwb.ipc.platform_linux import peer_uid
+from vmwb.model.errors import ProtocolError, VmwbError, WorkerError
+from vmwb.model.events import Event
+from vmwb.worker.boot import Booted
+from vmwb.worker.host import MachineHost
+from vmwb.worker.log import Log
+from vmwb.worker.requests import Requests, Subscription
+
+CLIENTS_MAX: Final = 32
+REQUESTS_MAX: Final = 32
+HELLO_SECONDS: Final = 5.0
+LINGER_SECONDS: Final = 2.0
+
+
+async def serve(booted: Booted, first: socket.socket, log: Log) -> None:
+    """Serve clients until the machine has ended and they have left, or a short while later."""
+    host = MachineHost(booted, log)
+    server = _Server(host, booted, log)
+    loop = asyncio.get_running_loop()
+    host.attach()
+    loop.add_signal_handler(signal.SIGTERM, host.request_end)
+    try:
+        server.open()
+        server.admit(first)
+        await host.wait_ended()
+        server.stop_accepting()
+        await server.wait_empty(LINGER_SECONDS)
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        await server.close()
+        host.close()
+
+
+class _Server:
+    """The listening socket and the sessions."""
+
+    def __init__(self, host: MachineHost, booted: Booted, log: Log) -> None:
+        self._host = host
+        self._booted = booted
+        self._log = log
+        self._path = Path(booted.launch.socket)
+        self._listener: socket.socket | None = None
+        self._sessions: set[asyncio.Task[None]] = set()
+
+    def open(self) -> None:
+        """Listen. The bundle's lock is ours, so a socket that is there already is a dead one's."""
+        self._path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._listener = listener
+        listener.bind(str(self._path))
+        self._path.chmod(0o600)
+        listener.listen(16)
+        listener.setblocking(False)
+        asyncio.get_running_loop().add_reader(listener.fileno(), self._accept)
+
+    def stop_accepting(self) -> None:
+        """Close the listening socket and remove its name; idempotent."""
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener.fileno())
+            self._listener.close()
+            self._listener = None
+            self._path.unlink(missing_ok=True)
+
+    def admit(self, sock: socket.socket) -> None:
+        """Begin a session over a connected socket."""
+        if len(self._sessions) >= CLIENTS_MAX:
+            self._log.write("warn", f"A client was refused: there are {CLIENTS_MAX} already.")
+            sock.close()
+            return
+        session = _Session(self._host, self._booted, Connection(sock), self._log)
+        task = asyncio.create_task(session.run(), name="session")
+        self._sessions.add(task)
+        task.add_done_callback(self._sessions.discard)
+
+    async def wait_empty(self, seconds: float) -> None:
+        """Wait until all clients have left, at most so long."""
+        if self._sessions:
+            await asyncio.wait(self._sessions, timeout=seconds)
+
+    async def close(self) -> None:
+        """End everything."""
+        self.stop_accepting()
+        for task in list(self._sessions):
+            task.cancel()
+        await asyncio.gather(*self._sessions, return_exceptions=True)
+
+    def _accept(self) -> None:
+        if self._listener is None:
+            return
+        try:
+            sock, _ = self._listener.accept()
+        except OSError as error:
+            self._log.write("warn", f"A client could not be accepted: {error}")
+            return
+        if peer_uid(sock) != os.getuid():
+            self._log.write("warn", "A client of another user was refused.")
+            sock.close()
+            return
+        self.admit(sock)
+
+
+class _Session:
+    """One client."""
+
+    def __init__(self, host: MachineHost, booted: Booted, connection: Connection, log: Log) -> None:
+        self._host = host
+        self._booted = booted
+        self._connection = connection
+        self._log = log
+        self._requests = Requests(host, Subscription(self._tell))
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve the client until it leaves or misbehaves."""
+        try:
+            await self._greet()
+            while True:
+                received = await self._connection.receive()
+                if received is None:
+                    break
+                self._take(received[0])
+        except (ProtocolError, TimeoutError) as error:
+            sentence = error.sentence if isinstance(error, ProtocolError) else "no hello came"
+            self._log.write("warn", f"A client was dropped: {sentence}")
+            self._connection.post(Failure(None, ProtocolError(sentence)))
+        finally:
+            self._requests.close()
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._connection.close()
+
+    async def _greet(self) -> None:
+        async with asyncio.timeout(HELLO_SECONDS):
+            received = await self._connection.receive()
+        if received is None:
+            raise ProtocolError("It left without a hello.")
+        if not isinstance(received[0], Hello):
+            raise ProtocolError("It did not begin with a hello.")
+        check_major(received[0].major)
+        self._connection.post(
+            Welcome(
+                build=self._booted.core.build,
+                machine_id=self._host.launch.machine_id,
+                machine=self._host.launch.name,
+                pid=os.getpid(),
+                state=self._host.state.value,
+            )
+        )
+
+    def _take(self, message: object) -> None:
+        if not isinstance(message, Request):
+            raise ProtocolError("It sent something else than a request.")
+        if len(self._tasks) >= REQUESTS_MAX:
+            raise ProtocolError(f"It has {REQUESTS_MAX} requests open and sent another.")
+        task = asyncio.create_task(self._answer(message), name=f"request {message.op[:40]}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, request: Request) -> None:
+        try:
+            answer = await self._requests.handle(request.op, request.args)
+        except VmwbError as error:
+            self._connection.post(Failure(request.id, error))
+        except Exception as error:  # noqa: BLE001 - top of a task: the client is told, we go on
+            self._log.write("error", f"The request {request.op[:40]!r} failed: {error!r}")
+            self._connection.post(
+                Failure(request.id, WorkerError("The worker failed at this: see its log."))
+            )
+        else:
+            self._connection.post(
+                Reply(request.id, answer.result, len(answer.handles)), answer.handles
+            )
+
+    def _tell(self, event: Event) -> None:
+        with contextlib.suppress(ProtocolError):
+            self._connection.post(EventMessage(event.to_json()))
