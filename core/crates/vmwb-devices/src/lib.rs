@@ -20,6 +20,7 @@
 
 pub mod acpi;
 pub mod debug;
+pub mod i8042;
 pub mod ioapic;
 pub mod lapic;
 pub mod pci;
