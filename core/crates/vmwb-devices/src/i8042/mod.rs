@@ -143,11 +143,11 @@ impl State {
         while self.output.is_none() {
             if let Some(answer) = self.answer.take() {
                 self.output = Some(answer);
-            } else if let Some(byte) = self.from_keyboard() {
+            } else if let Some(byte) = self.next_of_keyboard() {
                 self.output = self
                     .translated(byte)
                     .map(|byte| Output { byte, aux: false });
-            } else if let Some(byte) = self.from_mouse() {
+            } else if let Some(byte) = self.next_of_mouse() {
                 self.output = Some(Output { byte, aux: true });
             } else {
                 return;
@@ -155,14 +155,14 @@ impl State {
         }
     }
 
-    fn from_keyboard(&mut self) -> Option<u8> {
+    fn next_of_keyboard(&mut self) -> Option<u8> {
         if self.mode() & MODE_KBD_OFF != 0 {
             return None;
         }
         self.keyboard.send()
     }
 
-    fn from_mouse(&mut self) -> Option<u8> {
+    fn next_of_mouse(&mut self) -> Option<u8> {
         if self.mode() & MODE_AUX_OFF != 0 {
             return None;
         }

@@ -86,11 +86,12 @@ impl Calendar {
     }
 
     fn leap(&self) -> bool {
-        if self.year == 0 {
-            self.century % 4 == 0
+        let deciding = if self.year == 0 {
+            self.century
         } else {
-            self.year % 4 == 0
-        }
+            self.year
+        };
+        deciding.is_multiple_of(4)
     }
 
     /// How many seconds from now the alarm matches, from 1 to a day, if it ever does.

@@ -172,7 +172,7 @@ impl State {
         if self.b & B_DM != 0 {
             value
         } else {
-            (value / 10 % 10) << 4 | value % 10
+            ((value / 10 % 10) << 4) | (value % 10)
         }
     }
 
