@@ -24,7 +24,7 @@ REPORTS = ROOT / "build" / "reports"
 PYTHON = ROOT / ".venv" / "bin" / "python"
 PYTHON_WITHOUT_QT = ROOT / "build" / "venv-without-qt" / "bin" / "python"
 #: Folders of tests, by what they need.
-PLAIN_TESTS = ("tests/unit", "tests/contract")
+PLAIN_TESTS = ("tests/unit", "tests/contract", "tests/tooling")
 QT_TESTS = ("tests/ui",)
 BOOT_TESTS = ("tests/boot",)
 
