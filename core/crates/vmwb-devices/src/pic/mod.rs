@@ -25,7 +25,6 @@
 //! | Writes in any order at any stage | every byte is valid in every stage; no index leaves 0-7 |
 //! | Restored state out of range | refused by name |
 //! | Line numbers above 15 from the wiring | ignored |
-#![allow(clippy::module_name_repetitions)]
 
 pub mod regs;
 mod snapshot;

@@ -13,7 +13,7 @@
 //!
 //! | Left out | Why |
 //! |---|---|
-//! | Time on the wire | a sent byte is gone at once, so the transmitter's FIFO is always empty; only the receiver's time-out is timed |
+//! | Time on the wire for what is sent | a byte is gone at once, so the transmitter's FIFO is always empty |
 //! | Parity and framing errors | a host never sends any |
 //! | DMA mode's RXRDY and TXRDY pins | no PC wires them |
 //! | A break that the guest sends | a stream of bytes cannot carry it; in loopback it is received |
@@ -21,7 +21,7 @@
 //! | Threat | Answer |
 //! |---|---|
 //! | The guest floods the port | one byte an access, handed on; the backend drops what it has no room for |
-//! | The host floods the guest | 16 bytes, then [`Uart::room`] is 0 |
+//! | The host floods the guest | input comes at the line's rate: after a batch, [`Uart::room`] is 0 for as long as the batch takes on the wire, so that an interrupt handler gets to its end |
 //! | Restored FIFO of any length | at most 16 entries, checked flags |
 
 pub mod regs;
@@ -79,6 +79,8 @@ struct State {
     thre_pending: bool,
     timeout_pending: bool,
     timeout_at: Option<Nanos>,
+    /// The input's wire is taken by the last batch until then.
+    wire_free_at: Option<Nanos>,
     /// Level of the interrupt line.
     line: bool,
 }
@@ -98,8 +100,16 @@ impl State {
             thre_pending: false,
             timeout_pending: false,
             timeout_at: None,
+            wire_free_at: None,
             line: false,
         }
+    }
+
+    fn deadline(&self) -> Option<Nanos> {
+        [self.timeout_at, self.wire_free_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn fifos(&self) -> bool {
@@ -257,16 +267,18 @@ impl Uart {
         }
     }
 
-    /// How many bytes [`Uart::receive`] would take now. None in loopback, where the input is cut off.
+    /// How many bytes [`Uart::receive`] would take now: none in loopback, where the input is cut off, and none while the
+    /// last batch takes its time on the wire.
     #[must_use]
     pub fn room(&self) -> usize {
-        if self.state.mcr & MCR_LOOP != 0 {
+        if self.state.mcr & MCR_LOOP != 0 || self.state.wire_free_at.is_some() {
             return 0;
         }
         self.state.capacity().saturating_sub(self.state.rx.len())
     }
 
-    /// Whether queued input should be offered now.
+    /// Whether queued input should be offered now. The answer changes with the guest's accesses and with the timer's
+    /// deadlines: after both the board asks again.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         self.room() > 0
@@ -282,6 +294,8 @@ impl Uart {
             });
         }
         if taken > 0 {
+            let on_wire = self.state.character_ns().saturating_mul(taken as u64);
+            self.state.wire_free_at = Some(ctx.now.plus(on_wire));
             self.restart_timeout(ctx);
             self.drive(ctx);
         }
@@ -330,7 +344,7 @@ impl Uart {
         let waits = self.state.fifos() && !self.state.rx.is_empty();
         let after = TIMEOUT_CHARACTERS * self.state.character_ns();
         self.state.timeout_at = waits.then(|| ctx.now.plus(after));
-        ctx.scheduler.set(self.timer, self.state.timeout_at);
+        ctx.scheduler.set(self.timer, self.state.deadline());
     }
 
     /// Brings the interrupt line to the level that the registers ask for.
@@ -382,7 +396,7 @@ impl Device for Uart {
 
     fn restore(&mut self, ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
         self.state = State::try_from(payload.decode::<UartV1>()?)?;
-        ctx.scheduler.set(self.timer, self.state.timeout_at);
+        ctx.scheduler.set(self.timer, self.state.deadline());
         Ok(())
     }
 }
@@ -439,8 +453,13 @@ impl PioDevice for Uart {
 
 impl Timed for Uart {
     fn on_deadline(&mut self, ctx: &mut Ctx<'_>, _timer: TimerId) {
-        self.state.timeout_at = None;
-        self.state.timeout_pending = !self.state.rx.is_empty();
+        if self.state.timeout_at.take_if(|at| *at <= ctx.now).is_some() {
+            self.state.timeout_pending = !self.state.rx.is_empty();
+        }
+        if self.state.wire_free_at.is_some_and(|at| at <= ctx.now) {
+            self.state.wire_free_at = None;
+        }
+        ctx.scheduler.set(self.timer, self.state.deadline());
         self.drive(ctx);
     }
 }

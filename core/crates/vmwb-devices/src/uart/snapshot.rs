@@ -36,6 +36,8 @@ pub struct UartV1 {
     pub timeout_pending: bool,
     /// When the time-out comes, in nanoseconds of virtual time.
     pub timeout_at_ns: Option<u64>,
+    /// Until when the last batch of input takes the wire, in nanoseconds of virtual time.
+    pub wire_free_at_ns: Option<u64>,
     /// Level of the interrupt line.
     pub line: bool,
 }
@@ -61,6 +63,7 @@ impl From<&State> for UartV1 {
             thre_pending: s.thre_pending,
             timeout_pending: s.timeout_pending,
             timeout_at_ns: s.timeout_at.map(|at| at.0),
+            wire_free_at_ns: s.wire_free_at.map(|at| at.0),
             line: s.line,
         }
     }
@@ -114,6 +117,7 @@ impl TryFrom<UartV1> for State {
             thre_pending: v.thre_pending,
             timeout_pending: v.timeout_pending,
             timeout_at: v.timeout_at_ns.map(Nanos),
+            wire_free_at: v.wire_free_at_ns.map(Nanos),
             line: v.line,
         })
     }

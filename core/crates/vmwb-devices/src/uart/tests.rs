@@ -138,7 +138,18 @@ fn full_receiver_takes_no_more() {
     assert_eq!(u.receive(&mut b.ctx(), &[7; 40]), 16);
     assert!(!u.wants_input());
     let _ = b.inp(&mut u, 0);
+    b.run_for(&mut u, 16 * 86_806);
     assert_eq!(u.room(), 1);
+}
+
+#[test]
+fn input_comes_no_faster_than_the_line() {
+    let (mut b, mut u, _) = opened(0);
+    let _ = u.receive(&mut b.ctx(), b"abcd");
+    b.run_for(&mut u, 347_219);
+    assert_eq!(u.receive(&mut b.ctx(), b"e"), 0);
+    b.run_for(&mut u, 2);
+    assert_eq!(u.receive(&mut b.ctx(), b"e"), 1);
 }
 
 #[test]
@@ -208,7 +219,8 @@ fn toggling_the_fifos_empties_the_receiver() {
     let _ = u.receive(&mut b.ctx(), b"abc");
     b.out(&mut u, 2, 0);
     assert_eq!((b.inp(&mut u, 5), b.inp(&mut u, 2)), (0x60, 0x01));
-    assert_eq!(b.scheduler.next(), None);
+    b.run_for(&mut u, 1_000_000);
+    assert_eq!((b.scheduler.next(), b.inp(&mut u, 2)), (None, 0x01));
 }
 
 #[test]
