@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from vmwb.ipc.messages import number, table, text
+from vmwb.ipc.messages import boolean, number, table, text
 from vmwb.model.errors import ProtocolError
 
 LAUNCH_DESCRIPTOR: Final = 3
@@ -30,7 +30,8 @@ class SerialTarget:
 class Launch:
     """Order to run one machine.
 
-    ``resume_state`` names the suspended state to come back from. ``spawned_ns`` is the monotonic
+    ``resume_state`` names the suspended state to come back from. A ``tied`` machine is switched off
+    when the client that gave the order leaves. ``spawned_ns`` is the monotonic
     clock (nanoseconds) just before the process was made, for measuring.
     """
 
@@ -43,6 +44,7 @@ class Launch:
     initrd: str | None
     serial: tuple[SerialTarget, ...]
     resume_state: str | None = None
+    tied: bool = False
     spawned_ns: int = 0
 
     def to_json(self) -> dict[str, object]:
@@ -70,6 +72,7 @@ def launch_from_json(data: Mapping[str, object]) -> Launch:
         initrd=_optional(data, "initrd"),
         serial=tuple(SerialTarget(text(port, "kind"), _optional(port, "path")) for port in ports),
         resume_state=_optional(data, "resume_state"),
+        tied=boolean(data, "tied", False),
         spawned_ns=number(data, "spawned_ns"),
     )
 

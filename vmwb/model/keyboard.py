@@ -134,6 +134,30 @@ def text_presses(text: str) -> tuple[KeyPress, ...]:
     return tuple(presses)
 
 
+def answer_presses(text: str) -> tuple[KeyPress, ...]:
+    """Presses of an answer: words that name a key or combination are pressed, others are typed.
+
+    ``root enter`` types root and presses enter. A text without any key's name is typed as it is.
+
+    Raises:
+        UsageError: a character is not on a US keyboard.
+    """
+    words = text.split(" ")
+    if not any(_is_key(word) for word in words):
+        return text_presses(text)
+    presses: list[KeyPress] = []
+    for word in words:
+        presses += combination(word) if _is_key(word) else text_presses(word)
+    return tuple(presses)
+
+
+def _is_key(word: str) -> bool:
+    """Tell whether a word names keys; a single character or plain word is text."""
+    parts = _parts(word)
+    named = [part for part in parts if part in KEY_NAMES]
+    return bool(named) and all(part in KEY_NAMES or part in CHARACTERS for part in parts)
+
+
 def _parts(text: str) -> list[str]:
     """Split at dashes, but keep names that have one (``kp-enter``) and the dash key itself."""
     if text in CHARACTERS:

@@ -8,6 +8,7 @@ when ``vmwb.model.power`` forbids the action.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,14 +206,16 @@ class RunService(Protocol):
         request: RunRequest,
         *,
         output: Callable[[bytes], None] | None = None,
-        attached: Callable[[SerialStream], Awaitable[None]] | None = None,
+        attached: Callable[[SerialStream], None] | None = None,
+        interrupt: asyncio.Event | None = None,
     ) -> RunResult:
         """Run an ephemeral machine to its end.
 
         Args:
             request: the machine and what ends it.
             output: called with the serial port's output, from the event loop.
-            attached: called once with the serial port, before the guest's first instruction.
+            attached: called once with the serial port, for input; it stays this method's.
+            interrupt: set it to end the run early, in good order.
 
         Raises:
             VmwbError: the machine could not even be started. How it ended is in the result.

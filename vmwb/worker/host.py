@@ -185,7 +185,9 @@ class MachineHost:
         return task
 
     def request_end(self) -> None:
-        """Switch the machine off because the process was told to end."""
+        """Switch the machine off because the process was told to end, or its owner left."""
+        if self.ended:
+            return
         self._log.write("info", "The worker was told to end: the machine is switched off.")
         self._end_run()
 

@@ -47,7 +47,9 @@ async def serve(booted: Booted, first: socket.socket, log: Log) -> None:
     loop.add_signal_handler(signal.SIGTERM, host.request_end)
     try:
         server.open()
-        server.admit(first)
+        starter = server.admit(first)
+        if booted.launch.tied and starter is not None:
+            starter.add_done_callback(lambda _: host.request_end())
         await host.wait_ended()
         server.stop_accepting()
         await server.wait_empty(LINGER_SECONDS)
@@ -87,16 +89,17 @@ class _Server:
             self._listener = None
             self._path.unlink(missing_ok=True)
 
-    def admit(self, sock: socket.socket) -> None:
-        """Begin a session over a connected socket."""
+    def admit(self, sock: socket.socket) -> asyncio.Task[None] | None:
+        """Begin a session over a connected socket; give its task."""
         if len(self._sessions) >= CLIENTS_MAX:
             self._log.write("warn", f"A client was refused: there are {CLIENTS_MAX} already.")
             sock.close()
-            return
+            return None
         session = _Session(self._host, self._booted, Connection(sock), self._log)
         task = asyncio.create_task(session.run(), name="session")
         self._sessions.add(task)
         task.add_done_callback(self._sessions.discard)
+        return task
 
     async def wait_empty(self, seconds: float) -> None:
         """Wait until all clients have left, at most so long."""

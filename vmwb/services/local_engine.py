@@ -1,0 +1,197 @@
+"""The engine of this host: a library on disk, and one worker process per running machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+from vmwb.client.supervisor import Supervisor, log_tail
+from vmwb.client.worker_client import WorkerClient
+from vmwb.ipc.launch import Launch, SerialTarget
+from vmwb.ipc.platform_linux import kill, process_handle, socket_path
+from vmwb.library.layout import Bundle, is_locked
+from vmwb.library.library import Library, bundle_status
+from vmwb.library.runfile import read_run_record
+from vmwb.library.states import suspended_state
+from vmwb.model.config import SerialKind, VmConfig
+from vmwb.model.errors import (
+    CorruptError,
+    TimedOutError,
+    VmwbError,
+    WorkerGoneError,
+    WrongStateError,
+)
+from vmwb.model.power import AT_REST
+from vmwb.services.types import DeletePlan, MachineSummary
+
+SETTLE_SECONDS: Final = 10.0
+SETTLE_POLL_SECONDS: Final = 0.01
+LOG_LINES_MAX: Final = 100_000
+_Stamp = tuple[int, int, int]
+
+
+class LocalEngine:
+    """Machines of one library directory."""
+
+    def __init__(self, library: Library, supervisor: Supervisor, runtime: Path) -> None:
+        """``runtime`` is the private directory for sockets."""
+        self._library = library
+        self._supervisor = supervisor
+        self._runtime = runtime
+        self._cache: dict[Path, tuple[_Stamp, VmConfig]] = {}
+
+    async def list(self) -> tuple[MachineSummary, ...]:
+        """Give all machines, by name; see ``Engine``."""
+        return await asyncio.to_thread(self._list)
+
+    async def find(self, machine: str) -> MachineSummary:
+        """Give the machine of a name or id; see ``Engine``."""
+        return await asyncio.to_thread(
+            lambda: self._summary(self._library.find(machine), damaged_ok=False)
+        )
+
+    async def create(self, config: VmConfig) -> MachineSummary:
+        """Keep a new machine; see ``Engine``."""
+        made = await asyncio.to_thread(self._library.create, config)
+        return await self.find(made.name)
+
+    async def replace(self, machine: MachineSummary, config: VmConfig) -> None:
+        """Replace a definition; see ``Engine``."""
+        await asyncio.to_thread(self._library.replace, Bundle(machine.path), config)
+
+    async def rename(self, machine: MachineSummary, new_name: str) -> None:
+        """Give a machine another name; see ``Engine``."""
+        await asyncio.to_thread(self._library.rename, Bundle(machine.path), new_name)
+
+    async def delete(self, machine: MachineSummary, *, dry_run: bool) -> DeletePlan:
+        """Remove a machine, or say what that would remove; see ``Engine``."""
+        bundle = Bundle(machine.path)
+        files, size = await asyncio.to_thread(self._library.usage, bundle)
+        if not dry_run:
+            await asyncio.to_thread(self._library.delete, bundle)
+        return DeletePlan(machine.name, machine.path, files, size, done=not dry_run)
+
+    async def discard_states(self, machine: MachineSummary) -> None:
+        """Throw suspended states away; see ``Engine``."""
+        await asyncio.to_thread(self._library.discard_states, Bundle(machine.path))
+
+    async def launch(
+        self, machine: MachineSummary, *, resume: bool, tied: bool = False
+    ) -> WorkerClient:
+        """Start a worker for a machine; see ``Engine``."""
+        config = machine.config
+        if config is None:
+            raise CorruptError(machine.problem or f"The definition of {machine.name} is damaged.")
+        config.validated()
+        bundle = Bundle(machine.path)
+        state = await asyncio.to_thread(suspended_state, bundle) if resume else None
+        if resume and state is None:
+            raise WrongStateError(f"{machine.name} has no suspended state: start it instead.")
+        return await self._supervisor.launch(
+            Launch(
+                machine_id=machine.id,
+                name=machine.name,
+                bundle=str(machine.path),
+                socket=str(socket_path(self._runtime, machine.path)),
+                spec=config.to_spec() if state is None else state.spec,
+                kernel=config.boot.kernel,
+                initrd=config.boot.initrd,
+                serial=tuple(
+                    SerialTarget(port.kind.value, port.path)
+                    for port in config.serial
+                    if port.kind is not SerialKind.NONE
+                ),
+                resume_state=None if state is None else state.id,
+                tied=tied,
+            )
+        )
+
+    async def attach(self, machine: MachineSummary) -> WorkerClient:
+        """Connect to the worker of a machine; see ``Engine``."""
+        record = await asyncio.to_thread(read_run_record, Bundle(machine.path))
+        if record is None:
+            raise WorkerGoneError(f"{machine.name} does not run: start it first.")
+        client = await WorkerClient.connect(Path(record.socket))
+        if client.welcome.machine_id != machine.id:
+            await client.close()
+            raise WorkerGoneError(f"The worker at {record.socket} runs another machine.")
+        return client
+
+    async def settle(self, machine: MachineSummary, pid: int) -> None:
+        """Wait for the end of a worker and the release of its lock; see ``Engine``."""
+        await self._supervisor.wait_exit(pid)
+        await self._unlocked(machine)
+
+    async def kill(self, machine: MachineSummary) -> None:
+        """Kill a worker that does not answer; see ``Engine``."""
+        bundle = Bundle(machine.path)
+        record = await asyncio.to_thread(read_run_record, bundle)
+        if record is None or record.state in AT_REST or not is_locked(bundle):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            handle = process_handle(record.pid)
+            try:
+                # The pid is the worker's as long as the lock is held: look again with it in hand.
+                if is_locked(bundle):
+                    kill(handle)
+            finally:
+                os.close(handle)
+        await self.settle(machine, record.pid)
+
+    async def logs(self, machine: MachineSummary, lines: int) -> str:
+        """Give the last lines of a machine's log; see ``Engine``."""
+        return await asyncio.to_thread(
+            log_tail, Bundle(machine.path), max(1, min(lines, LOG_LINES_MAX))
+        )
+
+    def close(self) -> None:
+        """Stop watching workers; they run on."""
+        self._supervisor.close()
+
+    async def _unlocked(self, machine: MachineSummary) -> None:
+        bundle = Bundle(machine.path)
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while is_locked(bundle):  # noqa: ASYNC110 - a lock cannot be awaited
+                    await asyncio.sleep(SETTLE_POLL_SECONDS)
+        except TimeoutError:
+            raise TimedOutError(f"{machine.name} is still in use by another program.") from None
+
+    def _list(self) -> tuple[MachineSummary, ...]:
+        return tuple(self._summary(bundle, damaged_ok=True) for bundle in self._library.bundles())
+
+    def _summary(self, bundle: Bundle, *, damaged_ok: bool) -> MachineSummary:
+        status = bundle_status(bundle)
+        problem = status.problem
+        config: VmConfig | None = None
+        try:
+            config = self._config(bundle)
+        except VmwbError as error:
+            if not damaged_ok and not isinstance(error, CorruptError):
+                raise
+            problem = error.sentence
+        return MachineSummary(
+            id=config.id if config is not None else "",
+            name=bundle.name,
+            state=status.state,
+            config=config,
+            path=bundle.path,
+            pid=status.record.pid if status.live and status.record is not None else None,
+            problem=problem,
+        )
+
+    def _config(self, bundle: Bundle) -> VmConfig:
+        """Read a definition, or take it from the cache while the file is the same."""
+        try:
+            status = bundle.definition.stat()
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        except OSError:
+            return self._library.read(bundle)
+        cached = self._cache.get(bundle.path)
+        if cached is None or cached[0] != stamp:
+            cached = (stamp, self._library.read(bundle))
+            self._cache[bundle.path] = cached
+        return cached[1]
