@@ -6,6 +6,7 @@ Debian is committed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,21 @@ def netboot(architecture: str, cache: Path | None = None) -> LinuxGuest:
                 f"The package {name} does not carry {path.relative_to(folder)} any more."
             )
     return guest
+
+
+def kernel(flavour: str, architecture: str, cache: Path | None = None) -> Path:
+    """Return the newest kernel of Debian 12 of a flavour (`cloud-amd64`, `686-pae`, `rt-amd64` ...).
+
+    Raises debian_packages.FetchError.
+    """
+    store = cache or debian_packages.default_cache()
+    pattern = rf"linux-image-[0-9].*-{re.escape(flavour)}"
+    name = debian_packages.dependency(f"linux-image-{flavour}", architecture, pattern, store)
+    folder = debian_packages.fetch(name, architecture, store)
+    found = sorted((folder / "boot").glob("vmlinuz-*"))
+    if not found:
+        raise debian_packages.FetchError(f"The package {name} does not carry a kernel any more.")
+    return found[0]
 
 
 def busybox(architecture: str, cache: Path | None = None) -> Path:

@@ -69,6 +69,23 @@ def fetch(package: str, architecture: str, cache: Path) -> Path:
         return folder
 
 
+def dependency(package: str, architecture: str, pattern: str, cache: Path) -> str:
+    """Return the first package that `package` depends on and whose name matches the pattern.
+
+    This is how a meta package, whose name is stable, leads to the one that carries the files.
+    Raises FetchError.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / f"{architecture}.lock"):
+        apt = _Apt(architecture, cache)
+        apt.refresh_lists()
+        names = apt.dependencies(package)
+    for name in names:
+        if re.fullmatch(pattern, name):
+            return name
+    raise FetchError(f"The Debian package {package} depends on none that is called {pattern}.")
+
+
 def _remembered(known: Path) -> Path | None:
     """Return the folder that was current last time, if it is still there."""
     try:
@@ -125,11 +142,9 @@ class _Apt:
             "Dir::Cache": str(self._home),
             "Dir::Cache::archives": str(self._home / "archives"),
         }
-        self._command = [
-            "apt-get",
-            "--quiet=2",
-            *(f"--option={name}={value}" for name, value in settings.items()),
-        ]
+        options = [f"--option={name}={value}" for name, value in settings.items()]
+        self._command = ["apt-get", "--quiet=2", *options]
+        self._query = ["apt-cache", *options]
 
     def refresh_lists(self) -> None:
         """Fetch the package lists unless they are recent.
@@ -157,6 +172,11 @@ class _Apt:
         if match is None:
             raise FetchError(f"{self._absent(package)}: apt names no SHA-256 for it.")
         return match[1]
+
+    def dependencies(self, package: str) -> list[str]:
+        """Return the names of the packages that this one depends on."""
+        output = _run([*self._query, "depends", package], self._absent(package))
+        return re.findall(r"^ +Depends: ([a-z0-9][a-z0-9+.-]+)$", output, re.MULTILINE)
 
     def download(self, package: str, folder: Path) -> Path:
         """Fetch the package file into the folder and return its path."""

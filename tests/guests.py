@@ -14,7 +14,7 @@ from pathlib import Path
 import debian_guests
 from debian_guests import LinuxGuest
 
-__all__ = ["HELLO_TEXT", "LinuxGuest", "busybox", "hello", "linux"]
+__all__ = ["HELLO_TEXT", "LinuxGuest", "busybox", "hello", "kernel", "linux"]
 
 #: What our own guest writes to the first serial port before it powers off.
 HELLO_TEXT = "hello from the guest"
@@ -25,6 +25,12 @@ _SOURCE = Path(__file__).with_name("guest") / "hello.S"
 def linux(architecture: str) -> LinuxGuest:
     """Return the Debian 12 kernel and installer initrd for `amd64` or `i386`."""
     return debian_guests.netboot(architecture)
+
+
+@cache
+def kernel(flavour: str, architecture: str) -> Path:
+    """Return another stock kernel: `cloud-amd64` for `amd64`, `686-pae` for `i386`."""
+    return debian_guests.kernel(flavour, architecture)
 
 
 @cache

@@ -44,9 +44,11 @@ def machine(architecture: str, append: str = ON_SERIAL) -> list[str]:
     return ["--kernel", str(guest.kernel), "--initrd", str(guest.initrd), "--append", append]
 
 
-def short_machine(folder: Path) -> list[str]:
-    """Return the machine options of a stock kernel with a first process that ends by itself."""
-    busybox = guests.busybox("amd64").read_bytes()
+def short_machine(
+    folder: Path, kernel: Path | None = None, architecture: str = "amd64"
+) -> list[str]:
+    """Return the options of a machine whose first process ends by itself."""
+    busybox = guests.busybox(architecture).read_bytes()
     entries = [
         *(initramfs.folder(name) for name in ("bin", "dev")),
         *(
@@ -57,8 +59,8 @@ def short_machine(folder: Path) -> list[str]:
     ]
     image = folder / "short.cpio.gz"
     image.write_bytes(initramfs.archive(entries))
-    kernel = str(guests.linux("amd64").kernel)
-    return ["--kernel", kernel, "--initrd", str(image), "--append", "console=ttyS0"]
+    chosen = str(kernel or guests.linux(architecture).kernel)
+    return ["--kernel", chosen, "--initrd", str(image), "--append", "console=ttyS0"]
 
 
 def run_short(vmwb: Vmwb, folder: Path) -> ShortRun:
@@ -88,6 +90,20 @@ def test_run_stock_kernel_reaches_its_shell(vmwb: Vmwb, architecture: str) -> No
     assert SHELL in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("flavour", "architecture"), [("cloud-amd64", "amd64"), ("686-pae", "i386")]
+)
+def test_run_other_stock_kernels_reach_their_end(
+    vmwb: Vmwb, tmp_path: Path, flavour: str, architecture: str
+) -> None:
+    options = short_machine(tmp_path, guests.kernel(flavour, architecture), architecture)
+
+    done = vmwb.run("run", "--headless", *options, seconds=BOOT_SECONDS)
+
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    assert LAST_WORDS in done.stdout
+
+
 def test_library_machine_answers_on_both_consoles(vmwb: Vmwb) -> None:
     vmwb.ok("create", "deb", *machine("amd64", first_run.COMMAND_LINE))
     vmwb.ok("start", "deb", "--headless")
@@ -113,6 +129,7 @@ def test_run_deterministic_twice_is_the_same_run(
     assert run_short(vmwb, tmp_path) == short_run
 
 
+@pytest.mark.timeout(0)  # a soak asks for many points; each wait below has its own deadline
 def test_suspend_at_random_points_of_a_boot_resumes_in_a_new_process(
     vmwb: Vmwb, tmp_path: Path, short_run: ShortRun, pytestconfig: pytest.Config
 ) -> None:
