@@ -43,7 +43,7 @@ def netboot(architecture: str, cache: Path | None = None) -> LinuxGuest:
 
 
 def kernel(flavour: str, architecture: str, cache: Path | None = None) -> Path:
-    """Return the newest kernel of Debian 12 of a flavour (`cloud-amd64`, `686-pae`, `rt-amd64` ...).
+    """Return Debian 12's newest kernel of a flavour: `cloud-amd64`, `686-pae`, `rt-amd64` ...
 
     Raises debian_packages.FetchError.
     """

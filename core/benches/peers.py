@@ -129,9 +129,7 @@ def _measure(
     return result, bytes(output)
 
 
-def _follow(
-    pid: int, stream: int, result: Measurement, output: bytearray, *, native: bool
-) -> None:
+def _follow(pid: int, stream: int, result: Measurement, output: bytearray, *, native: bool) -> None:
     """Read the output to its end and note the clock when markers come."""
     seen = 0
     begun: dict[bytes, float] = {}
