@@ -8,7 +8,7 @@
 //! How the files divide the work: `exact` computes on unbounded significands and rounds once (the SSE soft float shares
 //! it), `value` holds [`F80`] and its classes, `arith` the four operations and the root, `compare`, `convert` and `bcd`
 //! what their names say, `integral` the instructions that work on exponents and quotients, `constants` FLD1 and its
-//! family.
+//! family, `wide`, `trig` and `explog` the transcendental functions.
 
 mod arith;
 mod bcd;
@@ -16,11 +16,18 @@ mod compare;
 mod constants;
 mod convert;
 pub(crate) mod exact;
+mod explog;
 mod integral;
+mod trig;
 mod value;
+mod wide;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod host_tests;
+#[cfg(test)]
+mod transcendental_tests;
+#[cfg(test)]
+mod transcendental_vectors;
 
 pub use arith::{add, div, mul, sqrt, sub};
 pub use bcd::{from_bcd, to_bcd};
@@ -31,7 +38,9 @@ pub use convert::{
     from_f32, from_f64, from_i16, from_i32, from_i64, to_f32, to_f64, to_i16, to_i16_truncating,
     to_i32, to_i32_truncating, to_i64, to_i64_truncating,
 };
+pub use explog::{f2xm1, fyl2x, fyl2xp1};
 pub use integral::{extract, partial_remainder, partial_remainder_ieee, round_to_integer, scale};
+pub use trig::{cosine, partial_arctangent, partial_tangent, sine, sine_cosine};
 pub use value::F80;
 
 /// Bits of the status word (SDM vol. 1, figure 8-4).
