@@ -1,11 +1,27 @@
 //! The processor: one description of the instruction set, a decoder, an interpreter of pre-decoded traces, the MMU.
 //!
-//! * `isa/*.toml` is the one description of the instruction set; `build.rs` expands it into tables.
-//! * [`fpu`] 80-bit floating point, pure functions on values; [`simd`] SSE arithmetic, pure functions on values.
+//! * `isa/*.toml` is the one description of the instruction set; `build.rs` expands it into the tables of [`isa`].
+//! * [`decode`] bytes to instructions; `translate` instructions to traces; `exec` what runs them; `run` the main loop.
+//! * `mmu` and `tlb` paging; `descriptor` and `exceptions` segments and delivery; [`cpuid`] what is announced.
+//! * [`fpu`] 80-bit floating point and [`simd`] SSE arithmetic: pure functions on values.
 //! * [`vcpu`] is the door: the trait every engine implements and what it asks of the board.
 
+pub mod cpu;
+pub mod cpuid;
+pub mod decode;
+mod descriptor;
+mod exceptions;
+mod exec;
 pub mod fpu;
+pub mod isa;
+mod mmu;
+mod run;
 pub mod simd;
+mod state;
+mod tlb;
+mod trace;
+mod translate;
 pub mod vcpu;
 
+pub use run::{Interpreter, UnknownModel};
 pub use vcpu::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Vcpu};

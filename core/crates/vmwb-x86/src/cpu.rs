@@ -1,0 +1,640 @@
+//! The state of one processor: architectural registers first, then what the interpreter keeps beside them.
+
+use std::sync::Arc;
+
+use vmwb_hw::GuestMemory;
+
+use crate::cpuid::Features;
+use crate::fpu::F80;
+use crate::tlb::{JumpEntry, Spaces, TlbEntry};
+use crate::trace::TraceCache;
+use crate::vcpu::{CpuBus, CpuConfig, CpuStop};
+
+/// Arithmetic flags and the others, as EFLAGS bits (SDM volume 1, section 3.4.3).
+pub mod flag {
+    #![allow(missing_docs)]
+    pub const CF: u64 = 1 << 0;
+    pub const PF: u64 = 1 << 2;
+    pub const AF: u64 = 1 << 4;
+    pub const ZF: u64 = 1 << 6;
+    pub const SF: u64 = 1 << 7;
+    pub const TF: u64 = 1 << 8;
+    pub const IF: u64 = 1 << 9;
+    pub const DF: u64 = 1 << 10;
+    pub const OF: u64 = 1 << 11;
+    pub const IOPL: u64 = 3 << 12;
+    pub const NT: u64 = 1 << 14;
+    pub const RF: u64 = 1 << 16;
+    pub const VM: u64 = 1 << 17;
+    pub const AC: u64 = 1 << 18;
+    pub const VIF: u64 = 1 << 19;
+    pub const VIP: u64 = 1 << 20;
+    pub const ID: u64 = 1 << 21;
+    pub const ARITH: u64 = CF | PF | AF | ZF | SF | OF;
+    /// Bit 1 always reads as one.
+    pub const FIXED: u64 = 2;
+}
+
+/// Bits of CR0 (SDM volume 3, section 2.5).
+pub mod cr0 {
+    #![allow(missing_docs)]
+    pub const PE: u64 = 1 << 0;
+    pub const MP: u64 = 1 << 1;
+    pub const EM: u64 = 1 << 2;
+    pub const TS: u64 = 1 << 3;
+    pub const ET: u64 = 1 << 4;
+    pub const NE: u64 = 1 << 5;
+    pub const WP: u64 = 1 << 16;
+    pub const AM: u64 = 1 << 18;
+    pub const NW: u64 = 1 << 29;
+    pub const CD: u64 = 1 << 30;
+    pub const PG: u64 = 1 << 31;
+}
+
+/// Bits of CR4 that this processor implements.
+pub mod cr4 {
+    #![allow(missing_docs)]
+    pub const TSD: u64 = 1 << 2;
+    pub const DE: u64 = 1 << 3;
+    pub const PSE: u64 = 1 << 4;
+    pub const PAE: u64 = 1 << 5;
+    pub const MCE: u64 = 1 << 6;
+    pub const PGE: u64 = 1 << 7;
+    pub const PCE: u64 = 1 << 8;
+    pub const OSFXSR: u64 = 1 << 9;
+    pub const OSXMMEXCPT: u64 = 1 << 10;
+    pub const UMIP: u64 = 1 << 11;
+    pub const ALLOWED: u64 = TSD | DE | PSE | PAE | MCE | PGE | PCE | OSFXSR | OSXMMEXCPT;
+}
+
+/// Bits of IA32_EFER.
+pub mod efer {
+    #![allow(missing_docs)]
+    pub const SCE: u64 = 1 << 0;
+    pub const LME: u64 = 1 << 8;
+    pub const LMA: u64 = 1 << 10;
+    pub const NXE: u64 = 1 << 11;
+    pub const ALLOWED: u64 = SCE | LME | LMA | NXE;
+}
+
+/// Exception vectors (SDM volume 3, table 6-1).
+pub mod vector {
+    #![allow(missing_docs)]
+    pub const DE: u8 = 0;
+    pub const DB: u8 = 1;
+    pub const NMI: u8 = 2;
+    pub const BP: u8 = 3;
+    pub const OF: u8 = 4;
+    pub const BR: u8 = 5;
+    pub const UD: u8 = 6;
+    pub const NM: u8 = 7;
+    pub const DF: u8 = 8;
+    pub const TS: u8 = 10;
+    pub const NP: u8 = 11;
+    pub const SS: u8 = 12;
+    pub const GP: u8 = 13;
+    pub const PF: u8 = 14;
+    pub const MF: u8 = 16;
+    pub const AC: u8 = 17;
+    pub const XM: u8 = 19;
+}
+
+/// Numbers of the segment registers, as instructions encode them.
+pub mod seg {
+    #![allow(missing_docs)]
+    pub const ES: usize = 0;
+    pub const CS: usize = 1;
+    pub const SS: usize = 2;
+    pub const DS: usize = 3;
+    pub const FS: usize = 4;
+    pub const GS: usize = 5;
+}
+
+/// Slots of the register file beyond the sixteen general registers: operands name all by byte offset.
+pub mod slot {
+    #![allow(missing_docs)]
+    /// Always zero: the base or index of operands that have none.
+    pub const ZERO: usize = 16;
+    /// Linear address of the page that the running trace lies in.
+    pub const PAGE: usize = 17;
+    pub const FS_BASE: usize = 18;
+    pub const GS_BASE: usize = 19;
+    pub const COUNT: usize = 20;
+}
+
+pub(crate) const RAX: usize = 0;
+pub(crate) const RCX: usize = 1;
+pub(crate) const RDX: usize = 2;
+pub(crate) const RBX: usize = 3;
+pub(crate) const RSP: usize = 4;
+pub(crate) const RBP: usize = 5;
+pub(crate) const RSI: usize = 6;
+pub(crate) const RDI: usize = 7;
+
+/// A segment register with its hidden part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Segment {
+    /// Selector.
+    pub selector: u16,
+    /// Base address.
+    pub base: u64,
+    /// Limit in bytes, granularity applied.
+    pub limit: u32,
+    /// Descriptor bits 40-47 (type, S, DPL, P) in bits 0-7, and 52-55 (AVL, L, D/B, G) in bits 12-15.
+    pub attr: u16,
+}
+
+impl Segment {
+    /// Type field, 4 bits.
+    #[must_use]
+    pub fn kind(self) -> u8 {
+        (self.attr & 0xF) as u8
+    }
+    /// S: code or data (not a system descriptor).
+    #[must_use]
+    pub fn is_user(self) -> bool {
+        self.attr & 0x10 != 0
+    }
+    /// Descriptor privilege level.
+    #[must_use]
+    pub fn dpl(self) -> u8 {
+        ((self.attr >> 5) & 3) as u8
+    }
+    /// P.
+    #[must_use]
+    pub fn present(self) -> bool {
+        self.attr & 0x80 != 0
+    }
+    /// L: 64-bit code.
+    #[must_use]
+    pub fn long(self) -> bool {
+        self.attr & 0x2000 != 0
+    }
+    /// D/B: 32-bit default.
+    #[must_use]
+    pub fn big(self) -> bool {
+        self.attr & 0x4000 != 0
+    }
+    /// Base 0, limit 4 GiB, present, writable and not expand-down data: accesses need no check.
+    #[must_use]
+    pub fn flat_data(self) -> bool {
+        self.base == 0 && self.limit == u32::MAX && self.present() && self.is_user() && self.kind() & 0b1110 == 0b0010
+    }
+}
+
+/// GDTR or IDTR.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TableRegister {
+    /// Linear base.
+    pub base: u64,
+    /// Limit in bytes.
+    pub limit: u16,
+}
+
+/// x87 and SSE registers.
+#[derive(Debug, Clone)]
+pub struct Fpu {
+    /// Physical registers R0 to R7.
+    pub st: [F80; 8],
+    /// Control word.
+    pub control: u16,
+    /// Status word without TOP.
+    pub status: u16,
+    /// Top of stack, 0 to 7.
+    pub top: u8,
+    /// Bit n: register Rn is empty.
+    pub empty: u8,
+    /// Last opcode, 11 bits.
+    pub opcode: u16,
+    /// Last instruction pointer.
+    pub ip: u64,
+    /// Its code segment.
+    pub cs: u16,
+    /// Last data pointer.
+    pub dp: u64,
+    /// Its segment.
+    pub ds: u16,
+    /// XMM registers.
+    pub xmm: [u128; 16],
+    /// MXCSR.
+    pub mxcsr: u32,
+}
+
+impl Fpu {
+    /// State after reset, with FNINIT's control word (SDM volume 3, table 9-1, column INIT... power-up differs only in CW).
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            st: [F80 { sign_exp: 0, significand: 0 }; 8],
+            control: 0x40,
+            status: 0,
+            top: 0,
+            empty: 0xFF,
+            opcode: 0,
+            ip: 0,
+            cs: 0,
+            dp: 0,
+            ds: 0,
+            xmm: [0; 16],
+            mxcsr: 0x1F80,
+        }
+    }
+}
+
+impl Default for Fpu {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Model-specific registers that only keep their value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Msrs {
+    /// IA32_STAR.
+    pub star: u64,
+    /// IA32_LSTAR.
+    pub lstar: u64,
+    /// IA32_CSTAR.
+    pub cstar: u64,
+    /// IA32_FMASK.
+    pub fmask: u64,
+    /// IA32_KERNEL_GS_BASE.
+    pub kernel_gs_base: u64,
+    /// IA32_SYSENTER_CS.
+    pub sysenter_cs: u64,
+    /// IA32_SYSENTER_ESP.
+    pub sysenter_esp: u64,
+    /// IA32_SYSENTER_EIP.
+    pub sysenter_eip: u64,
+    /// IA32_PAT.
+    pub pat: u64,
+    /// IA32_TSC_AUX.
+    pub tsc_aux: u64,
+    /// What the guest has added to the time-stamp counter.
+    pub tsc_offset: u64,
+    /// IA32_MTRR_DEF_TYPE.
+    pub mtrr_def_type: u64,
+    /// Eight pairs of IA32_MTRR_PHYSBASE and PHYSMASK.
+    pub mtrr_variable: [u64; 16],
+    /// Eleven fixed-range MTRRs.
+    pub mtrr_fixed: [u64; 11],
+    /// IA32_MCG_STATUS.
+    pub mcg_status: u64,
+    /// Machine-check banks' control registers.
+    pub mc_ctl: [u64; 4],
+    /// IA32_MISC_ENABLE.
+    pub misc_enable: u64,
+    /// AMD HWCR.
+    pub hwcr: u64,
+}
+
+/// A fault, trap or interrupt that waits to be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Vector.
+    pub vector: u8,
+    /// Error code, where the vector has one.
+    pub error: Option<u32>,
+}
+
+/// Why the chain of handlers came back to the main loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// `rip` is set; look for the next trace.
+    Jump,
+    /// As `Jump`, from an operation whose link may be patched.
+    Link,
+    /// `fault` is set; `rip` is the faulting instruction.
+    Fault,
+    /// The instruction at `rip` must run alone, with devices allowed.
+    Alone,
+    /// HLT.
+    Halt,
+    /// `stop` is set.
+    Stop,
+}
+
+/// Ends the running instruction: the reason is in [`Cpu::why`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop;
+
+/// What helpers return.
+pub type Res<T = ()> = Result<T, Stop>;
+
+/// One processor.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Cpu {
+    // Hot first: the handlers touch these on every instruction.
+    /// General registers and the pseudo registers of [`slot`].
+    pub r: [u64; slot::COUNT],
+    /// Lazy flags: the last result, sign-extended to 64 bits. ZF is `res == 0`.
+    pub(crate) cc_res: u64,
+    /// Lazy flags: CF in bit 63, OF in bit 63 xor bit 62, AF in bit 3; bit 8 inverts PF, bit 16 inverts SF.
+    pub(crate) cc_aux: u64,
+    /// Instructions that may still retire in this run, minus those of the trace being executed.
+    pub(crate) budget: i64,
+    pub(crate) tlb: *mut TlbEntry,
+    pub(crate) jumps: *mut JumpEntry,
+    /// Devices may be touched: the instruction runs alone.
+    pub(crate) devices_ok: bool,
+    pub(crate) why: Why,
+
+    /// Next instruction (valid between traces).
+    pub rip: u64,
+    /// EFLAGS without the arithmetic flags.
+    pub(crate) eflags: u64,
+    /// Current privilege level.
+    pub cpl: u8,
+    /// Segment registers ES CS SS DS FS GS. The bases of FS and GS also stand in the register file.
+    pub seg: [Segment; 6],
+    /// LDTR.
+    pub ldtr: Segment,
+    /// TR.
+    pub tr: Segment,
+    /// GDTR.
+    pub gdtr: TableRegister,
+    /// IDTR.
+    pub idtr: TableRegister,
+    /// Control registers.
+    pub cr0: u64,
+    /// Page-fault address.
+    pub cr2: u64,
+    /// Page-table root.
+    pub cr3: u64,
+    /// Feature control.
+    pub cr4: u64,
+    /// IA32_EFER.
+    pub efer: u64,
+    /// Debug registers 0 to 7.
+    pub dr: [u64; 8],
+    /// PAE page-directory-pointer entries, loaded with CR3 (SDM volume 3, section 4.4.1).
+    pub(crate) pdpte: [u64; 4],
+    /// Model-specific registers.
+    pub msr: Msrs,
+    /// x87 and SSE.
+    pub fpu: Fpu,
+
+    pub(crate) fault: Fault,
+    pub(crate) stop: Option<CpuStop>,
+    /// The next instruction runs before interrupts are looked at (STI, MOV SS, POP SS).
+    pub(crate) shadow: bool,
+    /// Something may have made an interrupt deliverable: ask the controllers before the next trace.
+    pub(crate) look: bool,
+    /// A device was touched: ask the bus whether it wants attention.
+    pub(crate) touched: bool,
+    pub(crate) nmi_blocked: bool,
+    pub(crate) halted: bool,
+    /// Decode-relevant mode; see `trace::mode`.
+    pub(crate) mode: u32,
+    /// Address whose trace the operation `link_from` wants.
+    pub(crate) link_from: *mut crate::trace::Op,
+    /// Retired instructions when the budget is used up.
+    pub(crate) retire_at_end: u64,
+    pub(crate) bus: Option<*mut (dyn CpuBus + 'static)>,
+    pub(crate) memory: Arc<GuestMemory>,
+    pub(crate) ram: *mut u8,
+    pub(crate) spaces: Box<Spaces>,
+    pub(crate) traces: TraceCache,
+    pub(crate) tables: crate::mmu::TableWatch,
+    pub(crate) config: CpuConfig,
+    pub(crate) features: Features,
+    pub(crate) form_ok: Box<[bool]>,
+    pub(crate) counters: Counters,
+}
+
+// SAFETY: the raw pointers point into boxes and mappings that this value owns (`spaces`, `traces`, `memory`), or, for
+// `bus`, to an object that is only used inside `run` on the thread that called it. Nothing is shared with other threads.
+unsafe impl Send for Cpu {}
+
+/// What the interpreter counts for the inspectors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Exceptions delivered.
+    pub exceptions: u64,
+    /// Maskable interrupts delivered.
+    pub interrupts: u64,
+    /// Port accesses.
+    pub pio: u64,
+    /// Accesses to device memory.
+    pub mmio: u64,
+    /// HLT executed.
+    pub halts: u64,
+    /// TLB fills.
+    pub tlb_fills: u64,
+    /// Address-space switches.
+    pub cr3_loads: u64,
+    /// Traces decoded.
+    pub traces: u64,
+    /// Traces thrown away because their code was written to.
+    pub invalidated: u64,
+}
+
+impl Cpu {
+    // ---- flags ----
+
+    /// CF.
+    #[inline(always)]
+    #[must_use]
+    pub fn cf(&self) -> bool {
+        self.cc_aux >> 63 != 0
+    }
+    /// OF.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(&self) -> bool {
+        (self.cc_aux ^ (self.cc_aux << 1)) >> 63 != 0
+    }
+    /// ZF.
+    #[inline(always)]
+    #[must_use]
+    pub fn zf(&self) -> bool {
+        self.cc_res == 0
+    }
+    /// SF.
+    #[inline(always)]
+    #[must_use]
+    pub fn sf(&self) -> bool {
+        ((self.cc_res >> 63) ^ (self.cc_aux >> 16)) & 1 != 0
+    }
+    /// PF.
+    #[inline(always)]
+    #[must_use]
+    pub fn pf(&self) -> bool {
+        (((self.cc_res ^ (self.cc_aux >> 8)) & 0xFF) as u8).count_ones() & 1 == 0
+    }
+    /// AF.
+    #[inline(always)]
+    #[must_use]
+    pub fn af(&self) -> bool {
+        self.cc_aux & 8 != 0
+    }
+
+    /// Sets CF and OF, keeps the others.
+    #[inline(always)]
+    pub(crate) fn set_cf_of(&mut self, cf: bool, of: bool) {
+        let bits = u64::from(cf) << 63 | u64::from(cf ^ of) << 62;
+        self.cc_aux = (self.cc_aux & !(3 << 62)) | bits;
+    }
+
+    /// Sets CF, keeps the others.
+    #[inline(always)]
+    pub(crate) fn set_cf(&mut self, cf: bool) {
+        let of = self.of();
+        self.set_cf_of(cf, of);
+    }
+
+    /// The arithmetic flags as EFLAGS bits.
+    #[must_use]
+    pub fn arith_flags(&self) -> u64 {
+        u64::from(self.cf())
+            | u64::from(self.pf()) << 2
+            | u64::from(self.af()) << 4
+            | u64::from(self.zf()) << 6
+            | u64::from(self.sf()) << 7
+            | u64::from(self.of()) << 11
+    }
+
+    /// Sets the arithmetic flags from EFLAGS bits.
+    pub fn set_arith_flags(&mut self, f: u64) {
+        let bit = |m: u64| f & m != 0;
+        self.cc_res = u64::from(!bit(flag::ZF));
+        // res 0 has even parity, res 1 odd: bit 8 corrects.
+        let parity_wrong = bit(flag::PF) != bit(flag::ZF);
+        self.cc_aux = u64::from(bit(flag::AF)) << 3 | u64::from(parity_wrong) << 8 | u64::from(bit(flag::SF)) << 16;
+        self.set_cf_of(bit(flag::CF), bit(flag::OF));
+    }
+
+    /// RFLAGS.
+    #[must_use]
+    pub fn flags(&self) -> u64 {
+        self.eflags | self.arith_flags() | flag::FIXED
+    }
+
+    /// Sets RFLAGS whole.
+    pub fn set_flags(&mut self, f: u64) {
+        self.set_arith_flags(f);
+        self.eflags = f & !flag::ARITH | flag::FIXED;
+    }
+
+    /// IOPL.
+    #[must_use]
+    pub fn iopl(&self) -> u8 {
+        ((self.eflags >> 12) & 3) as u8
+    }
+
+    // ---- modes ----
+
+    /// CR0.PE.
+    #[must_use]
+    pub fn protected(&self) -> bool {
+        self.cr0 & cr0::PE != 0
+    }
+    /// IA32_EFER.LMA.
+    #[must_use]
+    pub fn long_mode(&self) -> bool {
+        self.efer & efer::LMA != 0
+    }
+    /// 64-bit code segment in long mode.
+    #[must_use]
+    pub fn code64(&self) -> bool {
+        self.long_mode() && self.seg[seg::CS].long()
+    }
+    /// Virtual-8086 mode.
+    #[must_use]
+    pub fn v86(&self) -> bool {
+        self.eflags & flag::VM != 0
+    }
+
+    // ---- faults ----
+
+    /// Ends the instruction with an exception without error code.
+    #[cold]
+    pub(crate) fn raise(&mut self, vector: u8) -> Stop {
+        self.fault = Fault { vector, error: None };
+        self.why = Why::Fault;
+        Stop
+    }
+
+    /// Ends the instruction with an exception and its error code.
+    #[cold]
+    pub(crate) fn raise_code(&mut self, vector: u8, error: u32) -> Stop {
+        self.fault = Fault { vector, error: Some(error) };
+        self.why = Why::Fault;
+        Stop
+    }
+
+    /// #GP(error).
+    #[cold]
+    pub(crate) fn gp(&mut self, error: u32) -> Stop {
+        self.raise_code(vector::GP, error)
+    }
+
+    /// #UD.
+    #[cold]
+    pub(crate) fn ud(&mut self) -> Stop {
+        self.raise(vector::UD)
+    }
+
+    /// Demands CPL 0.
+    pub(crate) fn need_cpl0(&mut self) -> Res {
+        if self.cpl == 0 { Ok(()) } else { Err(self.gp(0)) }
+    }
+
+    // ---- registers ----
+
+    /// Reads `size` bytes (1, 2, 4, 8) of the register file at a byte offset, zero-extended.
+    #[inline(always)]
+    pub(crate) fn reg_at(&self, offset: u8, size: u8) -> u64 {
+        let v = self.r[usize::from(offset >> 3)] >> ((offset & 7) * 8);
+        v & size_mask(size)
+    }
+
+    /// Writes a register at a byte offset; 4-byte writes clear the upper half.
+    #[inline(always)]
+    pub(crate) fn set_reg_at(&mut self, offset: u8, size: u8, v: u64) {
+        let r = &mut self.r[usize::from(offset >> 3)];
+        match size {
+            8 => *r = v,
+            4 => *r = v & 0xFFFF_FFFF,
+            _ => {
+                let shift = (offset & 7) * 8;
+                let mask = size_mask(size) << shift;
+                *r = (*r & !mask) | ((v << shift) & mask);
+            }
+        }
+    }
+
+    /// Instructions retired.
+    #[must_use]
+    pub fn retired(&self) -> u64 {
+        self.retire_at_end.wrapping_sub(self.budget as u64)
+    }
+
+    /// Notes that a device was accessed.
+    pub(crate) fn touch(&mut self) {
+        self.look = true;
+        self.touched = true;
+    }
+
+    /// The bus, inside `run`.
+    pub(crate) fn bus(&mut self) -> &mut dyn CpuBus {
+        let bus = self.bus.expect("the bus is set for the length of run()");
+        // SAFETY: `run` stores a pointer to the object that it borrows mutably for its whole length and clears it before
+        // it returns; handlers run on the same thread inside `run`, and no two of these references live at once.
+        unsafe { &mut *bus }
+    }
+}
+
+/// All ones in `size` bytes.
+#[inline(always)]
+pub(crate) const fn size_mask(size: u8) -> u64 {
+    u64::MAX >> (64 - 8 * size as u32)
+}
+
+/// Sign-extends the low `size` bytes.
+#[inline(always)]
+pub(crate) const fn sext(v: u64, size: u8) -> u64 {
+    let shift = 64 - 8 * size as u32;
+    (((v << shift) as i64) >> shift) as u64
+}

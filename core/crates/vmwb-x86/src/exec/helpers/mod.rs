@@ -1,0 +1,17 @@
+//! Instructions that are not worth emitting: functions of the processor and one operation, called by every engine.
+
+mod arith;
+mod control;
+mod fpstate;
+mod io;
+mod segments;
+mod strings;
+mod system;
+
+pub(crate) use arith::*;
+pub(crate) use control::*;
+pub(crate) use fpstate::*;
+pub(crate) use io::*;
+pub(crate) use segments::*;
+pub(crate) use strings::*;
+pub(crate) use system::*;

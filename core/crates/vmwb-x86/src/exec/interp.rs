@@ -1,0 +1,839 @@
+//! The interpreter's operations and its chained handlers.
+//!
+//! A handler is monomorphised for one semantics, operand size, operand kind and addressing; it ends in a sibling call of
+//! the next operation's handler, which compiles to a jump (ADR 0002). Handlers therefore keep nothing that needs dropping
+//! and no locals whose address escapes; slow paths are functions of their own.
+//!
+//! ```text
+//! straight: [op] -> [op+1] -> ...        an early end (fault, device) goes back to the main loop through `leave`
+//! branch:   [op] -> link in `disp` -> first op of the target's trace, if the budget covers it; else the main loop
+//! ```
+
+use super::memory::{load, modify, store};
+use super::ops::{Branch, Cond, Ops, Shift, Straight};
+use crate::cpu::{Cpu, RBP, RSP, Res, Stop, Why, flag, seg, sext, size_mask, slot};
+use crate::tlb::jump_index;
+use crate::trace::{Op, mode};
+
+/// Where a generic semantics finds its operands.
+pub(crate) mod kind {
+    pub const RR: u8 = 0;
+    pub const RM: u8 = 1;
+    pub const MR: u8 = 2;
+    pub const RI: u8 = 3;
+    pub const MI: u8 = 4;
+    pub const R: u8 = 5;
+    pub const M: u8 = 6;
+    pub const I: u8 = 7;
+    pub const NONE: u8 = 8;
+}
+
+/// How addresses are made.
+pub(crate) mod am {
+    /// 64-bit addresses, flat.
+    pub const A64: u8 = 0;
+    /// 32-bit addresses, flat.
+    pub const A32: u8 = 1;
+    /// Segment base and limit, any address size.
+    pub const GENERAL: u8 = 2;
+}
+
+/// Where execution goes on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Flow {
+    Next,
+    Static,
+    To(u64),
+}
+
+/// The interpreter's operations for one kind of handler.
+pub(crate) struct Exec<const SZ: u8, const KIND: u8, const AM: u8> {
+    cpu: *mut Cpu,
+    op: *mut Op,
+    /// Host address of a memory destination between `modify_dst` and `write_back`.
+    at: *mut u8,
+    linear: u64,
+}
+
+impl<const SZ: u8, const KIND: u8, const AM: u8> Exec<SZ, KIND, AM> {
+    #[inline(always)]
+    fn new(cpu: *mut Cpu, op: *mut Op) -> Self {
+        Self { cpu, op, at: std::ptr::null_mut(), linear: 0 }
+    }
+
+    #[inline(always)]
+    fn c(&mut self) -> &mut Cpu {
+        // SAFETY: handlers get a valid processor that nobody else refers to while they run; the reference ends with the
+        // expression that asked for it.
+        unsafe { &mut *self.cpu }
+    }
+
+    #[inline(always)]
+    fn o(&self) -> &Op {
+        // SAFETY: handlers get a valid operation.
+        unsafe { &*self.op }
+    }
+
+    /// Reads a register at a byte offset, zero-extended.
+    #[inline(always)]
+    fn get<const N: u8>(&mut self, offset: u8) -> u64 {
+        // SAFETY: the builder made the offset: register number times 8, plus 1 for AH to BH, below COUNT * 8.
+        unsafe {
+            let p = self.cpu.cast::<u8>().add(usize::from(offset));
+            match N {
+                1 => u64::from(p.read()),
+                2 => u64::from(p.cast::<u16>().read()),
+                4 => u64::from(p.cast::<u32>().read()),
+                _ => p.cast::<u64>().read(),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn put(&mut self, offset: u8, v: u64) {
+        // SAFETY: as in `get`.
+        unsafe {
+            let p = self.cpu.cast::<u8>().add(usize::from(offset));
+            match SZ {
+                1 => p.write(v as u8),
+                2 => p.cast::<u16>().write(v as u16),
+                // 32-bit results clear the upper half (SDM volume 1, section 3.4.1.1).
+                _ => p.cast::<u64>().write(v),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn raw_address(&mut self) -> u64 {
+        let (base, index, scale, disp) = (self.o().base, self.o().index, self.o().scale, self.o().disp);
+        let b = self.get::<8>(base);
+        let i = self.get::<8>(index);
+        b.wrapping_add(i << (scale & 3)).wrapping_add(disp)
+    }
+
+    #[inline(always)]
+    fn address<const WRITE: bool>(&mut self, n: u8) -> Res<u64> {
+        match AM {
+            am::A64 => Ok(self.raw_address()),
+            am::A32 => Ok(self.raw_address() & 0xFFFF_FFFF),
+            // SAFETY: both pointers are valid.
+            _ => unsafe { general_address(self.cpu, self.op, n, WRITE) },
+        }
+    }
+
+    #[inline(always)]
+    fn load<const N: u8>(&mut self) -> Res<u64> {
+        let at = self.address::<false>(N)?;
+        // SAFETY: both pointers are valid.
+        unsafe { load::<N>(self.cpu, self.op, at) }
+    }
+
+    #[inline(always)]
+    fn set_flags(&mut self, r: u64, carries: u64) {
+        let shift = 64 - 8 * u32::from(SZ);
+        let c = self.c();
+        c.cc_res = sext(r, SZ);
+        c.cc_aux = ((carries << shift) & (3 << 62)) | (carries & 8);
+    }
+}
+
+#[inline(never)]
+unsafe fn general_address(cpu: *mut Cpu, op: *const Op, n: u8, write: bool) -> Res<u64> {
+    // SAFETY: handlers get valid pointers, and no other reference lives.
+    let (cpu, op) = unsafe { (&mut *cpu, &*op) };
+    cpu.operand_address(op, u64::from(n), write)
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn modify_slow(cpu: *mut Cpu, op: *const Op, linear: u64, n: u8) -> Res<u64> {
+    // SAFETY: as in `general_address`.
+    let (cpu, op) = unsafe { (&mut *cpu, &*op) };
+    let (user, stack) = (cpu.cpl == 3, op.segment() == seg::SS);
+    cpu.probe_write(linear, n, user, stack)?;
+    cpu.read_linear(linear, n, user, stack)
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn write_back_slow(cpu: *mut Cpu, op: *const Op, linear: u64, n: u8, v: u64) {
+    // SAFETY: as in `general_address`.
+    let (cpu, op) = unsafe { (&mut *cpu, &*op) };
+    let (user, stack) = (cpu.cpl == 3, op.segment() == seg::SS);
+    // `modify_slow` has probed every byte, and nothing ran in between.
+    let written = cpu.write_linear(linear, n, v, user, stack);
+    debug_assert!(written.is_ok());
+}
+
+#[inline(never)]
+unsafe fn push_general(cpu: *mut Cpu, n: u8, v: u64) -> Res {
+    // SAFETY: as in `general_address`.
+    unsafe { (*cpu).push(n, v) }
+}
+
+#[inline(never)]
+unsafe fn peek_general(cpu: *mut Cpu, n: u8) -> Res<u64> {
+    // SAFETY: as in `general_address`.
+    unsafe { (*cpu).peek(n, 0) }
+}
+
+#[inline(never)]
+unsafe fn leave_general(cpu: *mut Cpu, n: u8) -> Res<u64> {
+    // SAFETY: as in `general_address`.
+    let cpu = unsafe { &mut *cpu };
+    let width = cpu.stack_size();
+    let bp = cpu.reg_at(5 * 8, width);
+    let at = cpu.segment_address(seg::SS, bp, u64::from(n), false)?;
+    let user = cpu.cpl == 3;
+    let v = cpu.read_linear(at, n, user, true)?;
+    cpu.set_reg_at(4 * 8, width, bp.wrapping_add(u64::from(n)));
+    Ok(v)
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn bad_target(cpu: *mut Cpu) -> Stop {
+    // SAFETY: as in `general_address`.
+    unsafe { (*cpu).gp(0) }
+}
+
+impl<const SZ: u8, const KIND: u8, const AM: u8> Ops for Exec<SZ, KIND, AM> {
+    type V = u64;
+    type B = bool;
+    type Stop = Stop;
+    type Flow = Flow;
+
+    #[inline(always)]
+    fn constant(&mut self, v: u64) -> u64 {
+        v
+    }
+    #[inline(always)]
+    fn imm(&mut self) -> u64 {
+        self.o().imm64() & size_mask(SZ)
+    }
+    #[inline(always)]
+    fn imm64(&mut self) -> u64 {
+        self.o().disp & size_mask(SZ)
+    }
+    #[inline(always)]
+    fn effective_address(&mut self) -> u64 {
+        let a = self.raw_address();
+        let a = match AM {
+            am::A64 => a,
+            am::A32 => a & 0xFFFF_FFFF,
+            _ => a & size_mask(self.o().address_size()),
+        };
+        a & size_mask(SZ)
+    }
+
+    #[inline(always)]
+    fn read_dst(&mut self) -> Res<u64> {
+        match KIND {
+            kind::MR | kind::MI | kind::M => self.load::<SZ>(),
+            _ => {
+                let at = self.o().dst;
+                Ok(self.get::<SZ>(at))
+            }
+        }
+    }
+    #[inline(always)]
+    fn modify_dst(&mut self) -> Res<u64> {
+        match KIND {
+            kind::MR | kind::MI | kind::M => {
+                self.linear = self.address::<true>(SZ)?;
+                // SAFETY: valid pointers; a non-null address covers SZ bytes of writable RAM.
+                unsafe {
+                    self.at = modify::<SZ>(self.cpu, self.linear);
+                    if self.at.is_null() {
+                        return modify_slow(self.cpu, self.op, self.linear, SZ);
+                    }
+                    Ok(match SZ {
+                        1 => u64::from(self.at.read()),
+                        2 => u64::from(self.at.cast::<u16>().read_unaligned()),
+                        4 => u64::from(self.at.cast::<u32>().read_unaligned()),
+                        _ => self.at.cast::<u64>().read_unaligned(),
+                    })
+                }
+            }
+            _ => {
+                let at = self.o().dst;
+                Ok(self.get::<SZ>(at))
+            }
+        }
+    }
+    #[inline(always)]
+    fn write_back(&mut self, v: u64) {
+        match KIND {
+            kind::MR | kind::MI | kind::M => {
+                // SAFETY: as in `modify_dst`.
+                unsafe {
+                    if self.at.is_null() {
+                        return write_back_slow(self.cpu, self.op, self.linear, SZ, v);
+                    }
+                    match SZ {
+                        1 => self.at.write(v as u8),
+                        2 => self.at.cast::<u16>().write_unaligned(v as u16),
+                        4 => self.at.cast::<u32>().write_unaligned(v as u32),
+                        _ => self.at.cast::<u64>().write_unaligned(v),
+                    }
+                }
+            }
+            _ => {
+                let at = self.o().dst;
+                self.put(at, v);
+            }
+        }
+    }
+    #[inline(always)]
+    fn write_dst(&mut self, v: u64) -> Res {
+        match KIND {
+            kind::MR | kind::MI | kind::M => {
+                let at = self.address::<true>(SZ)?;
+                // SAFETY: valid pointers.
+                unsafe { store::<SZ>(self.cpu, self.op, at, v) }
+            }
+            _ => {
+                let at = self.o().dst;
+                self.put(at, v);
+                Ok(())
+            }
+        }
+    }
+    #[inline(always)]
+    fn read_src(&mut self) -> Res<u64> {
+        match KIND {
+            kind::RI | kind::MI => Ok(self.imm()),
+            kind::RM => self.load::<SZ>(),
+            _ => {
+                let at = self.o().src;
+                Ok(self.get::<SZ>(at))
+            }
+        }
+    }
+    #[inline(always)]
+    fn read_src_sized<const BYTES: u8>(&mut self) -> Res<u64> {
+        if KIND == kind::RM {
+            self.load::<BYTES>()
+        } else {
+            let at = self.o().src;
+            Ok(self.get::<BYTES>(at))
+        }
+    }
+    #[inline(always)]
+    fn write_src_reg(&mut self, v: u64) {
+        let at = self.o().src;
+        self.put(at, v);
+    }
+
+    #[inline(always)]
+    fn add(&mut self, x: u64, y: u64) -> u64 {
+        x.wrapping_add(y) & size_mask(SZ)
+    }
+    #[inline(always)]
+    fn sub(&mut self, x: u64, y: u64) -> u64 {
+        x.wrapping_sub(y) & size_mask(SZ)
+    }
+    #[inline(always)]
+    fn and(&mut self, x: u64, y: u64) -> u64 {
+        x & y
+    }
+    #[inline(always)]
+    fn or(&mut self, x: u64, y: u64) -> u64 {
+        x | y
+    }
+    #[inline(always)]
+    fn xor(&mut self, x: u64, y: u64) -> u64 {
+        x ^ y
+    }
+    #[inline(always)]
+    fn not(&mut self, x: u64) -> u64 {
+        !x & size_mask(SZ)
+    }
+    #[inline(always)]
+    fn sign_extend<const BYTES: u8>(&mut self, x: u64) -> u64 {
+        sext(x, BYTES) & size_mask(SZ)
+    }
+    #[inline(always)]
+    fn sign_extend_half(&mut self, x: u64) -> u64 {
+        match SZ {
+            8 => sext(x, 4),
+            4 => sext(x, 2) & 0xFFFF_FFFF,
+            _ => sext(x, 1) & 0xFFFF,
+        }
+    }
+    #[inline(always)]
+    fn sign_fill(&mut self, x: u64) -> u64 {
+        ((sext(x, SZ) as i64) >> 63) as u64 & size_mask(SZ)
+    }
+    #[inline(always)]
+    fn byte_swap(&mut self, x: u64) -> u64 {
+        match SZ {
+            8 => x.swap_bytes(),
+            4 => u64::from((x as u32).swap_bytes()),
+            // Undefined for 16 bits (SDM volume 2, BSWAP); real processors give zero.
+            _ => 0,
+        }
+    }
+    #[inline(always)]
+    fn carry(&mut self) -> u64 {
+        u64::from(self.c().cf())
+    }
+    #[inline(always)]
+    fn multiply_signed(&mut self, x: u64, y: u64) -> u64 {
+        let (x, y) = (sext(x, SZ) as i64, sext(y, SZ) as i64);
+        let (r, fits) = if SZ == 8 {
+            let (r, o) = x.overflowing_mul(y);
+            (r as u64, !o)
+        } else {
+            let p = x * y;
+            (p as u64 & size_mask(SZ), sext(p as u64, SZ) as i64 == p)
+        };
+        let c = self.c();
+        c.cc_res = sext(r, SZ);
+        c.cc_aux = 0;
+        c.set_cf_of(!fits, !fits);
+        r
+    }
+    #[inline(always)]
+    fn shift(&mut self, kind: Shift, x: u64, count: u64) -> u64 {
+        let bits = 8 * u32::from(SZ);
+        let n = count as u32 & if SZ == 8 { 63 } else { 31 };
+        if n == 0 {
+            return x;
+        }
+        let msb = |v: u64| v >> (bits - 1) & 1 != 0;
+        match kind {
+            Shift::Shl => {
+                let r = if n >= bits { 0 } else { x << n } & size_mask(SZ);
+                let cf = n <= bits && x >> (bits - n) & 1 != 0;
+                let c = self.c();
+                c.cc_res = sext(r, SZ);
+                c.cc_aux = 0;
+                c.set_cf_of(cf, cf ^ msb(r));
+                r
+            }
+            Shift::Shr => {
+                let r = if n >= bits { 0 } else { x >> n };
+                let cf = n <= bits && x >> (n - 1) & 1 != 0;
+                let c = self.c();
+                c.cc_res = sext(r, SZ);
+                c.cc_aux = 0;
+                // OF is the old sign for a count of 1 and undefined beyond; real processors give msb(r) ^ next bit.
+                c.set_cf_of(cf, msb(r) ^ (r >> (bits - 2) & 1 != 0));
+                r
+            }
+            Shift::Sar => {
+                let s = sext(x, SZ) as i64;
+                let r = (s >> n.min(63)) as u64;
+                let cf = (s >> (n - 1).min(63)) & 1 != 0;
+                let c = self.c();
+                c.cc_res = r;
+                c.cc_aux = 0;
+                c.set_cf_of(cf, false);
+                r & size_mask(SZ)
+            }
+            Shift::Rol => {
+                let m = n % bits;
+                let r = if m == 0 { x } else { (x << m | x >> (bits - m)) & size_mask(SZ) };
+                let cf = r & 1 != 0;
+                self.c().set_cf_of(cf, cf ^ msb(r));
+                r
+            }
+            Shift::Ror => {
+                let m = n % bits;
+                let r = if m == 0 { x } else { (x >> m | x << (bits - m)) & size_mask(SZ) };
+                let cf = msb(r);
+                self.c().set_cf_of(cf, cf ^ (r >> (bits - 2) & 1 != 0));
+                r
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn flags_add(&mut self, x: u64, y: u64, r: u64) {
+        self.set_flags(r, (x & y) | ((x | y) & !r));
+    }
+    #[inline(always)]
+    fn flags_sub(&mut self, x: u64, y: u64, r: u64) {
+        self.set_flags(r, (!x & y) | (!(x ^ y) & r));
+    }
+    #[inline(always)]
+    fn flags_logic(&mut self, r: u64) {
+        let c = self.c();
+        c.cc_res = sext(r, SZ);
+        c.cc_aux = 0;
+    }
+    #[inline(always)]
+    fn flags_inc(&mut self, x: u64, r: u64) {
+        let cf = self.c().cc_aux & 1 << 63;
+        self.flags_add(x, 1, r);
+        let of = (self.c().cc_aux ^ self.c().cc_aux << 1) & 1 << 63;
+        let af = self.c().cc_aux & 8;
+        self.c().cc_aux = cf | (cf ^ of) >> 1 | af;
+    }
+    #[inline(always)]
+    fn flags_dec(&mut self, x: u64, r: u64) {
+        let cf = self.c().cc_aux & 1 << 63;
+        self.flags_sub(x, 1, r);
+        let of = (self.c().cc_aux ^ self.c().cc_aux << 1) & 1 << 63;
+        let af = self.c().cc_aux & 8;
+        self.c().cc_aux = cf | (cf ^ of) >> 1 | af;
+    }
+
+    #[inline(always)]
+    fn cond(&mut self, c: Cond) -> bool {
+        let f = self.c();
+        match c {
+            Cond::O => f.of(),
+            Cond::No => !f.of(),
+            Cond::B => f.cf(),
+            Cond::Nb => !f.cf(),
+            Cond::Z => f.zf(),
+            Cond::Nz => !f.zf(),
+            Cond::Be => f.cf() | f.zf(),
+            Cond::Nbe => !(f.cf() | f.zf()),
+            Cond::S => f.sf(),
+            Cond::Ns => !f.sf(),
+            Cond::P => f.pf(),
+            Cond::Np => !f.pf(),
+            Cond::L => f.sf() ^ f.of(),
+            Cond::Nl => !(f.sf() ^ f.of()),
+            Cond::Le => f.zf() | (f.sf() ^ f.of()),
+            Cond::Nle => !(f.zf() | (f.sf() ^ f.of())),
+        }
+    }
+    #[inline(always)]
+    fn choose(&mut self, c: bool, x: u64, y: u64) -> u64 {
+        if c { x } else { y }
+    }
+    #[inline(always)]
+    fn as_value(&mut self, c: bool) -> u64 {
+        u64::from(c)
+    }
+
+    #[inline(always)]
+    fn reg(&mut self, n: usize) -> u64 {
+        self.get::<SZ>((n * 8) as u8)
+    }
+    #[inline(always)]
+    fn set_reg(&mut self, n: usize, v: u64) {
+        self.put((n * 8) as u8, v);
+    }
+
+    #[inline(always)]
+    fn push(&mut self, v: u64) -> Res {
+        let n = u64::from(SZ);
+        // SAFETY: valid pointers throughout.
+        unsafe {
+            match AM {
+                am::A64 => {
+                    let sp = self.c().r[RSP].wrapping_sub(n);
+                    store::<SZ>(self.cpu, std::ptr::null(), sp, v)?;
+                    self.c().r[RSP] = sp;
+                    Ok(())
+                }
+                am::A32 => {
+                    let sp = self.c().r[RSP].wrapping_sub(n) & 0xFFFF_FFFF;
+                    store::<SZ>(self.cpu, std::ptr::null(), sp, v)?;
+                    self.c().r[RSP] = sp;
+                    Ok(())
+                }
+                _ => push_general(self.cpu, SZ, v),
+            }
+        }
+    }
+    #[inline(always)]
+    fn peek_stack(&mut self) -> Res<u64> {
+        // SAFETY: valid pointers.
+        unsafe {
+            match AM {
+                am::A64 => {
+                    let sp = self.c().r[RSP];
+                    load::<SZ>(self.cpu, std::ptr::null(), sp)
+                }
+                am::A32 => {
+                    let sp = self.c().r[RSP] & 0xFFFF_FFFF;
+                    load::<SZ>(self.cpu, std::ptr::null(), sp)
+                }
+                _ => peek_general(self.cpu, SZ),
+            }
+        }
+    }
+    #[inline(always)]
+    fn drop_stack(&mut self) {
+        let n = u64::from(SZ);
+        match AM {
+            am::A64 => self.c().r[RSP] = self.c().r[RSP].wrapping_add(n),
+            am::A32 => self.c().r[RSP] = self.c().r[RSP].wrapping_add(n) & 0xFFFF_FFFF,
+            _ => self.c().drop_stack(n),
+        }
+    }
+    #[inline(always)]
+    fn drop_stack_imm(&mut self) {
+        let n = u64::from(SZ) + self.o().imm64();
+        match AM {
+            am::A64 => self.c().r[RSP] = self.c().r[RSP].wrapping_add(n),
+            am::A32 => self.c().r[RSP] = self.c().r[RSP].wrapping_add(n) & 0xFFFF_FFFF,
+            _ => self.c().drop_stack(n),
+        }
+    }
+    #[inline(always)]
+    fn leave(&mut self) -> Res<u64> {
+        let n = u64::from(SZ);
+        // SAFETY: valid pointers.
+        unsafe {
+            match AM {
+                am::A64 => {
+                    let bp = self.c().r[RBP];
+                    let v = load::<SZ>(self.cpu, std::ptr::null(), bp)?;
+                    self.c().r[RSP] = bp.wrapping_add(n);
+                    Ok(v)
+                }
+                am::A32 => {
+                    let bp = self.c().r[RBP] & 0xFFFF_FFFF;
+                    let v = load::<SZ>(self.cpu, std::ptr::null(), bp)?;
+                    self.c().r[RSP] = bp.wrapping_add(n) & 0xFFFF_FFFF;
+                    Ok(v)
+                }
+                _ => leave_general(self.cpu, SZ),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn next_rip(&mut self) -> u64 {
+        let next = u64::from(self.o().offset) + u64::from(self.o().len);
+        let r = self.c().r[slot::PAGE].wrapping_add(next);
+        r & size_mask(SZ)
+    }
+    #[inline(always)]
+    fn fall_through(&mut self) -> Flow {
+        Flow::Next
+    }
+    #[inline(always)]
+    fn jump(&mut self) -> Flow {
+        Flow::Static
+    }
+    #[inline(always)]
+    fn jump_if(&mut self, c: bool) -> Flow {
+        if c { Flow::Static } else { Flow::Next }
+    }
+    #[inline(always)]
+    fn jump_to(&mut self, target: u64) -> Res<Flow> {
+        if SZ == 8 && !Cpu::canonical(target) {
+            // SAFETY: the pointer is valid.
+            return Err(unsafe { bad_target(self.cpu) });
+        }
+        Ok(Flow::To(target))
+    }
+}
+
+/// A handler that goes on with the next operation.
+///
+/// # Safety
+/// Called by the main loop or another handler with a valid processor and an operation of a trace.
+pub(crate) unsafe fn straight<S: Straight, const SZ: u8, const KIND: u8, const AM: u8>(cpu: *mut Cpu, op: *mut Op) {
+    // SAFETY: an operation is always followed by another or by the trace's last one, which is not straight.
+    unsafe {
+        if S::apply(&mut Exec::<SZ, KIND, AM>::new(cpu, op)).is_err() {
+            return leave(cpu, op);
+        }
+        let next = op.add(1);
+        ((*next).run)(cpu, next)
+    }
+}
+
+/// A handler that decides where execution goes on.
+///
+/// # Safety
+/// As [`straight`].
+pub(crate) unsafe fn branch<S: Branch, const SZ: u8, const KIND: u8, const AM: u8>(cpu: *mut Cpu, op: *mut Op) {
+    // SAFETY: as in `straight`; only conditional branches fall through, and something follows them.
+    unsafe {
+        match S::apply(&mut Exec::<SZ, KIND, AM>::new(cpu, op)) {
+            Ok(Flow::Next) => {
+                let next = op.add(1);
+                ((*next).run)(cpu, next)
+            }
+            Ok(Flow::Static) => {
+                let target = (*op).disp as *mut Op;
+                if !target.is_null() {
+                    let budget = (*cpu).budget + i64::from((*op).rest) - 1 - i64::from((*target).rest);
+                    if budget >= 0 {
+                        (*cpu).budget = budget;
+                        return ((*target).run)(cpu, target);
+                    }
+                }
+                static_slow(cpu, op)
+            }
+            Ok(Flow::To(rip)) => go_to(cpu, rip, i64::from((*op).rest) - 1),
+            Err(Stop) => leave(cpu, op),
+        }
+    }
+}
+
+/// Looks `rip` up in the jump cache; `refund` instructions of the running trace did not run.
+#[inline(always)]
+pub(crate) unsafe fn go_to(cpu: *mut Cpu, rip: u64, refund: i64) {
+    // SAFETY: the jump cache has JUMP_ENTRIES entries; its operations are first ones of live traces.
+    unsafe {
+        let e = (*cpu).jumps.add(jump_index(rip));
+        if (*e).rip == rip {
+            let target = (*e).op;
+            let budget = (*cpu).budget + refund - i64::from((*target).rest);
+            if budget >= 0 {
+                (*cpu).budget = budget;
+                (*cpu).r[slot::PAGE] = rip.wrapping_sub(u64::from((*target).offset));
+                return ((*target).run)(cpu, target);
+            }
+        }
+        (*cpu).budget += refund;
+        (*cpu).rip = rip;
+        (*cpu).why = Why::Jump;
+    }
+}
+
+/// A taken branch without a usable link.
+#[inline(never)]
+unsafe fn static_slow(cpu: *mut Cpu, op: *mut Op) {
+    // SAFETY: valid pointers.
+    unsafe {
+        let next = (*cpu).r[slot::PAGE].wrapping_add(u64::from((*op).offset) + u64::from((*op).len));
+        let width = if (*cpu).mode & mode::SIZE == mode::BITS64 { 8 } else { (*op).size() };
+        let target = next.wrapping_add((*op).imm64()) & size_mask(width);
+        let page_start = (*cpu).r[slot::PAGE];
+        let same_page = target.wrapping_sub(page_start) < 0x1000;
+        if !same_page {
+            return go_to(cpu, target, i64::from((*op).rest) - 1);
+        }
+        (*cpu).budget += i64::from((*op).rest) - 1;
+        (*cpu).rip = target;
+        (*cpu).link_from = op;
+        // With a link in place it was the budget that did not suffice.
+        (*cpu).why = if (*op).disp == 0 { Why::Link } else { Why::Jump };
+    }
+}
+
+/// The operation behind the last instruction of a trace that does not end in a branch.
+///
+/// # Safety
+/// As [`straight`].
+pub(crate) unsafe fn through(cpu: *mut Cpu, op: *mut Op) {
+    // SAFETY: valid pointers.
+    unsafe {
+        let target = (*op).disp as *mut Op;
+        if !target.is_null() {
+            let budget = (*cpu).budget - i64::from((*target).rest);
+            if budget >= 0 {
+                (*cpu).budget = budget;
+                return ((*target).run)(cpu, target);
+            }
+        }
+        let rip = (*cpu).r[slot::PAGE].wrapping_add(u64::from((*op).offset));
+        let rip = if (*cpu).mode & mode::SIZE == mode::BITS64 { rip } else { rip & 0xFFFF_FFFF };
+        if (*op).offset >= 0x1000 {
+            return go_to(cpu, rip, 0);
+        }
+        (*cpu).rip = rip;
+        (*cpu).link_from = op;
+        (*cpu).why = if target.is_null() { Why::Link } else { Why::Jump };
+    }
+}
+
+/// Leaves the trace before `op`: its instruction and those behind it have not run. `why` is set.
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn leave(cpu: *mut Cpu, op: *mut Op) {
+    // SAFETY: valid pointers.
+    unsafe {
+        (*cpu).budget += i64::from((*op).rest);
+        (*cpu).rip = (*cpu).rip_of(&*op);
+    }
+}
+
+/// First operation of a trace that was unhooked: goes back to the main loop, which looks again.
+///
+/// # Safety
+/// As [`straight`].
+pub(crate) unsafe fn left_trace(cpu: *mut Cpu, op: *mut Op) {
+    // SAFETY: valid pointers.
+    unsafe {
+        (*cpu).why = Why::Jump;
+        leave(cpu, op)
+    }
+}
+
+/// A helper that goes on with the next operation.
+macro_rules! straight_helper {
+    ($name:ident, $helper:path) => {
+        unsafe fn $name(cpu: *mut Cpu, op: *mut Op) {
+            // SAFETY: handlers get a valid processor that nobody else refers to, and an operation of a trace.
+            unsafe {
+                if $helper(&mut *cpu, &*op).is_err() {
+                    return leave(cpu, op);
+                }
+                let next = op.add(1);
+                ((*next).run)(cpu, next)
+            }
+        }
+    };
+}
+
+/// A helper that ends the trace; `rip` is the next instruction when it starts, and it may change it.
+macro_rules! ending_helper {
+    ($name:ident, $helper:path) => {
+        unsafe fn $name(cpu: *mut Cpu, op: *mut Op) {
+            // SAFETY: as in `straight_helper`.
+            unsafe {
+                (*cpu).rip = (*cpu).rip_after(&*op);
+                (*cpu).why = Why::Jump;
+                match $helper(&mut *cpu, &*op) {
+                    Ok(()) => (*cpu).budget += i64::from((*op).rest) - 1,
+                    Err(_) => leave(cpu, op),
+                }
+            }
+        }
+    };
+}
+
+/// A helper that ends the trace and changes nothing that the main loop would have to look at but `rip`.
+macro_rules! chaining_helper {
+    ($name:ident, $helper:path) => {
+        unsafe fn $name(cpu: *mut Cpu, op: *mut Op) {
+            // SAFETY: as in `straight_helper`.
+            unsafe {
+                (*cpu).rip = (*cpu).rip_after(&*op);
+                match $helper(&mut *cpu, &*op) {
+                    Ok(()) => go_to(cpu, (*cpu).rip, i64::from((*op).rest) - 1),
+                    Err(_) => leave(cpu, op),
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {chaining_helper, ending_helper, straight_helper};
+
+impl Cpu {
+    /// Instruction pointer of the operation.
+    pub(crate) fn rip_of(&self, op: &Op) -> u64 {
+        let rip = self.r[slot::PAGE].wrapping_add(u64::from(op.offset));
+        if self.mode & mode::SIZE == mode::BITS64 { rip } else { rip & 0xFFFF_FFFF }
+    }
+
+    /// Instruction pointer behind the operation.
+    pub(crate) fn rip_after(&self, op: &Op) -> u64 {
+        let rip = self.r[slot::PAGE].wrapping_add(u64::from(op.offset) + u64::from(op.len));
+        if self.mode & mode::SIZE == mode::BITS64 { rip } else { rip & 0xFFFF_FFFF }
+    }
+
+    /// Retired instructions before the one of this operation.
+    pub(crate) fn retired_before(&self, op: &Op) -> u64 {
+        self.retired().wrapping_sub(u64::from(op.rest))
+    }
+
+    /// Whether interrupts are enabled.
+    pub(crate) fn interrupts_enabled(&self) -> bool {
+        self.eflags & flag::IF != 0
+    }
+}

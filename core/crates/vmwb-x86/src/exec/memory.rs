@@ -1,0 +1,461 @@
+//! Guest accesses by linear address: inline fast paths through the soft TLB, and the slow paths behind them.
+//!
+//! Slow paths know what the fast ones do not: page crossings, watched pages, devices. A device may only be touched by an
+//! instruction that runs alone (`devices_ok`): elsewhere the access ends the trace before the instruction, and the main
+//! loop runs it again, alone. That keeps interrupts and stamps exact.
+
+use std::sync::atomic::Ordering;
+
+use vmwb_hw::{AccessSize, GuestAddress};
+use vmwb_mem::PageFlags;
+
+use super::interp::left_trace;
+use crate::cpu::{Cpu, Res, Stop, Why, seg, size_mask, vector};
+use crate::mmu::{Access, Target, WRITE_GRANTED};
+use crate::tlb::{WATCHED, tlb_index};
+use crate::trace::Op;
+
+fn access_size(n: u8) -> AccessSize {
+    match n {
+        1 => AccessSize::Byte,
+        2 => AccessSize::Word,
+        4 => AccessSize::Dword,
+        _ => AccessSize::Qword,
+    }
+}
+
+unsafe fn read_host(p: *const u8, n: u8) -> u64 {
+    // SAFETY: the caller has a pointer to `n` bytes of guest RAM.
+    unsafe {
+        match n {
+            1 => u64::from(p.read()),
+            2 => u64::from(p.cast::<u16>().read_unaligned()),
+            4 => u64::from(p.cast::<u32>().read_unaligned()),
+            8 => p.cast::<u64>().read_unaligned(),
+            _ => (0..n).map(|i| u64::from(p.add(usize::from(i)).read()) << (8 * i)).sum(),
+        }
+    }
+}
+
+unsafe fn write_host(p: *mut u8, n: u8, v: u64) {
+    // SAFETY: the caller has a pointer to `n` bytes of guest RAM.
+    unsafe {
+        match n {
+            1 => p.write(v as u8),
+            2 => p.cast::<u16>().write_unaligned(v as u16),
+            4 => p.cast::<u32>().write_unaligned(v as u32),
+            8 => p.cast::<u64>().write_unaligned(v),
+            _ => (0..n).for_each(|i| p.add(usize::from(i)).write((v >> (8 * i)) as u8)),
+        }
+    }
+}
+
+/// Loads `N` bytes (1, 2, 4, 8). `op` is null for stack accesses.
+///
+/// # Safety
+/// `cpu` is valid and `op` null or valid.
+#[inline(always)]
+pub(crate) unsafe fn load<const N: u8>(cpu: *mut Cpu, op: *const Op, linear: u64) -> Res<u64> {
+    // SAFETY: the tlb pointer names a table of TLB_ENTRIES entries; a matching tag means that the page of the last byte,
+    // and with the index that of the first, is mapped RAM at `linear + addend`.
+    unsafe {
+        let e = (*cpu).tlb.add(tlb_index(linear));
+        if (*e).read == linear.wrapping_add(u64::from(N) - 1) & !0xFFF {
+            return Ok(read_host(linear.wrapping_add((*e).addend) as *const u8, N));
+        }
+        load_slow(cpu, op, linear, N)
+    }
+}
+
+/// Stores `N` bytes.
+///
+/// # Safety
+/// As [`load`].
+#[inline(always)]
+pub(crate) unsafe fn store<const N: u8>(cpu: *mut Cpu, op: *const Op, linear: u64, v: u64) -> Res {
+    // SAFETY: as in `load`; a matching write tag means that the page is writable and not watched.
+    unsafe {
+        let e = (*cpu).tlb.add(tlb_index(linear));
+        if (*e).write == linear.wrapping_add(u64::from(N) - 1) & !0xFFF {
+            write_host(linear.wrapping_add((*e).addend) as *mut u8, N, v);
+            return Ok(());
+        }
+        store_slow(cpu, op, linear, v, N)
+    }
+}
+
+/// Host address for a read-modify-write of `N` bytes, null when only the slow path can do it.
+///
+/// # Safety
+/// As [`load`].
+#[inline(always)]
+pub(crate) unsafe fn modify<const N: u8>(cpu: *mut Cpu, linear: u64) -> *mut u8 {
+    // SAFETY: as in `store`.
+    unsafe {
+        let e = (*cpu).tlb.add(tlb_index(linear));
+        if (*e).write == linear.wrapping_add(u64::from(N) - 1) & !0xFFF {
+            linear.wrapping_add((*e).addend) as *mut u8
+        } else {
+            std::ptr::null_mut()
+        }
+    }
+}
+
+unsafe fn is_stack(op: *const Op) -> bool {
+    // SAFETY: null or valid, as the callers promise.
+    op.is_null() || unsafe { (*op).segment() == seg::SS }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn load_slow(cpu: *mut Cpu, op: *const Op, linear: u64, n: u8) -> Res<u64> {
+    // SAFETY: callers hold the only reference while handlers run.
+    let (cpu, stack) = unsafe { (&mut *cpu, is_stack(op)) };
+    let user = cpu.cpl == 3;
+    cpu.read_linear(linear, n, user, stack)
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn store_slow(cpu: *mut Cpu, op: *const Op, linear: u64, v: u64, n: u8) -> Res {
+    // SAFETY: as in `load_slow`.
+    let (cpu, stack) = unsafe { (&mut *cpu, is_stack(op)) };
+    let user = cpu.cpl == 3;
+    cpu.write_linear(linear, n, v, user, stack)
+}
+
+impl Cpu {
+    fn wrap(&self, linear: u64) -> u64 {
+        if self.long_mode() { linear } else { linear & 0xFFFF_FFFF }
+    }
+
+    /// Reads `n` bytes (1 to 8) with the rights of user or supervisor mode.
+    pub(crate) fn read_linear(&mut self, linear: u64, n: u8, user: bool, stack: bool) -> Res<u64> {
+        let linear = self.wrap(linear);
+        let in_first = (0x1000 - (linear & 0xFFF)).min(u64::from(n)) as u8;
+        if in_first == n {
+            let t = self.resolve(linear, Access::Read, user, stack)?;
+            return self.read_target(t, n);
+        }
+        let second = self.wrap((linear | 0xFFF).wrapping_add(1));
+        let a = self.resolve(linear, Access::Read, user, stack)?;
+        let b = self.resolve(second, Access::Read, user, stack)?;
+        let low = self.read_target(a, in_first)?;
+        Ok(low | self.read_target(b, n - in_first)? << (8 * in_first))
+    }
+
+    /// Writes `n` bytes (1 to 8). Nothing is written when any byte cannot be.
+    pub(crate) fn write_linear(&mut self, linear: u64, n: u8, v: u64, user: bool, stack: bool) -> Res {
+        let linear = self.wrap(linear);
+        let in_first = (0x1000 - (linear & 0xFFF)).min(u64::from(n)) as u8;
+        let a = self.writable(linear, u64::from(in_first), user, stack)?;
+        if in_first == n {
+            return self.write_target(a, n, v);
+        }
+        let second = self.wrap((linear | 0xFFF).wrapping_add(1));
+        let b = self.writable(second, u64::from(n - in_first), user, stack)?;
+        self.write_target(a, in_first, v)?;
+        self.write_target(b, n - in_first, v >> (8 * in_first))
+    }
+
+    /// Makes sure that `n` bytes inside one page can be written now: rights, devices, decoded code.
+    pub(crate) fn writable(&mut self, linear: u64, n: u64, user: bool, stack: bool) -> Res<Target> {
+        let t = self.resolve(linear, Access::Write, user, stack)?;
+        match t {
+            Target::Device(_) if !self.devices_ok => return Err(self.alone()),
+            Target::Device(_) => {}
+            Target::Ram(p) => {
+                let phys = self.phys_of(p);
+                let code = self.traces.is_watched(phys >> 12);
+                if code && !self.devices_ok && self.traces.hits(phys, n) {
+                    return Err(self.alone());
+                }
+                if !code {
+                    self.settle_write_tag(linear, user, p);
+                }
+            }
+        }
+        Ok(t)
+    }
+
+    /// Makes sure that a write of `n` bytes (1 to 16) at `linear` cannot fail.
+    pub(crate) fn probe_write(&mut self, linear: u64, n: u8, user: bool, stack: bool) -> Res {
+        let linear = self.wrap(linear);
+        let in_first = (0x1000 - (linear & 0xFFF)).min(u64::from(n)) as u8;
+        self.writable(linear, u64::from(in_first), user, stack)?;
+        if in_first < n {
+            let second = self.wrap((linear | 0xFFF).wrapping_add(1));
+            self.writable(second, u64::from(n - in_first), user, stack)?;
+        }
+        Ok(())
+    }
+
+    fn alone(&mut self) -> Stop {
+        self.why = Why::Alone;
+        Stop
+    }
+
+    fn read_target(&mut self, t: Target, n: u8) -> Res<u64> {
+        match t {
+            // SAFETY: `resolve` gave a host address whose page holds the bytes up to the page end, and callers split.
+            Target::Ram(p) => Ok(unsafe { read_host(p, n) }),
+            Target::Device(phys) => {
+                if !self.devices_ok {
+                    return Err(self.alone());
+                }
+                self.counters.mmio += 1;
+                self.touch();
+                let retired = self.retired().wrapping_sub(1);
+                if n.is_power_of_two() {
+                    return Ok(self.bus().mmio_read(GuestAddress(phys), access_size(n), retired) & size_mask(n));
+                }
+                let mut v = 0;
+                for i in 0..n {
+                    let at = GuestAddress(phys + u64::from(i));
+                    v |= (self.bus().mmio_read(at, AccessSize::Byte, retired) & 0xFF) << (8 * i);
+                }
+                Ok(v)
+            }
+        }
+    }
+
+    fn write_target(&mut self, t: Target, n: u8, v: u64) -> Res {
+        match t {
+            Target::Ram(p) => {
+                let phys = self.phys_of(p);
+                self.before_ram_write(phys, u64::from(n));
+                // SAFETY: as in `read_target`.
+                unsafe { write_host(p, n, v) };
+                Ok(())
+            }
+            Target::Device(phys) => {
+                if !self.devices_ok {
+                    return Err(self.alone());
+                }
+                self.counters.mmio += 1;
+                self.touch();
+                let retired = self.retired().wrapping_sub(1);
+                if n.is_power_of_two() {
+                    self.bus().mmio_write(GuestAddress(phys), access_size(n), v & size_mask(n), retired);
+                } else {
+                    for i in 0..n {
+                        let at = GuestAddress(phys + u64::from(i));
+                        self.bus().mmio_write(at, AccessSize::Byte, (v >> (8 * i)) & 0xFF, retired);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Keeps decoded code and cached translations true before bytes of one RAM page change.
+    pub(crate) fn before_ram_write(&mut self, phys: u64, n: u64) {
+        let page = phys >> 12;
+        let Some(flags) = self.memory.page_flags(page).map(|f| f.load(Ordering::Relaxed)) else { return };
+        if flags & PageFlags::CODE != 0 && self.traces.hits(phys, n) {
+            self.counters.invalidated += self.traces.invalidate(phys, n, left_trace);
+        }
+        if flags & PageFlags::TABLE != 0 {
+            self.table_written(page);
+        }
+    }
+
+    /// Gives a page that is no longer watched its plain write tag back. Called where a slow store found the tag watched.
+    pub(crate) fn settle_write_tag(&mut self, linear: u64, user: bool, host: *mut u8) {
+        let page = self.phys_of(host) >> 12;
+        let Some(flags) = self.memory.page_flags(page) else { return };
+        if flags.load(Ordering::Relaxed) & (PageFlags::CODE | PageFlags::TABLE) == 0 {
+            flags.fetch_or(WRITE_GRANTED, Ordering::Relaxed);
+            let e = &mut self.spaces.list[self.spaces.current].views[usize::from(user)].tlb[tlb_index(linear)];
+            if e.write == (linear & !0xFFF) | WATCHED {
+                e.write &= !WATCHED;
+            }
+        }
+    }
+
+    /// Writes that other parties (DMA, loaders) made to pages that are watched.
+    pub(crate) fn collect_noted_writes(&mut self) {
+        for w in self.memory.take_noted_writes() {
+            self.before_ram_write(w.page << 12, 4096);
+        }
+    }
+
+    /// Reads for the processor itself (descriptor tables, TSS): supervisor rights whatever the CPL.
+    pub(crate) fn system_read(&mut self, linear: u64, n: u8) -> Res<u64> {
+        self.read_linear(linear, n, false, false)
+    }
+
+    /// Writes for the processor itself.
+    pub(crate) fn system_write(&mut self, linear: u64, n: u8, v: u64) -> Res {
+        self.write_linear(linear, n, v, false, false)
+    }
+
+    // ---- operands of helpers ----
+
+    /// Offset of the memory operand in its segment, cut to the address size.
+    #[inline]
+    pub(crate) fn offset_of(&self, op: &Op) -> u64 {
+        let at = |o: u8| self.r[usize::from(o >> 3)];
+        let sum = at(op.base).wrapping_add(at(op.index) << op.scale).wrapping_add(op.disp);
+        sum & size_mask(op.address_size())
+    }
+
+    /// Linear address of `n` bytes at `offset` of a segment, after the segment's checks.
+    ///
+    /// # Errors
+    /// #GP(0), or #SS(0) for the stack segment (SDM volume 3, sections 5.3 and 5.5).
+    pub(crate) fn segment_address(&mut self, segment: usize, offset: u64, n: u64, write: bool) -> Res<u64> {
+        let s = &self.seg[segment];
+        if self.code64() {
+            return Ok(if segment >= seg::FS { s.base.wrapping_add(offset) } else { offset });
+        }
+        if s.flat_data() {
+            return Ok(offset & 0xFFFF_FFFF);
+        }
+        let bad = |c: &mut Self| Err(c.raise_code(if segment == seg::SS { vector::SS } else { vector::GP }, 0));
+        let s = *s;
+        let real = !self.protected() || self.v86();
+        if !real {
+            let code = s.kind() & 8 != 0;
+            let unusable = s.attr & 0x80 == 0 || s.selector & !3 == 0 && segment != seg::CS && s.attr == 0;
+            if unusable || (write && (code || s.kind() & 2 == 0)) || (!write && code && s.kind() & 2 == 0) {
+                return bad(self);
+            }
+        }
+        let last = offset.wrapping_add(n - 1);
+        let expand_down = s.kind() & 0b1100 == 0b0100 && !real;
+        let inside = if expand_down {
+            let top = if s.big() { u64::from(u32::MAX) } else { 0xFFFF };
+            offset > u64::from(s.limit) && last <= top && last >= offset
+        } else {
+            last <= u64::from(s.limit) && last >= offset
+        };
+        if !inside {
+            return bad(self);
+        }
+        Ok(s.base.wrapping_add(offset) & 0xFFFF_FFFF)
+    }
+
+    /// Linear address of the memory operand of `n` bytes.
+    pub(crate) fn operand_address(&mut self, op: &Op, n: u64, write: bool) -> Res<u64> {
+        let offset = self.offset_of(op);
+        self.segment_address(op.segment(), offset, n, write)
+    }
+
+    /// Loads `n` bytes at a linear address with the rights of the CPL.
+    #[inline]
+    pub(crate) fn load(&mut self, op: &Op, linear: u64, n: u8) -> Res<u64> {
+        let (cpu, op): (*mut Self, *const Op) = (self, op);
+        // SAFETY: both come from references.
+        unsafe {
+            match n {
+                1 => load::<1>(cpu, op, linear),
+                2 => load::<2>(cpu, op, linear),
+                4 => load::<4>(cpu, op, linear),
+                _ => load::<8>(cpu, op, linear),
+            }
+        }
+    }
+
+    /// Stores `n` bytes at a linear address with the rights of the CPL.
+    #[inline]
+    pub(crate) fn store(&mut self, op: &Op, linear: u64, n: u8, v: u64) -> Res {
+        let (cpu, op): (*mut Self, *const Op) = (self, op);
+        // SAFETY: both come from references.
+        unsafe {
+            match n {
+                1 => store::<1>(cpu, op, linear, v),
+                2 => store::<2>(cpu, op, linear, v),
+                4 => store::<4>(cpu, op, linear, v),
+                _ => store::<8>(cpu, op, linear, v),
+            }
+        }
+    }
+
+    /// Reads the register or memory operand of `n` bytes; `reg` says where the register is.
+    #[inline]
+    pub(crate) fn read_rm(&mut self, op: &Op, reg: u8, n: u8) -> Res<u64> {
+        if op.is_mem() {
+            let at = self.operand_address(op, u64::from(n), false)?;
+            self.load(op, at, n)
+        } else {
+            Ok(self.reg_at(reg, n))
+        }
+    }
+
+    /// Writes the register or memory operand of `n` bytes.
+    #[inline]
+    pub(crate) fn write_rm(&mut self, op: &Op, reg: u8, n: u8, v: u64) -> Res {
+        if op.is_mem() {
+            let at = self.operand_address(op, u64::from(n), true)?;
+            self.store(op, at, n, v)
+        } else {
+            self.set_reg_at(reg, n, v);
+            Ok(())
+        }
+    }
+
+    /// Reads `N` bytes of memory for a 16-byte operand.
+    pub(crate) fn load128(&mut self, op: &Op, linear: u64) -> Res<u128> {
+        let low = self.load(op, linear, 8)?;
+        let high = self.load(op, linear.wrapping_add(8), 8)?;
+        Ok(u128::from(low) | u128::from(high) << 64)
+    }
+
+    /// Writes 16 bytes, all or none.
+    pub(crate) fn store128(&mut self, op: &Op, linear: u64, v: u128) -> Res {
+        let (cpu, o): (*mut Self, *const Op) = (self, op);
+        // SAFETY: from a reference; the pointer covers 16 bytes of one unwatched writable page.
+        unsafe {
+            let p = modify::<16>(cpu, linear);
+            if !p.is_null() {
+                p.cast::<u128>().write_unaligned(v);
+                return Ok(());
+            }
+            let (user, stack) = (self.cpl == 3, is_stack(o));
+            self.probe_write(linear, 16, user, stack)?;
+            self.write_linear(linear, 8, v as u64, user, stack)?;
+            self.write_linear(linear.wrapping_add(8), 8, (v >> 64) as u64, user, stack)
+        }
+    }
+
+    // ---- the stack ----
+
+    /// Bytes of a stack address: 8 in 64-bit mode, else by SS.B.
+    pub(crate) fn stack_size(&self) -> u8 {
+        if self.code64() {
+            8
+        } else if self.seg[seg::SS].big() {
+            4
+        } else {
+            2
+        }
+    }
+
+    /// Pushes `n` bytes; RSP changes only on success.
+    pub(crate) fn push(&mut self, n: u8, v: u64) -> Res {
+        let width = self.stack_size();
+        let sp = self.reg_at(4 * 8, width).wrapping_sub(u64::from(n)) & size_mask(width);
+        let at = self.segment_address(seg::SS, sp, u64::from(n), true)?;
+        let user = self.cpl == 3;
+        self.write_linear(at, n, v, user, true)?;
+        self.set_reg_at(4 * 8, width, sp);
+        Ok(())
+    }
+
+    /// Reads `n` bytes `skip` bytes above the top of the stack.
+    pub(crate) fn peek(&mut self, n: u8, skip: u64) -> Res<u64> {
+        let width = self.stack_size();
+        let sp = self.reg_at(4 * 8, width).wrapping_add(skip) & size_mask(width);
+        let at = self.segment_address(seg::SS, sp, u64::from(n), false)?;
+        let user = self.cpl == 3;
+        self.read_linear(at, n, user, true)
+    }
+
+    /// Moves the stack pointer up.
+    pub(crate) fn drop_stack(&mut self, bytes: u64) {
+        let width = self.stack_size();
+        let sp = self.reg_at(4 * 8, width).wrapping_add(bytes);
+        self.set_reg_at(4 * 8, width, sp & size_mask(width));
+    }
+}

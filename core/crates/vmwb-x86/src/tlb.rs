@@ -1,0 +1,272 @@
+//! Soft TLBs and jump caches, one pair per address space and privilege.
+//!
+//! An entry caches one 4-KiB translation: `host = linear + addend`. Three tags say what is allowed; each holds the linear
+//! page, or [`NO_TAG`]. A fast access compares the tag with the page of its *last* byte while the index comes from the
+//! first byte, so an access that crosses a page never hits. Pages that carry decoded code or page tables get a write tag
+//! that never matches ([`WATCHED`]): writes to them take the slow path. Device memory never gets a tag.
+
+/// Entries of one table, a power of two.
+pub const TLB_ENTRIES: usize = 4096;
+/// Entries of one jump cache.
+pub const JUMP_ENTRIES: usize = 4096;
+/// Address spaces kept at once.
+pub const SPACES: usize = 8;
+/// A tag that no page has.
+pub const NO_TAG: u64 = u64::MAX;
+
+/// Bit of a write tag: the page is writable but watched, so every write takes the slow path.
+pub const WATCHED: u64 = 1;
+
+/// One cached translation.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct TlbEntry {
+    pub(crate) read: u64,
+    pub(crate) write: u64,
+    pub(crate) exec: u64,
+    /// Host address minus linear address, wrapping.
+    pub(crate) addend: u64,
+}
+
+impl TlbEntry {
+    pub(crate) const EMPTY: Self = Self { read: NO_TAG, write: NO_TAG, exec: NO_TAG, addend: 0 };
+}
+
+/// One cached jump target.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct JumpEntry {
+    pub(crate) rip: u64,
+    /// First operation of the trace.
+    pub(crate) op: *mut crate::trace::Op,
+}
+
+impl JumpEntry {
+    pub(crate) const EMPTY: Self = Self { rip: NO_TAG, op: std::ptr::null_mut() };
+}
+
+/// Table index of a linear address.
+#[inline(always)]
+pub(crate) fn tlb_index(linear: u64) -> usize {
+    (linear >> 12) as usize & (TLB_ENTRIES - 1)
+}
+
+/// Jump-cache index: all targets of one page share one group of 64, so that one page can be forgotten cheaply.
+#[inline(always)]
+pub(crate) fn jump_index(rip: u64) -> usize {
+    jump_group(rip) | ((rip ^ (rip >> 6)) as usize & 63)
+}
+
+#[inline(always)]
+fn jump_group(rip: u64) -> usize {
+    (((rip >> 12) ^ (rip >> 18)) as usize & 63) << 6
+}
+
+/// One table with its jump cache: an address space seen from one privilege.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) tlb: Box<[TlbEntry; TLB_ENTRIES]>,
+    pub(crate) jumps: Box<[JumpEntry; JUMP_ENTRIES]>,
+    /// Decode mode of the traces in `jumps`.
+    pub(crate) jump_mode: u32,
+    dirty: bool,
+}
+
+fn boxed<T: Copy, const N: usize>(value: T) -> Box<[T; N]> {
+    match vec![value; N].into_boxed_slice().try_into() {
+        Ok(b) => b,
+        Err(_) => unreachable!("the vector has N elements"),
+    }
+}
+
+impl View {
+    fn new() -> Self {
+        Self { tlb: boxed(TlbEntry::EMPTY), jumps: boxed(JumpEntry::EMPTY), jump_mode: 0, dirty: false }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        if self.dirty {
+            self.tlb.fill(TlbEntry::EMPTY);
+            self.dirty = false;
+        }
+        self.clear_jumps();
+    }
+
+    pub(crate) fn clear_jumps(&mut self) {
+        self.jumps.fill(JumpEntry::EMPTY);
+    }
+
+    pub(crate) fn forget_page(&mut self, linear: u64) {
+        let e = &mut self.tlb[tlb_index(linear)];
+        let page = linear & !0xFFF;
+        if e.read == page || e.write == page || e.exec == page {
+            *e = TlbEntry::EMPTY;
+        }
+        let group = jump_group(linear);
+        self.jumps[group..group + 64].fill(JumpEntry::EMPTY);
+    }
+
+    pub(crate) fn mark_filled(&mut self) {
+        self.dirty = true;
+    }
+}
+
+/// One address space: a CR3 value, its two views, and where it maps large pages.
+#[derive(Debug)]
+pub(crate) struct Space {
+    pub(crate) cr3: Option<u64>,
+    /// Index 0: supervisor, 1: user.
+    pub(crate) views: [View; 2],
+    /// Linear ranges filled from pages larger than 4 KiB: INVLPG inside one forgets the whole space.
+    large: [(u64, u64); 4],
+    large_count: usize,
+    /// A page table that it uses was written: forget everything at the next switch to it.
+    pub(crate) stale: bool,
+    used: u64,
+}
+
+impl Space {
+    fn new() -> Self {
+        Self {
+            cr3: None,
+            views: [View::new(), View::new()],
+            large: [(0, 0); 4],
+            large_count: 0,
+            stale: false,
+            used: 0,
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.views.iter_mut().for_each(View::clear);
+        self.large_count = 0;
+        self.stale = false;
+    }
+
+    pub(crate) fn note_large(&mut self, start: u64, bytes: u64) {
+        const NEAR: u64 = 1 << 30;
+        let last = start.wrapping_add(bytes - 1);
+        for r in &mut self.large[..self.large_count] {
+            if start.wrapping_add(NEAR) >= r.0 && start <= r.1.saturating_add(NEAR) {
+                *r = (r.0.min(start), r.1.max(last));
+                return;
+            }
+        }
+        if self.large_count < self.large.len() {
+            self.large[self.large_count] = (start, last);
+            self.large_count += 1;
+        } else {
+            let r = &mut self.large[self.large_count - 1];
+            *r = (r.0.min(start), r.1.max(last));
+        }
+    }
+
+    fn in_large(&self, linear: u64) -> bool {
+        self.large[..self.large_count].iter().any(|r| (r.0..=r.1).contains(&linear))
+    }
+
+    fn forget_page(&mut self, linear: u64) {
+        if self.in_large(linear) {
+            self.clear();
+        } else {
+            self.views.iter_mut().for_each(|v| v.forget_page(linear));
+        }
+    }
+}
+
+/// All address spaces of one processor.
+#[derive(Debug)]
+pub(crate) struct Spaces {
+    pub(crate) list: [Space; SPACES],
+    pub(crate) current: usize,
+    clock: u64,
+}
+
+impl Spaces {
+    pub(crate) fn new() -> Box<Self> {
+        Box::new(Self { list: std::array::from_fn(|_| Space::new()), current: 0, clock: 0 })
+    }
+
+    pub(crate) fn current(&mut self) -> &mut Space {
+        &mut self.list[self.current]
+    }
+
+    /// Makes the space of `cr3` the current one: the kept one if it is still true, else the least recently used, empty.
+    pub(crate) fn switch_to(&mut self, cr3: u64) {
+        self.clock += 1;
+        let kept = self.list.iter().position(|s| s.cr3 == Some(cr3));
+        let index = kept.unwrap_or_else(|| {
+            (0..SPACES).min_by_key(|&i| (self.list[i].cr3.is_some(), self.list[i].used)).expect("there are spaces")
+        });
+        let space = &mut self.list[index];
+        if kept.is_none() || space.stale {
+            space.clear();
+            space.cr3 = Some(cr3);
+        }
+        space.used = self.clock;
+        self.current = index;
+    }
+
+    /// INVLPG: the page in every space (global pages live in all of them).
+    pub(crate) fn forget_page(&mut self, linear: u64) {
+        self.list.iter_mut().filter(|s| s.cr3.is_some()).for_each(|s| s.forget_page(linear));
+    }
+
+    /// Everything, everywhere.
+    pub(crate) fn forget_all(&mut self) {
+        let current = self.current;
+        for (i, s) in self.list.iter_mut().enumerate() {
+            s.clear();
+            if i != current {
+                s.cr3 = None;
+            }
+        }
+    }
+
+    pub(crate) fn clear_jumps(&mut self) {
+        self.list.iter_mut().flat_map(|s| &mut s.views).for_each(View::clear_jumps);
+    }
+
+    /// Marks the write tag of every entry that maps the host page at `host` as watched.
+    pub(crate) fn watch_writes(&mut self, host: u64) {
+        for view in self.list.iter_mut().flat_map(|s| &mut s.views).filter(|v| v.dirty) {
+            for e in view.tlb.iter_mut() {
+                if e.write & 0xFFF == 0 && e.write.wrapping_add(e.addend) == host {
+                    e.write |= WATCHED;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forget_page_inside_a_large_page_forgets_the_space() {
+        let mut s = Spaces::new();
+        s.switch_to(0x1000);
+        s.current().note_large(0x20_0000, 0x20_0000);
+        let e = &mut s.current().views[0].tlb[tlb_index(0x20_1000)];
+        *e = TlbEntry { read: 0x20_1000, write: NO_TAG, exec: NO_TAG, addend: 0 };
+        s.current().views[0].mark_filled();
+        s.forget_page(0x20_5000);
+        assert_eq!(s.current().views[0].tlb[tlb_index(0x20_1000)].read, NO_TAG);
+    }
+
+    #[test]
+    fn switch_to_a_kept_space_keeps_its_entries_unless_stale() {
+        let mut s = Spaces::new();
+        s.switch_to(0x1000);
+        s.current().views[0].tlb[1].read = 0x1000;
+        s.current().views[0].mark_filled();
+        s.switch_to(0x2000);
+        s.switch_to(0x1000);
+        assert_eq!(s.current().views[0].tlb[1].read, 0x1000);
+        s.list[s.current].stale = true;
+        s.switch_to(0x2000);
+        s.switch_to(0x1000);
+        assert_eq!(s.current().views[0].tlb[1].read, NO_TAG);
+    }
+}

@@ -1,0 +1,364 @@
+//! Pre-decoded traces: what the interpreter runs instead of bytes.
+//!
+//! A trace is a straight run of instructions of one physical page, each an [`Op`] whose handler ends in a sibling call of
+//! the next one's. Traces are found by physical address and decode mode and do not depend on the linear address: RIP
+//! relative operands and return addresses count from the pseudo register `PAGE`. A trace is entered at its first op only;
+//! conditional branches leave it on the way, and links between traces of one page are patched into the branch.
+//!
+//! Memory: one arena, filled from the front; when it is full everything is thrown away. A trace whose code is written to
+//! is unhooked and its first op replaced by one that leaves, so that links to it need not be found.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use vmwb_hw::GuestMemory;
+use vmwb_mem::PageFlags;
+
+use crate::cpu::Cpu;
+
+/// A handler of one operation.
+pub(crate) type Handler = unsafe fn(*mut Cpu, *mut Op);
+
+/// Most instructions in a trace.
+pub(crate) const MAX_TRACE: usize = 48;
+const ARENA_BYTES: usize = 24 << 20;
+const BUCKETS: usize = 1 << 15;
+/// Writes to a page that no longer holds code before it stops being watched.
+const FORGIVE_AFTER: u8 = 64;
+
+/// Decode mode: part of a trace's identity.
+pub(crate) mod mode {
+    pub const BITS16: u32 = 0;
+    pub const BITS32: u32 = 1;
+    pub const BITS64: u32 = 2;
+    pub const SIZE: u32 = 3;
+    /// DS, ES and SS are flat 4-GiB data segments.
+    pub const FLAT: u32 = 4;
+    /// 32-bit stack.
+    pub const STACK32: u32 = 8;
+    /// One instruction only, then back to the main loop.
+    pub const ALONE: u32 = 16;
+}
+
+/// Bits of [`Op::flags`].
+pub(crate) mod opflag {
+    pub const OPSIZE: u16 = 3;
+    pub const ASIZE_SHIFT: u16 = 2;
+    pub const ASIZE: u16 = 3 << 2;
+    pub const REP_SHIFT: u16 = 4;
+    pub const REP: u16 = 3 << 4;
+    pub const MEM: u16 = 1 << 6;
+    pub const LOCK: u16 = 1 << 7;
+    pub const SEG_SHIFT: u16 = 8;
+    pub const SEG: u16 = 7 << 8;
+    /// The memory form uses the general, segmented address path.
+    pub const SEGMENTED: u16 = 1 << 11;
+}
+
+/// One pre-decoded operation: 32 bytes, two in a cache line.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Op {
+    pub(crate) run: Handler,
+    /// Displacement; a 64-bit immediate; or, in a branch, the link to the target's trace.
+    pub(crate) disp: u64,
+    /// Immediate, sign-extended at use; branch displacement.
+    pub(crate) imm: i32,
+    /// Byte offset of the first register operand in the register file (XMM, MMX, x87: the register's number).
+    pub(crate) dst: u8,
+    /// Byte offset of the second one.
+    pub(crate) src: u8,
+    /// Byte offset of the base register.
+    pub(crate) base: u8,
+    /// Byte offset of the index register.
+    pub(crate) index: u8,
+    pub(crate) flags: u16,
+    /// Offset of the instruction in its page.
+    pub(crate) offset: u16,
+    pub(crate) scale: u8,
+    pub(crate) len: u8,
+    /// Instructions of the trace from this one to the end, inclusive: what was charged for and has not run yet.
+    pub(crate) rest: u8,
+    pub(crate) extra: u8,
+}
+
+impl Op {
+    /// Operand size in bytes.
+    #[inline(always)]
+    pub(crate) fn size(&self) -> u8 {
+        1 << (self.flags & opflag::OPSIZE)
+    }
+    /// Address size in bytes.
+    #[inline(always)]
+    pub(crate) fn address_size(&self) -> u8 {
+        1 << ((self.flags & opflag::ASIZE) >> opflag::ASIZE_SHIFT)
+    }
+    pub(crate) fn segment(&self) -> usize {
+        usize::from((self.flags & opflag::SEG) >> opflag::SEG_SHIFT)
+    }
+    pub(crate) fn is_mem(&self) -> bool {
+        self.flags & opflag::MEM != 0
+    }
+    pub(crate) fn rep(&self) -> u16 {
+        (self.flags & opflag::REP) >> opflag::REP_SHIFT
+    }
+    /// Immediate, sign-extended to 64 bits.
+    #[inline(always)]
+    pub(crate) fn imm64(&self) -> u64 {
+        i64::from(self.imm) as u64
+    }
+}
+
+/// Head of a trace; its operations follow in memory.
+#[derive(Debug)]
+#[repr(C, align(32))]
+pub struct Trace {
+    /// Physical address of the first instruction.
+    pub(crate) phys: u64,
+    pub(crate) mode: u32,
+    /// Instructions.
+    pub(crate) count: u32,
+    /// Bit n: the trace covers bytes of the n-th 64-byte granule of its page.
+    pub(crate) granules: u64,
+    next_in_bucket: *mut Trace,
+    next_in_page: *mut Trace,
+    /// An instruction that crosses the page end: how many of its bytes lie in the next page. Such a trace is never
+    /// linked or cached by address; whoever finds it compares the bytes.
+    pub(crate) tail_len: u8,
+    pub(crate) tail: [u8; 15],
+}
+
+impl Trace {
+    pub(crate) fn new(phys: u64, mode: u32, count: u32, granules: u64, tail: &[u8]) -> Self {
+        let mut bytes = [0; 15];
+        bytes[..tail.len()].copy_from_slice(tail);
+        Self {
+            phys,
+            mode,
+            count,
+            granules,
+            next_in_bucket: std::ptr::null_mut(),
+            next_in_page: std::ptr::null_mut(),
+            tail_len: tail.len() as u8,
+            tail: bytes,
+        }
+    }
+
+    /// The first operation.
+    ///
+    /// # Safety
+    /// `this` points to a trace of the arena.
+    #[inline(always)]
+    pub(crate) unsafe fn ops(this: *mut Self) -> *mut Op {
+        // SAFETY: the arena places the operations right behind the head.
+        unsafe { this.add(1).cast() }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct PageCode {
+    granules: u64,
+    first: *mut Trace,
+    idle_writes: u8,
+}
+
+/// All traces of one processor.
+#[derive(Debug)]
+pub(crate) struct TraceCache {
+    arena: NonNull<u8>,
+    used: usize,
+    buckets: Box<[*mut Trace]>,
+    pages: Box<[PageCode]>,
+    memory: Arc<GuestMemory>,
+}
+
+const ARENA_LAYOUT: std::alloc::Layout = match std::alloc::Layout::from_size_align(ARENA_BYTES, 64) {
+    Ok(l) => l,
+    Err(_) => unreachable!(),
+};
+
+impl TraceCache {
+    pub(crate) fn new(memory: Arc<GuestMemory>) -> Self {
+        // SAFETY: the layout has a size above zero.
+        let arena = NonNull::new(unsafe { std::alloc::alloc_zeroed(ARENA_LAYOUT) })
+            .unwrap_or_else(|| std::alloc::handle_alloc_error(ARENA_LAYOUT));
+        let pages = memory.ranges().last().map_or(0, |r| r.end >> 12) as usize;
+        let empty = PageCode { granules: 0, first: std::ptr::null_mut(), idle_writes: 0 };
+        Self {
+            arena,
+            used: 0,
+            buckets: vec![std::ptr::null_mut(); BUCKETS].into_boxed_slice(),
+            pages: vec![empty; pages].into_boxed_slice(),
+            memory,
+        }
+    }
+
+    fn bucket(phys: u64) -> usize {
+        ((phys ^ (phys >> 12).wrapping_mul(0x9E5)) as usize) & (BUCKETS - 1)
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, phys: u64, mode: u32) -> *mut Trace {
+        let mut t = self.buckets[Self::bucket(phys)];
+        while !t.is_null() {
+            // SAFETY: chains hold only traces of the arena, which are not freed before `clear` empties the chains.
+            unsafe {
+                if (*t).phys == phys && (*t).mode == mode {
+                    return t;
+                }
+                t = (*t).next_in_bucket;
+            }
+        }
+        t
+    }
+
+    /// Whether a trace of the largest size still fits.
+    pub(crate) fn has_room(&self) -> bool {
+        self.used + size_of::<Trace>() + (MAX_TRACE + 2) * size_of::<Op>() + 64 < ARENA_BYTES
+    }
+
+    /// Puts a trace into the arena and hooks it up. `has_room` was asked before.
+    pub(crate) fn insert(&mut self, head: Trace, ops: &[Op]) -> *mut Trace {
+        let at = self.used.next_multiple_of(32);
+        let bytes = size_of::<Trace>() + size_of_val(ops);
+        assert!(at + bytes <= ARENA_BYTES, "has_room was asked before");
+        let (phys, granules) = (head.phys, head.granules);
+        // SAFETY: the range lies inside the arena (checked above), is aligned for both types, and nobody else uses it.
+        let t = unsafe {
+            let t = self.arena.as_ptr().add(at).cast::<Trace>();
+            t.write(head);
+            std::ptr::copy_nonoverlapping(ops.as_ptr(), Trace::ops(t), ops.len());
+            t
+        };
+        self.used = at + bytes;
+        let b = Self::bucket(phys);
+        let page = &mut self.pages[(phys >> 12) as usize];
+        // SAFETY: `t` was just written.
+        unsafe {
+            (*t).next_in_bucket = self.buckets[b];
+            (*t).next_in_page = page.first;
+        }
+        self.buckets[b] = t;
+        page.first = t;
+        page.granules |= granules;
+        page.idle_writes = 0;
+        self.watch(phys >> 12);
+        t
+    }
+
+    fn watch(&self, page: u64) {
+        if let Some(f) = self.memory.page_flags(page) {
+            f.fetch_or(PageFlags::CODE, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_watched(&self, page: u64) -> bool {
+        self.memory.page_flags(page).is_some_and(|f| f.load(Ordering::Relaxed) & PageFlags::CODE != 0)
+    }
+
+    /// Whether a write to these bytes of a watched page hits decoded code.
+    pub(crate) fn hits(&mut self, phys: u64, len: u64) -> bool {
+        let page = &mut self.pages[(phys >> 12) as usize];
+        if page.granules & granules(phys & 0xFFF, len) != 0 {
+            return true;
+        }
+        if page.granules == 0 {
+            page.idle_writes += 1;
+            if page.idle_writes >= FORGIVE_AFTER {
+                page.idle_writes = 0;
+                if let Some(f) = self.memory.page_flags(phys >> 12) {
+                    f.fetch_and(!PageFlags::CODE, Ordering::Relaxed);
+                }
+            }
+        }
+        false
+    }
+
+    /// Unhooks the traces that cover these bytes of one page; `left` replaces their first handler. Returns how many.
+    pub(crate) fn invalidate(&mut self, phys: u64, len: u64, left: Handler) -> u64 {
+        let mask = granules(phys & 0xFFF, len);
+        let index = (phys >> 12) as usize;
+        let mut t = std::mem::replace(&mut self.pages[index].first, std::ptr::null_mut());
+        let (mut kept, mut kept_granules, mut gone) = (std::ptr::null_mut(), 0, 0);
+        while !t.is_null() {
+            // SAFETY: page lists hold only traces of the arena.
+            unsafe {
+                let next = (*t).next_in_page;
+                if (*t).granules & mask == 0 {
+                    (*t).next_in_page = kept;
+                    kept = t;
+                    kept_granules |= (*t).granules;
+                } else {
+                    self.unhook(t);
+                    (*Trace::ops(t)).run = left;
+                    gone += 1;
+                }
+                t = next;
+            }
+        }
+        let page = &mut self.pages[index];
+        page.first = kept;
+        page.granules = kept_granules;
+        gone
+    }
+
+    unsafe fn unhook(&mut self, t: *mut Trace) {
+        // SAFETY: `t` and all members of its chain are traces of the arena.
+        unsafe {
+            let mut at: *mut *mut Trace = &mut self.buckets[Self::bucket((*t).phys)];
+            while !(*at).is_null() {
+                if *at == t {
+                    *at = (*t).next_in_bucket;
+                    return;
+                }
+                at = &mut (**at).next_in_bucket;
+            }
+        }
+    }
+
+    /// Throws everything away. The caller empties the jump caches.
+    pub(crate) fn clear(&mut self) {
+        self.used = 0;
+        self.buckets.fill(std::ptr::null_mut());
+        for (i, p) in self.pages.iter_mut().enumerate() {
+            if p.granules != 0 || !p.first.is_null() || p.idle_writes != 0 {
+                *p = PageCode { granules: 0, first: std::ptr::null_mut(), idle_writes: 0 };
+            }
+            if let Some(f) = self.memory.page_flags(i as u64) {
+                if f.load(Ordering::Relaxed) & PageFlags::CODE != 0 {
+                    f.fetch_and(!PageFlags::CODE, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for TraceCache {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with the same layout.
+        unsafe { std::alloc::dealloc(self.arena.as_ptr(), ARENA_LAYOUT) }
+    }
+}
+
+/// Granules of 64 bytes that a range of one page touches, as a bit mask.
+pub(crate) fn granules(offset: u64, len: u64) -> u64 {
+    let first = offset >> 6;
+    let last = (offset + len.max(1) - 1).min(0xFFF) >> 6;
+    (u64::MAX >> (63 - (last - first))) << first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn op_is_half_a_cache_line() {
+        assert_eq!((size_of::<Op>(), size_of::<Trace>()), (32, 64));
+    }
+
+    #[test]
+    fn granules_of_ranges_are_exact() {
+        assert_eq!((granules(0, 64), granules(63, 2), granules(0xFC0, 64), granules(0, 4096)), (1, 3, 1 << 63, u64::MAX));
+    }
+}
