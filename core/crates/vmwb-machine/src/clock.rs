@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use vmwb_hw::{Nanos, Payload, Schema, SnapshotError, muldiv};
 
 /// 2000-01-01T00:00:00Z in Unix seconds: the date of a deterministic machine at power-on.
-pub const DETERMINISTIC_START_UNIX_S: i64 = 946_684_800;
+pub const DETERMINISTIC_START_UNIX_S: u64 = 946_684_800;
 /// Latest virtual time that saved state may claim: 100 years.
 const MAX_SAVED_NS: u64 = 100 * 366 * 86_400 * 1_000_000_000;
 /// A deterministic machine that has fallen this far behind the host does not hurry to catch up.
@@ -59,7 +59,7 @@ pub struct Clock {
     mode: Mode,
     base: Nanos,
     tsc_hz: u64,
-    start_unix_s: i64,
+    start_unix_s: u64,
 }
 
 /// Saved clock.
@@ -68,7 +68,7 @@ pub struct ClockV1 {
     /// Virtual time in nanoseconds.
     pub virtual_ns: u64,
     /// Date at power-on, Unix seconds.
-    pub start_unix_s: i64,
+    pub start_unix_s: u64,
 }
 
 impl Schema for ClockV1 {
@@ -79,7 +79,7 @@ impl Schema for ClockV1 {
 impl Clock {
     /// A stopped clock at time 0 that follows `host`; `start_unix_s` is the date at power-on.
     #[must_use]
-    pub fn following(host: Box<dyn HostTime>, tsc_hz: u64, start_unix_s: i64) -> Self {
+    pub fn following(host: Box<dyn HostTime>, tsc_hz: u64, start_unix_s: u64) -> Self {
         Self {
             mode: Mode::Host { host, since: None },
             base: Nanos(0),
@@ -107,7 +107,7 @@ impl Clock {
 
     /// Date at power-on in Unix seconds.
     #[must_use]
-    pub fn start_unix_s(&self) -> i64 {
+    pub fn start_unix_s(&self) -> u64 {
         self.start_unix_s
     }
 

@@ -25,6 +25,9 @@ pub enum MachineError {
     /// The power table forbids the request.
     #[error("{0}")]
     WrongState(&'static str),
+    /// There is no room or no time for it now; it may be tried again.
+    #[error("{0}")]
+    Busy(String),
     /// There is no such port, slot or thing.
     #[error("{0}")]
     NotFound(String),
@@ -54,6 +57,7 @@ impl MachineError {
             Self::Memory(_) => "no_memory",
             Self::Snapshot(_) => "bad_state",
             Self::WrongState(_) => "wrong_state",
+            Self::Busy(_) => "busy",
             Self::NotFound(_) => "not_found",
             Self::BadArgument(_) => "bad_argument",
             Self::Host { .. } => "host_error",

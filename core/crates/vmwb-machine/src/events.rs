@@ -28,6 +28,26 @@ pub enum LogLevel {
     Error,
 }
 
+/// Why a guest cannot run on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum CrashReason {
+    /// Its processor stopped.
+    Cpu(CpuStop),
+    /// Something around it failed.
+    Host(HostFailure),
+}
+
+/// Why a guest cannot run on although its processor could.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum HostFailure {
+    /// Kernel or initial RAM disk could not be loaded again.
+    BootFailed,
+    /// The emulator has a defect.
+    EmulatorFailed,
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -43,8 +63,8 @@ pub enum Event {
     GuestReset,
     /// The guest cannot run on.
     Crashed {
-        /// Why, for programs; absent when the emulator itself failed.
-        stop: Option<CpuStop>,
+        /// Why, for programs.
+        stop: CrashReason,
         /// Why, for the user.
         sentence: String,
     },
@@ -250,7 +270,7 @@ mod tests {
             1,
             Event::Crashed {
                 sentence: stop.sentence(),
-                stop: Some(stop),
+                stop: CrashReason::Cpu(stop),
             },
         );
         let v: serde_json::Value = serde_json::from_str(&q.drain()[0]).unwrap();

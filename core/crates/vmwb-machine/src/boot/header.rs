@@ -98,7 +98,7 @@ impl SetupHeader {
         } else {
             (DEFAULT_LOAD, payload_bytes)
         };
-        if preferred_address < DEFAULT_LOAD || preferred_address >= 1 << 32 {
+        if !(DEFAULT_LOAD..1 << 32).contains(&preferred_address) {
             return Err(BootError::BadHeader(
                 "its preferred address is not between 1 MiB and 4 GiB",
             ));

@@ -1,0 +1,260 @@
+//! The devices that a board has, built from a definition, and the ports they sit at.
+
+use vmwb_devices::acpi::{self, AcpiPm, PmTimerWidth};
+use vmwb_devices::debug::{
+    CONSOLE_PORT, DEBUG_EXIT_BYTES, DebugConsole, DebugExit, FIRMWARE_CONSOLE_PORT,
+};
+use vmwb_devices::i8042::I8042;
+use vmwb_devices::ioapic::{IOAPIC_BASE, IOAPIC_BYTES, IoApic};
+use vmwb_devices::lapic::{LAPIC_BYTES, Lapic};
+use vmwb_devices::pci::PciHost;
+use vmwb_devices::pic::Pic;
+use vmwb_devices::pit::Pit;
+use vmwb_devices::rtc::Rtc;
+use vmwb_devices::sysctl::SysCtl;
+use vmwb_devices::uart::Uart;
+use vmwb_devices::vga::Vga;
+use vmwb_hw::{CharBackend, Device, IrqLine, MmioDevice, PioDevice, Scheduler, Timed, TimerId};
+
+use super::bus::{PortDevice, PortMap, PortRange, Width};
+use super::wiring::{IRQ_KEYBOARD, IRQ_MOUSE, IRQ_RTC, IRQ_TIMER, InterruptControllers};
+use crate::spec::{DisplayChoice, MachineSpec};
+
+/// Ports and lines of COM1 to COM4. COM3 and COM4 have lines of their own, because ISA lines cannot be shared.
+pub const SERIAL_PORTS: [(u16, u8); 4] = [(0x3F8, 4), (0x2F8, 3), (0x3E8, 5), (0x2E8, 7)];
+const UART_PORTS: u16 = 8;
+/// The display adapter's memory window.
+const VGA_WINDOW: std::ops::Range<u64> = 0xA_0000..0xC_0000;
+/// First register of the VGA that lies behind COM-like ranges: attribute controller to input status, colour and mono.
+const VGA_PORTS: [(u16, u16); 3] = [(0x3B0, 12), (0x3C0, 16), (0x3D0, 16)];
+
+/// Names a timer's owner when its deadline comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TimerOwner {
+    Lapic,
+    Pit,
+    Rtc,
+    Acpi,
+    Uart(u8),
+}
+
+/// What a board is built with besides its definition.
+#[derive(Debug)]
+pub struct BoardInput {
+    /// Where the serial ports' characters go, one a port.
+    pub serial: Vec<Box<dyn CharBackend>>,
+    /// Where the debug console's characters go.
+    pub debug_console: Box<dyn CharBackend>,
+    /// Date at power-on, Unix seconds.
+    pub start_unix_s: u64,
+    /// RAM below and above 4 GiB, in bytes.
+    pub ram: (u64, u64),
+}
+
+/// Every device of one board.
+#[derive(Debug)]
+pub struct Devices {
+    /// 8259 pair, I/O APIC, local APIC.
+    pub irq: InterruptControllers,
+    /// Interval timer.
+    pub pit: Pit,
+    /// Clock and CMOS memory.
+    pub rtc: Rtc,
+    /// Serial ports.
+    pub uarts: Vec<Uart>,
+    /// Keyboard controller with keyboard and mouse.
+    pub keyboard: I8042,
+    /// Reset, A20, POST code.
+    pub sysctl: SysCtl,
+    /// PCI configuration space.
+    pub pci: PciHost,
+    /// Power management.
+    pub acpi: AcpiPm,
+    /// Display adapter.
+    pub vga: Option<Vga>,
+    /// Debug exit port.
+    pub debug_exit: Option<DebugExit>,
+    /// Debug console.
+    pub debug_console: DebugConsole,
+    timers: Vec<TimerOwner>,
+}
+
+impl Devices {
+    /// Builds the devices in a fixed order, so that timers have the same slots in every run.
+    #[must_use]
+    pub fn build(spec: &MachineSpec, input: BoardInput, scheduler: &mut Scheduler) -> Self {
+        let mut timers = Vec::new();
+        let mut timer = |owner| {
+            timers.push(owner);
+            scheduler.add_timer()
+        };
+        let lapic = Lapic::new(timer(TimerOwner::Lapic));
+        let pit = Pit::new(timer(TimerOwner::Pit), IrqLine(IRQ_TIMER));
+        let mut rtc = Rtc::new(timer(TimerOwner::Rtc), IrqLine(IRQ_RTC), input.start_unix_s);
+        rtc.set_memory_size(input.ram.0, input.ram.1);
+        let acpi = AcpiPm::new(
+            IrqLine(acpi::SCI_GSI),
+            timer(TimerOwner::Acpi),
+            PmTimerWidth::Bits24,
+        );
+        let uarts = (0u8..)
+            .zip(SERIAL_PORTS)
+            .zip(input.serial)
+            .take(usize::from(spec.serial_ports))
+            .map(|((n, (_, irq)), backend)| {
+                let name = format!("uart.{n}");
+                Uart::new(&name, timer(TimerOwner::Uart(n)), IrqLine(irq), backend)
+            })
+            .collect();
+        Self {
+            irq: InterruptControllers {
+                pic: Pic::new(),
+                ioapic: IoApic::new(),
+                lapic,
+            },
+            pit,
+            rtc,
+            uarts,
+            keyboard: I8042::new(IrqLine(IRQ_KEYBOARD), IrqLine(IRQ_MOUSE)),
+            sysctl: SysCtl::new(),
+            pci: PciHost::new(acpi::PM_BASE),
+            acpi,
+            vga: (spec.display == DisplayChoice::Vga).then(Vga::new),
+            debug_exit: spec.debug_exit_port.map(|_| DebugExit::new()),
+            debug_console: DebugConsole::new(input.debug_console),
+            timers,
+        }
+    }
+
+    /// The ports of a board with this definition.
+    #[must_use]
+    pub fn port_map(spec: &MachineSpec) -> PortMap {
+        let mut ranges = Vec::new();
+        let mut add = |first, count, device, offset, width| {
+            ranges.push(PortRange {
+                first,
+                count,
+                device,
+                offset,
+                width,
+            });
+        };
+        add(0x20, 2, PortDevice::Pic, 0, Width::Bytes);
+        add(0xA0, 2, PortDevice::Pic, 2, Width::Bytes);
+        add(0x4D0, 2, PortDevice::Pic, 4, Width::Bytes);
+        add(0x40, 4, PortDevice::Pit, 0, Width::Bytes);
+        add(0x61, 1, PortDevice::Pit, 4, Width::Bytes);
+        add(0x70, 2, PortDevice::Rtc, 0, Width::Bytes);
+        add(0x60, 1, PortDevice::Keyboard, 0, Width::Bytes);
+        add(0x64, 1, PortDevice::Keyboard, 4, Width::Bytes);
+        add(0x92, 1, PortDevice::SysCtl, 0, Width::Bytes);
+        add(0x80, 1, PortDevice::SysCtl, 2, Width::Bytes);
+        add(0xCF8, 8, PortDevice::Pci, 0, Width::Any);
+        add(0xCF9, 1, PortDevice::SysCtl, 1, Width::Bytes);
+        add(
+            acpi::PM_BASE,
+            acpi::PM_BYTES,
+            PortDevice::Acpi,
+            0,
+            Width::Any,
+        );
+        add(
+            acpi::SMI_COMMAND_PORT,
+            2,
+            PortDevice::Acpi,
+            acpi::OFFSET_SMI_COMMAND,
+            Width::Bytes,
+        );
+        add(CONSOLE_PORT, 1, PortDevice::DebugConsole, 0, Width::Bytes);
+        add(
+            FIRMWARE_CONSOLE_PORT,
+            1,
+            PortDevice::DebugConsole,
+            1,
+            Width::Bytes,
+        );
+        for (n, (first, _)) in (0..spec.serial_ports).zip(SERIAL_PORTS) {
+            add(first, UART_PORTS, PortDevice::Uart(n), 0, Width::Bytes);
+        }
+        if spec.display == DisplayChoice::Vga {
+            for (first, count) in VGA_PORTS {
+                add(
+                    first,
+                    count,
+                    PortDevice::Vga,
+                    first - VGA_PORTS[0].0,
+                    Width::Bytes,
+                );
+            }
+        }
+        if let Some(port) = spec.debug_exit_port {
+            add(port, DEBUG_EXIT_BYTES, PortDevice::DebugExit, 0, Width::Any);
+        }
+        PortMap::new(ranges)
+    }
+
+    /// The device that the port map names; `None` when this board has none of it.
+    pub fn port(&mut self, device: PortDevice) -> Option<&mut dyn PioDevice> {
+        Some(match device {
+            PortDevice::Pic => &mut self.irq.pic,
+            PortDevice::Pit => &mut self.pit,
+            PortDevice::Rtc => &mut self.rtc,
+            PortDevice::Uart(n) => self.uarts.get_mut(usize::from(n))?,
+            PortDevice::Keyboard => &mut self.keyboard,
+            PortDevice::SysCtl => &mut self.sysctl,
+            PortDevice::Pci => &mut self.pci,
+            PortDevice::Acpi => &mut self.acpi,
+            PortDevice::Vga => self.vga.as_mut()?,
+            PortDevice::DebugExit => self.debug_exit.as_mut()?,
+            PortDevice::DebugConsole => &mut self.debug_console,
+        })
+    }
+
+    /// The device whose memory lies at a guest address, and its own offset of it.
+    pub fn mapped(&mut self, address: u64) -> Option<(&mut dyn MmioDevice, u64)> {
+        if let Some(base) = self.irq.lapic.mmio_base()
+            && (base..base + LAPIC_BYTES).contains(&address)
+        {
+            return Some((&mut self.irq.lapic, address - base));
+        }
+        if (IOAPIC_BASE..IOAPIC_BASE + IOAPIC_BYTES).contains(&address) {
+            return Some((&mut self.irq.ioapic, address - IOAPIC_BASE));
+        }
+        if VGA_WINDOW.contains(&address) {
+            let vga = self.vga.as_mut()?;
+            return Some((vga, address - VGA_WINDOW.start));
+        }
+        None
+    }
+
+    /// The device whose timer this is.
+    pub fn timed(&mut self, timer: TimerId) -> Option<&mut dyn Timed> {
+        Some(match self.timers.get(usize::from(timer.0))? {
+            TimerOwner::Lapic => &mut self.irq.lapic,
+            TimerOwner::Pit => &mut self.pit,
+            TimerOwner::Rtc => &mut self.rtc,
+            TimerOwner::Acpi => &mut self.acpi,
+            TimerOwner::Uart(n) => self.uarts.get_mut(usize::from(*n))?,
+        })
+    }
+
+    /// Every device, always in the same order.
+    pub fn all(&mut self) -> Vec<&mut dyn Device> {
+        let mut all: Vec<&mut dyn Device> = vec![
+            &mut self.irq.pic,
+            &mut self.irq.ioapic,
+            &mut self.irq.lapic,
+            &mut self.pit,
+            &mut self.rtc,
+            &mut self.keyboard,
+            &mut self.sysctl,
+            &mut self.pci,
+            &mut self.acpi,
+            &mut self.debug_console,
+        ];
+        all.extend(self.uarts.iter_mut().map(|u| u as &mut dyn Device));
+        all.extend(self.vga.iter_mut().map(|v| v as &mut dyn Device));
+        all.extend(self.debug_exit.iter_mut().map(|d| d as &mut dyn Device));
+        all
+    }
+}

@@ -1,0 +1,498 @@
+//! The board: owns the devices, brings accesses to them and their lines to the interrupt controllers.
+//!
+//! [`bus`] knows ports, [`devices`] knows which devices there are, [`wiring`] knows interrupt lines. The board joins
+//! them behind [`CpuBus`]. It belongs to the vCPU's thread; nothing in it is shared, and nothing in it waits.
+//!
+//! After every access it settles: line changes reach the controllers, waiting serial characters and keys reach devices
+//! that have room again, and whether an interrupt waits is worked out once.
+
+mod bus;
+mod devices;
+mod saved;
+mod wiring;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use vmwb_hw::{
+    AccessSize, Ctx, GuestAddress, GuestMemory, LineChanges, LocalInterrupts, Nanos, PowerRequest,
+    ResetKind, Scheduler,
+};
+use vmwb_x86::CpuBus;
+
+use crate::acpi as acpi_tables;
+use crate::boot::MemoryMap;
+use crate::clock::Clock;
+use crate::input::Input;
+use crate::spec::{DisplayChoice, MachineSpec};
+use bus::{PortDevice, PortMap, PortTarget};
+use devices::Devices;
+pub use devices::{BoardInput, SERIAL_PORTS};
+pub use saved::BoardV1;
+use vmwb_devices::acpi as pm;
+use vmwb_devices::ioapic::IOAPIC_BASE;
+use vmwb_devices::lapic::LAPIC_BASE;
+
+/// Serial characters that wait in the board for room in one UART.
+const MAX_PENDING_SERIAL: usize = 2 << 20;
+/// Keys that wait in the board for room in the keyboard.
+const MAX_PENDING_KEYS: usize = 8192;
+/// Unknown ports and addresses that are named in the log, each once a power-on.
+const MAX_NAMED_UNKNOWN: usize = 32;
+/// Value of the reset control register CF9h that resets: hard reset, reset CPU.
+const RESET_VALUE: u8 = 0x06;
+const RESET_PORT: u16 = 0xCF9;
+/// ELCR2 with lines 9 (SCI), 10 and 11 (PCI) level triggered, as firmware leaves it.
+const ELCR2_LEVELS: u32 = 0b1110;
+const ELCR2_PORT: u16 = 0x4D1;
+/// First PIRQ route register of the ISA bridge, as a CONFIG_ADDRESS value.
+const PIRQ_ROUTES: u32 = 0x8000_0860;
+const CONFIG_ADDRESS: u16 = 0xCF8;
+const CONFIG_DATA: u16 = 0xCFC;
+
+/// Counts of accesses, for statistics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AccessCounts {
+    /// Port accesses.
+    pub pio: u64,
+    /// Accesses to device memory.
+    pub mmio: u64,
+    /// Interrupts acknowledged.
+    pub interrupts: u64,
+}
+
+/// What every device may touch through [`Ctx`].
+#[derive(Debug)]
+struct Common {
+    lines: LineChanges,
+    scheduler: Scheduler,
+    memory: Arc<GuestMemory>,
+    power: Option<PowerRequest>,
+}
+
+impl Common {
+    fn ctx(&mut self, now: Nanos) -> Ctx<'_> {
+        Ctx {
+            now,
+            lines: &mut self.lines,
+            scheduler: &mut self.scheduler,
+            memory: &self.memory,
+            power: &mut self.power,
+        }
+    }
+}
+
+/// Everything on the board but the processor and RAM.
+#[derive(Debug)]
+pub struct Board {
+    devices: Devices,
+    ports: PortMap,
+    clock: Clock,
+    common: Common,
+    pending_serial: Vec<VecDeque<u8>>,
+    pending_keys: VecDeque<(u16, bool)>,
+    /// Whether an interrupt waits: worked out after each change.
+    interrupt: bool,
+    /// The earliest deadline when the engine's budget was made.
+    assumed: Option<Nanos>,
+    counts: AccessCounts,
+    unknown: BTreeSet<(bool, u64)>,
+    messages: Vec<String>,
+}
+
+impl Board {
+    /// A board after power-on; its clock stands still.
+    #[must_use]
+    pub fn new(
+        spec: &MachineSpec,
+        memory: Arc<GuestMemory>,
+        clock: Clock,
+        input: BoardInput,
+    ) -> Self {
+        let mut scheduler = Scheduler::new();
+        let devices = Devices::build(spec, input, &mut scheduler);
+        let mut board = Self {
+            devices,
+            ports: Devices::port_map(spec),
+            clock,
+            common: Common {
+                lines: LineChanges::default(),
+                scheduler,
+                memory,
+                power: None,
+            },
+            pending_serial: vec![VecDeque::new(); usize::from(spec.serial_ports)],
+            pending_keys: VecDeque::new(),
+            interrupt: false,
+            assumed: None,
+            counts: AccessCounts::default(),
+            unknown: BTreeSet::new(),
+            messages: Vec::new(),
+        };
+        board.reset(ResetKind::PowerOn, 0);
+        board
+    }
+
+    /// Resets every device and leaves the chipset as firmware would: virtual wire, PIRQs routed, level lines marked.
+    pub fn reset(&mut self, kind: ResetKind, retired: u64) {
+        let now = self.clock.now(retired);
+        let mut ctx = self.common.ctx(now);
+        for device in self.devices.all() {
+            device.reset(&mut ctx, kind);
+        }
+        self.devices.irq.lapic.set_virtual_wire();
+        self.pio_write(ELCR2_PORT, AccessSize::Byte, ELCR2_LEVELS, retired);
+        self.pio_write(CONFIG_ADDRESS, AccessSize::Dword, PIRQ_ROUTES, retired);
+        let routes = u32::from_le_bytes(acpi_tables::PIRQ_GSI);
+        self.pio_write(CONFIG_DATA, AccessSize::Dword, routes, retired);
+        self.pio_write(CONFIG_ADDRESS, AccessSize::Dword, 0, retired);
+        self.common.power = None;
+        for queue in &mut self.pending_serial {
+            queue.clear();
+        }
+        self.pending_keys.clear();
+        self.unknown.clear();
+        self.counts = AccessCounts::default();
+        self.settle(now, None);
+    }
+
+    /// Writes the ACPI tables that describe this board into memory.
+    ///
+    /// # Errors
+    /// When the memory is too small for them.
+    pub fn install_acpi(&self, spec: &MachineSpec) -> Result<(), vmwb_mem::MemError> {
+        let map = MemoryMap::of(&self.common.memory);
+        let mut serial_ports = [(0, 0); 4];
+        for (n, port) in SERIAL_PORTS
+            .iter()
+            .enumerate()
+            .take(usize::from(spec.serial_ports))
+        {
+            serial_ports[n] = *port;
+        }
+        acpi_tables::install(
+            &self.common.memory,
+            &acpi_tables::AcpiInput {
+                map: &map,
+                pm: acpi_tables::PmHardware {
+                    base: pm::PM_BASE,
+                    event: pm::PM1_EVENT_PORT,
+                    control: pm::PM1_CONTROL_PORT,
+                    timer: pm::PM_TIMER_PORT,
+                    timer_32_bit: false,
+                    gpe0: pm::GPE0_PORT,
+                    gpe0_bytes: pm::GPE0_BYTES,
+                    smi_command: pm::SMI_COMMAND_PORT,
+                    acpi_enable: pm::ACPI_ENABLE,
+                    acpi_disable: pm::ACPI_DISABLE,
+                    slp_typ_s5: pm::SLP_TYP_S5,
+                    reset_port: RESET_PORT,
+                    reset_value: RESET_VALUE,
+                },
+                serial_ports,
+                vga: spec.display == DisplayChoice::Vga,
+                lapic: u32::try_from(LAPIC_BASE).expect("the local APIC lies below 4 GiB"),
+                ioapic: (
+                    u32::try_from(IOAPIC_BASE).expect("the I/O APIC lies below 4 GiB"),
+                    0,
+                ),
+            },
+        )
+    }
+
+    /// The board's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The board's clock, to start, stop and advance it.
+    pub fn clock_mut(&mut self) -> &mut Clock {
+        &mut self.clock
+    }
+
+    /// The display adapter.
+    #[must_use]
+    pub fn vga(&self) -> Option<&vmwb_devices::vga::Vga> {
+        self.devices.vga.as_ref()
+    }
+
+    /// Earliest deadline of all devices.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Nanos> {
+        self.common.scheduler.next()
+    }
+
+    /// Notes that the engine's next budget ends at the earliest deadline known now.
+    pub fn assume_deadlines(&mut self) {
+        self.assumed = self.common.scheduler.next();
+    }
+
+    /// Serves every deadline that is due.
+    pub fn serve_deadlines(&mut self, retired: u64) {
+        let now = self.clock.now(retired);
+        while let Some(timer) = self.common.scheduler.pop_due(now) {
+            let mut ctx = self.common.ctx(now);
+            if let Some(device) = self.devices.timed(timer) {
+                device.on_deadline(&mut ctx, timer);
+            }
+            // A serial port's deadline may have freed its input's wire.
+            for n in 0..self.pending_serial.len() {
+                self.feed_serial(now, n);
+            }
+            self.settle(now, None);
+        }
+    }
+
+    /// Brings an input from outside to its device. What finds no room waits here; beyond a bound it is lost, as with
+    /// real hardware.
+    pub fn deliver(&mut self, input: Input, retired: u64) {
+        let now = self.clock.now(retired);
+        match input {
+            Input::Key { code, down } => {
+                if self.pending_keys.len() < MAX_PENDING_KEYS {
+                    self.pending_keys.push_back((code, down));
+                }
+            }
+            Input::Serial { port, data } => {
+                if let Some(queue) = self.pending_serial.get_mut(usize::from(port))
+                    && queue.len() + data.len() <= MAX_PENDING_SERIAL
+                {
+                    queue.extend(data);
+                }
+            }
+            Input::PowerButton => {
+                let mut ctx = self.common.ctx(now);
+                let heard = self.devices.acpi.press_power_button(&mut ctx);
+                if !heard {
+                    self.messages.push(
+                        "the guest does not listen to the power button: nothing may happen"
+                            .to_owned(),
+                    );
+                }
+            }
+        }
+        self.feed_keys(now);
+        for n in 0..self.pending_serial.len() {
+            self.feed_serial(now, n);
+        }
+        self.settle(now, None);
+    }
+
+    /// Serial characters that wait for the guest, over all ports.
+    #[must_use]
+    pub fn waiting_serial_bytes(&self) -> usize {
+        self.pending_serial.iter().map(VecDeque::len).sum()
+    }
+
+    /// What the guest asked of the whole machine since the last call.
+    pub fn take_power_request(&mut self) -> Option<PowerRequest> {
+        self.common.power.take()
+    }
+
+    /// Lines for the log since the last call.
+    pub fn take_messages(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.messages)
+    }
+
+    /// Counts since power-on.
+    #[must_use]
+    pub fn counts(&self) -> AccessCounts {
+        self.counts
+    }
+
+    fn feed_serial(&mut self, now: Nanos, n: usize) {
+        let (Some(queue), Some(uart)) = (
+            self.pending_serial.get_mut(n),
+            self.devices.uarts.get_mut(n),
+        ) else {
+            return;
+        };
+        if queue.is_empty() || !uart.wants_input() {
+            return;
+        }
+        let bytes: Vec<u8> = queue.iter().copied().take(uart.room()).collect();
+        let mut ctx = self.common.ctx(now);
+        let taken = uart.receive(&mut ctx, &bytes);
+        queue.drain(..taken);
+    }
+
+    fn feed_keys(&mut self, now: Nanos) {
+        while !self.pending_keys.is_empty() && self.devices.keyboard.wants_keys() {
+            let Some((code, down)) = self.pending_keys.pop_front() else {
+                return;
+            };
+            let mut ctx = self.common.ctx(now);
+            self.devices.keyboard.key(&mut ctx, code, down);
+        }
+    }
+
+    /// Brings everything to rest after a device has acted. `device`: whose registers the guest has just reached.
+    fn settle(&mut self, now: Nanos, device: Option<PortDevice>) {
+        match device {
+            Some(PortDevice::Uart(n)) => self.feed_serial(now, usize::from(n)),
+            Some(PortDevice::Keyboard) => self.feed_keys(now),
+            _ => {}
+        }
+        for change in self.common.lines.drain() {
+            self.devices.irq.apply(change);
+        }
+        self.devices.irq.settle();
+        self.interrupt = self.devices.irq.pending();
+    }
+
+    fn note_unknown(&mut self, memory: bool, at: u64) {
+        if self.unknown.len() < MAX_NAMED_UNKNOWN && self.unknown.insert((memory, at)) {
+            let what = if memory { "address" } else { "port" };
+            self.messages.push(format!(
+                "the guest reached for {what} {at:#x}, where nothing is"
+            ));
+        }
+    }
+
+    fn read_target(&mut self, target: PortTarget, size: AccessSize, now: Nanos) -> u32 {
+        let mut ctx = self.common.ctx(now);
+        let value = match self.devices.port(target.device) {
+            Some(device) => device.pio_read(&mut ctx, target.offset, size),
+            None => ones(size),
+        };
+        self.settle(now, Some(target.device));
+        value
+    }
+
+    fn write_target(&mut self, target: PortTarget, size: AccessSize, value: u32, now: Nanos) {
+        let mut ctx = self.common.ctx(now);
+        if let Some(device) = self.devices.port(target.device) {
+            device.pio_write(&mut ctx, target.offset, size, value);
+        }
+        self.settle(now, Some(target.device));
+    }
+}
+
+/// All ones in the width of a port access.
+fn ones(size: AccessSize) -> u32 {
+    u32::try_from(size.ones() & u64::from(u32::MAX)).expect("masked to 32 bits")
+}
+
+fn low_byte(value: u32) -> u32 {
+    value & 0xFF
+}
+
+impl CpuBus for Board {
+    fn pio_read(&mut self, port: u16, size: AccessSize, retired: u64) -> u32 {
+        self.counts.pio += 1;
+        let now = self.clock.now(retired);
+        if let Some(target) = self.ports.whole(port, size) {
+            return self.read_target(target, size, now);
+        }
+        let mut value = 0;
+        for i in 0..u16::try_from(size.bytes()).unwrap_or(1) {
+            let at = port.wrapping_add(i);
+            let byte = match self.ports.whole(at, AccessSize::Byte) {
+                Some(target) => low_byte(self.read_target(target, AccessSize::Byte, now)),
+                None => {
+                    self.note_unknown(false, u64::from(at));
+                    0xFF
+                }
+            };
+            value |= byte << (8 * i);
+        }
+        value
+    }
+
+    fn pio_write(&mut self, port: u16, size: AccessSize, value: u32, retired: u64) {
+        self.counts.pio += 1;
+        let now = self.clock.now(retired);
+        if let Some(target) = self.ports.whole(port, size) {
+            return self.write_target(target, size, value, now);
+        }
+        for i in 0..u16::try_from(size.bytes()).unwrap_or(1) {
+            let at = port.wrapping_add(i);
+            let byte = low_byte(value >> (8 * i));
+            match self.ports.whole(at, AccessSize::Byte) {
+                Some(target) => self.write_target(target, AccessSize::Byte, byte, now),
+                None => self.note_unknown(false, u64::from(at)),
+            }
+        }
+    }
+
+    fn mmio_read(&mut self, addr: GuestAddress, size: AccessSize, retired: u64) -> u64 {
+        self.counts.mmio += 1;
+        let now = self.clock.now(retired);
+        let mut ctx = self.common.ctx(now);
+        let value = self
+            .devices
+            .mapped(addr.0)
+            .map(|(device, offset)| device.mmio_read(&mut ctx, offset, size));
+        self.settle(now, None);
+        value.unwrap_or_else(|| {
+            self.note_unknown(true, addr.0);
+            size.ones()
+        })
+    }
+
+    fn mmio_write(&mut self, addr: GuestAddress, size: AccessSize, value: u64, retired: u64) {
+        self.counts.mmio += 1;
+        let now = self.clock.now(retired);
+        let mut ctx = self.common.ctx(now);
+        match self.devices.mapped(addr.0) {
+            Some((device, offset)) => device.mmio_write(&mut ctx, offset, size, value),
+            None => self.note_unknown(true, addr.0),
+        }
+        self.settle(now, None);
+    }
+
+    fn interrupt_pending(&self) -> bool {
+        self.interrupt
+    }
+
+    fn acknowledge_interrupt(&mut self, retired: u64) -> Option<u8> {
+        let vector = self.devices.irq.acknowledge();
+        self.counts.interrupts += u64::from(vector.is_some());
+        let now = self.clock.now(retired);
+        self.settle(now, None);
+        vector
+    }
+
+    fn take_nmi(&mut self) -> bool {
+        self.devices.irq.lapic.take_nmi()
+    }
+
+    fn tsc(&mut self, retired: u64) -> u64 {
+        self.clock.tsc(self.clock.now(retired))
+    }
+
+    fn cr8(&self) -> u8 {
+        self.devices.irq.lapic.cr8()
+    }
+
+    fn set_cr8(&mut self, value: u8, retired: u64) {
+        self.devices.irq.lapic.set_cr8(value);
+        let now = self.clock.now(retired);
+        self.settle(now, None);
+    }
+
+    fn apic_base(&self) -> u64 {
+        self.devices.irq.lapic.apic_base()
+    }
+
+    fn set_apic_base(&mut self, value: u64) -> bool {
+        // Disabling the unit only disarms its timer: no time is needed.
+        let now = Nanos(0);
+        let mut ctx = self.common.ctx(now);
+        let accepted = self.devices.irq.lapic.set_apic_base(&mut ctx, value);
+        self.settle(now, None);
+        accepted
+    }
+
+    fn attention(&self) -> bool {
+        if self.common.power.is_some() {
+            return true;
+        }
+        match (self.common.scheduler.next(), self.assumed) {
+            (Some(next), Some(assumed)) => next < assumed,
+            (next, None) => next.is_some(),
+            (None, Some(_)) => false,
+        }
+    }
+}

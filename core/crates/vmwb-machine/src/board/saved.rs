@@ -1,0 +1,85 @@
+//! The board's own saved state: what waits between the outside and the devices.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use vmwb_hw::{Payload, Schema, SnapshotError};
+use vmwb_snapshot::Container;
+
+use super::{Board, MAX_PENDING_KEYS, MAX_PENDING_SERIAL};
+
+/// Saved state of the board.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardV1 {
+    /// Serial characters that wait for room, one list a port.
+    pub pending_serial: Vec<Vec<u8>>,
+    /// Keys that wait for room: set-1 make code and whether it goes down.
+    pub pending_keys: Vec<(u16, bool)>,
+}
+
+impl Schema for BoardV1 {
+    const KIND: &'static str = "board";
+    const VERSION: u32 = 1;
+}
+
+impl Board {
+    /// Adds the state of every device, of the clock and of the board itself. The clock stands still.
+    ///
+    /// # Errors
+    /// Only when something cannot be encoded.
+    pub fn save(&mut self, retired: u64, into: &mut Container) -> Result<(), SnapshotError> {
+        for device in self.devices.all() {
+            into.push(device.save()?);
+        }
+        into.push(self.clock.save(retired)?);
+        let own = BoardV1 {
+            pending_serial: self
+                .pending_serial
+                .iter()
+                .map(|q| q.iter().copied().collect())
+                .collect(),
+            pending_keys: self.pending_keys.iter().copied().collect(),
+        };
+        into.push(Payload::encode("board", &own)?);
+        Ok(())
+    }
+
+    /// Takes over a saved state into a board that was just built from the same definition.
+    ///
+    /// # Errors
+    /// What is wrong with it; the board is then useless.
+    pub fn restore(&mut self, retired: u64, from: &mut Container) -> Result<(), SnapshotError> {
+        self.clock.restore(&from.take("clock")?, retired)?;
+        let now = self.clock.now(retired);
+        let mut ctx = self.common.ctx(now);
+        for device in self.devices.all() {
+            let payload = from.take(device.name())?;
+            device.restore(&mut ctx, &payload)?;
+        }
+        let own: BoardV1 = from.take("board")?.decode()?;
+        if own.pending_serial.len() != self.pending_serial.len() {
+            return Err(SnapshotError::damaged(
+                BoardV1::KIND,
+                "it has other serial ports",
+            ));
+        }
+        if own
+            .pending_serial
+            .iter()
+            .any(|q| q.len() > MAX_PENDING_SERIAL)
+            || own.pending_keys.len() > MAX_PENDING_KEYS
+        {
+            return Err(SnapshotError::damaged(
+                BoardV1::KIND,
+                "more input waits than can",
+            ));
+        }
+        self.pending_serial = own.pending_serial.into_iter().map(VecDeque::from).collect();
+        self.pending_keys = own.pending_keys.into();
+        // Lines are saved by the controllers that see them; what devices reported while they were restored is old news.
+        self.common.lines.drain();
+        self.common.power = None;
+        self.settle(now, None);
+        Ok(())
+    }
+}

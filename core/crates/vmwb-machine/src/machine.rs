@@ -1,0 +1,363 @@
+//! [`Machine`]: what an embedder holds. Requests go in, events come out; the work is done by the driver's thread.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use vmwb_display::Publisher;
+use vmwb_mem::GuestMemory;
+use vmwb_x86::{CpuConfig, Interpreter, Vcpu};
+
+use crate::boot::{BootError, LinuxBoot, MemoryMap};
+use crate::driver::{DisplayOutput, Driver, DriverParts, VcpuFactory, read_state};
+use crate::error::MachineError;
+use crate::events::EventQueue;
+use crate::input::{Delivery, Input};
+use crate::mailbox::{Command, Mailbox, SaveFiles, SerialInput};
+use crate::power::{PowerCommand, PowerState};
+use crate::serial::SerialHub;
+use crate::spec::{BootSpec, DisplayChoice, MachineSpec};
+use crate::sys::duplicate;
+
+/// Size of the test picture.
+const TEST_PATTERN: (u32, u32) = (1024, 768);
+
+/// Open files that a new machine is given. It keeps them, to load them again at a reset.
+#[derive(Debug, Default)]
+pub struct BootFiles {
+    /// Linux kernel image.
+    pub kernel: Option<File>,
+    /// Initial RAM disk.
+    pub initrd: Option<File>,
+}
+
+/// Open files of a saved state.
+#[derive(Debug)]
+pub struct StateFiles {
+    /// Devices and processor.
+    pub devices: File,
+    /// RAM.
+    pub ram: File,
+}
+
+/// One virtual machine. Dropping it ends its threads.
+#[derive(Debug)]
+pub struct Machine {
+    mailbox: Arc<Mailbox>,
+    serial: Mutex<Option<SerialHub>>,
+    driver: Mutex<Option<JoinHandle<()>>>,
+    frame: Option<OwnedFd>,
+    serial_ports: u8,
+}
+
+fn interpreter() -> VcpuFactory {
+    Box::new(|memory: Arc<GuestMemory>, config: &CpuConfig| {
+        Box::new(Interpreter::new(memory, config.clone())) as Box<dyn Vcpu>
+    })
+}
+
+impl Machine {
+    /// Makes a machine that is off. Kernel and initial RAM disk are checked now, loaded at each start and reset.
+    ///
+    /// # Errors
+    /// A wrong definition or kernel, or a host without room; each with a sentence for the user.
+    pub fn new(spec: MachineSpec, files: BootFiles) -> Result<Self, MachineError> {
+        Self::with_factory(spec, files, interpreter())
+    }
+
+    /// As [`Machine::new`], with another processor: for tests.
+    ///
+    /// # Errors
+    /// As [`Machine::new`].
+    pub fn with_factory(
+        spec: MachineSpec,
+        files: BootFiles,
+        factory: VcpuFactory,
+    ) -> Result<Self, MachineError> {
+        if files.kernel.is_none() {
+            return Err(BootError::NoKernel.into());
+        }
+        Self::build(spec, files, factory, None)
+    }
+
+    /// Makes a machine from a saved state; it is paused. With `files` it can be reset; without, a reset ends it.
+    ///
+    /// # Errors
+    /// What is wrong with the state or the files.
+    pub fn restore(
+        spec: MachineSpec,
+        files: BootFiles,
+        state: &StateFiles,
+    ) -> Result<Self, MachineError> {
+        Self::restore_with_factory(spec, files, state, interpreter())
+    }
+
+    /// As [`Machine::restore`], with another processor: for tests.
+    ///
+    /// # Errors
+    /// As [`Machine::restore`].
+    pub fn restore_with_factory(
+        spec: MachineSpec,
+        files: BootFiles,
+        state: &StateFiles,
+        factory: VcpuFactory,
+    ) -> Result<Self, MachineError> {
+        Self::build(spec, files, factory, Some(state))
+    }
+
+    fn build(
+        spec: MachineSpec,
+        files: BootFiles,
+        factory: VcpuFactory,
+        state: Option<&StateFiles>,
+    ) -> Result<Self, MachineError> {
+        spec.validate()?;
+        let boot = files
+            .kernel
+            .map(|k| LinuxBoot::open(k, files.initrd))
+            .transpose()?;
+        let memory = Arc::new(GuestMemory::new(spec.ram_bytes())?);
+        if let Some(boot) = &boot {
+            let BootSpec::Linux { append } = &spec.boot;
+            boot.check(&MemoryMap::of(&memory), append)?;
+        }
+        let power = if state.is_some() {
+            PowerState::Paused
+        } else {
+            PowerState::Off
+        };
+        let events = EventQueue::new()
+            .map_err(MachineError::host("The host has no event handle to give"))?;
+        let mailbox = Arc::new(Mailbox::new(power, events));
+        let serial = SerialHub::new(
+            spec.serial_ports,
+            Box::new(SerialInput(Arc::clone(&mailbox))),
+        )
+        .map_err(MachineError::host("The serial ports could not be made"))?;
+        let publisher = publisher(spec.display)?;
+        let frame = publisher
+            .as_ref()
+            .map(|p| p.fd().try_clone_to_owned())
+            .transpose()
+            .map_err(MachineError::host(
+                "The host has no handle for the picture to give",
+            ))?;
+        let serial_ports = spec.serial_ports;
+        let mut driver = Driver::new(DriverParts {
+            spec,
+            boot,
+            memory,
+            factory,
+            mailbox: Arc::clone(&mailbox),
+            serial: serial.flusher(),
+            display: publisher.map(DisplayOutput::new),
+        });
+        if let Some(state) = state {
+            driver.restore(&read_state(&state.devices)?, &state.ram)?;
+        }
+        let thread = std::thread::Builder::new()
+            .name("vmwb-vcpu0".to_owned())
+            .spawn(move || driver.run())
+            .map_err(MachineError::host("The host has no thread to give"))?;
+        Ok(Self {
+            mailbox,
+            serial: Mutex::new(Some(serial)),
+            driver: Mutex::new(Some(thread)),
+            frame,
+            serial_ports,
+        })
+    }
+
+    /// Asks for a change of power; effects are told by events.
+    ///
+    /// # Errors
+    /// [`MachineError::WrongState`] with the power table's sentence.
+    pub fn power(&self, command: PowerCommand) -> Result<(), MachineError> {
+        if command == PowerCommand::Suspend {
+            return Err(MachineError::BadArgument(
+                "A suspend needs files to write to; save the state instead.".to_owned(),
+            ));
+        }
+        self.mailbox.request(command)
+    }
+
+    /// The power state.
+    #[must_use]
+    pub fn state(&self) -> PowerState {
+        self.mailbox.power()
+    }
+
+    /// Writes the state of the paused machine; it is `suspended` afterwards. Blocks until it is on disk.
+    ///
+    /// # Errors
+    /// The machine is not paused; the files cannot be written (it is paused again then).
+    pub fn save(&self, files: SaveFiles) -> Result<(), MachineError> {
+        let (tx, rx) = channel();
+        self.mailbox.request_save(files, tx)?;
+        rx.recv().map_err(|_| MachineError::Closed)?
+    }
+
+    /// Adds an input from outside.
+    ///
+    /// # Errors
+    /// The machine takes none now.
+    pub fn inject(&self, input: Input) -> Result<(), MachineError> {
+        if let Input::Serial { port, .. } = input {
+            self.check_port(port)?;
+        }
+        self.mailbox.inject(input)
+    }
+
+    fn check_port(&self, port: u8) -> Result<(), MachineError> {
+        if port < self.serial_ports {
+            return Ok(());
+        }
+        Err(MachineError::NotFound(format!(
+            "The machine has {} serial ports; there is no number {port}.",
+            self.serial_ports
+        )))
+    }
+
+    /// Takes all events out, as JSON objects.
+    #[must_use]
+    pub fn drain_events(&self) -> Vec<String> {
+        self.mailbox.events().drain()
+    }
+
+    /// Descriptor that is readable while events wait; the machine owns it.
+    #[must_use]
+    pub fn event_handle(&self) -> i32 {
+        self.mailbox.events().handle()
+    }
+
+    /// Puts media into a slot. No slots exist yet.
+    ///
+    /// # Errors
+    /// Always [`MachineError::NotFound`].
+    pub fn attach(&self, slot: &str) -> Result<(), MachineError> {
+        let shown: String = slot.chars().take(64).flat_map(char::escape_debug).collect();
+        Err(MachineError::NotFound(format!(
+            "The machine has no media slot '{shown}'."
+        )))
+    }
+
+    /// The framebuffer's memory file; `None` without a display.
+    ///
+    /// # Errors
+    /// The host has no handle to give.
+    pub fn frame_handle(&self) -> Result<Option<OwnedFd>, MachineError> {
+        self.frame
+            .as_ref()
+            .map(OwnedFd::try_clone)
+            .transpose()
+            .map_err(MachineError::host(
+                "The host has no handle for the picture to give",
+            ))
+    }
+
+    /// A new stream socket of a serial port: reads give the guest's output from now on, writes are its input.
+    ///
+    /// # Errors
+    /// There is no such port; the host has no socket to give.
+    pub fn console(&self, port: u8) -> Result<UnixStream, MachineError> {
+        self.check_port(port)?;
+        let hub = self.serial.lock().expect("no holder of this lock panics");
+        let hub = hub.as_ref().ok_or(MachineError::Closed)?;
+        let socket = hub
+            .open(port)
+            .map_err(MachineError::host("The serial console could not be opened"))?;
+        socket.ok_or(MachineError::Closed)
+    }
+
+    /// Statistics as a JSON object.
+    ///
+    /// # Errors
+    /// [`MachineError::Closed`].
+    pub fn stats(&self) -> Result<String, MachineError> {
+        self.ask(Command::Stats)
+    }
+
+    /// Text of the screen, rows joined by newlines, right-stripped; `None` in graphics modes and without an adapter.
+    ///
+    /// # Errors
+    /// [`MachineError::Closed`].
+    pub fn screen_text(&self) -> Result<Option<String>, MachineError> {
+        self.ask(Command::ScreenText)
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(Sender<T>) -> Command) -> Result<T, MachineError> {
+        let (tx, rx): (Sender<T>, Receiver<T>) = channel();
+        self.mailbox.ask(question(tx))?;
+        rx.recv().map_err(|_| MachineError::Closed)
+    }
+
+    /// Records every input with its stamp from now on.
+    pub fn record_inputs(&self) {
+        self.mailbox.record_inputs();
+    }
+
+    /// The inputs recorded so far.
+    #[must_use]
+    pub fn take_recording(&self) -> Vec<Delivery> {
+        self.mailbox.take_recording()
+    }
+
+    /// Delivers recorded inputs at their stamps: in a deterministic machine the run repeats.
+    pub fn replay_inputs(&self, log: Vec<Delivery>) {
+        self.mailbox.replay_inputs(log);
+    }
+
+    /// Ends the machine's threads. Can be called any number of times.
+    pub fn close(&self) {
+        self.mailbox.close();
+        let thread = self
+            .driver
+            .lock()
+            .expect("no holder of this lock panics")
+            .take();
+        if let Some(thread) = thread {
+            // The driver turns panics into events; one outside of that has been printed by the runtime.
+            drop(thread.join());
+        }
+        drop(
+            self.serial
+                .lock()
+                .expect("no holder of this lock panics")
+                .take(),
+        );
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn publisher(display: DisplayChoice) -> Result<Option<Publisher>, MachineError> {
+    let host = |e| MachineError::host("The framebuffer could not be made")(e);
+    match display {
+        DisplayChoice::None => Ok(None),
+        DisplayChoice::Vga => Ok(Some(Publisher::new().map_err(host)?)),
+        DisplayChoice::TestPattern => {
+            let mut publisher = Publisher::new().map_err(host)?;
+            publisher.publish_test_pattern(TEST_PATTERN.0, TEST_PATTERN.1);
+            Ok(Some(publisher))
+        }
+    }
+}
+
+/// A file of our own for a handle that stays the caller's.
+///
+/// # Errors
+/// The handle is not an open file.
+pub fn file_of_handle(handle: i32) -> Result<File, MachineError> {
+    duplicate(handle).map_err(|source: io::Error| MachineError::Host {
+        what: "A handle that was passed is not an open file",
+        source,
+    })
+}

@@ -1,0 +1,127 @@
+"""Types of the core. The contract of each method is in its docstring here."""
+
+from typing import Final
+
+__all__: Final = [
+    "CoreError",
+    "Machine",
+    "build_hash",
+    "framebuffer_layout_json",
+    "power_table_json",
+    "spec_schema_json",
+]
+
+class CoreError(Exception):
+    """An error of the core.
+
+    ``code`` is stable: ``bad_spec``, ``no_kernel``, ``bad_kernel``, ``kernel_truncated``,
+    ``bad_initrd``, ``bad_append``, ``too_large``, ``read_error``, ``no_memory``, ``bad_state``,
+    ``wrong_state``, ``busy``, ``not_found``, ``bad_argument``, ``host_error`` or ``closed``.
+    ``sentence`` is for the user.
+    """
+
+    code: str
+    sentence: str
+
+class Machine:
+    """One virtual machine."""
+
+    def __new__(cls, spec_json: str, handles: dict[str, int]) -> Machine:
+        """Make a machine that is off.
+
+        ``handles``: file descriptors ``kernel`` and, if there is one, ``initrd``. They stay the
+        caller's; the core duplicates them, because every start and reset loads them again.
+
+        Raises:
+            CoreError: the definition, the kernel or the host is at fault.
+        """
+
+    @staticmethod
+    def restore(spec_json: str, handles: dict[str, int]) -> Machine:
+        """Make a machine from a saved state; it is paused.
+
+        ``handles``: ``devices`` and ``ram``, and ``kernel`` and ``initrd`` as for a new machine.
+        Without ``kernel`` a reset ends the guest with a sentence.
+        """
+
+    def start(self) -> None:
+        """Power on. Effects of all power requests are told by events.
+
+        Raises:
+            CoreError: code ``wrong_state`` when the power table forbids the request.
+        """
+
+    def pause(self) -> None:
+        """Let the guest and its time stand still."""
+
+    def resume(self) -> None:
+        """Let a paused or suspended machine run on."""
+
+    def reset(self) -> None:
+        """Press the reset button."""
+
+    def power_button(self) -> None:
+        """Press the ACPI power button; the guest decides what to do."""
+
+    def power_off(self) -> None:
+        """Pull the plug."""
+
+    def save(self, handles: dict[str, int]) -> None:
+        """Write the paused machine's state to the descriptors ``devices`` and ``ram``.
+
+        Blocks until both are on disk. The machine is ``suspended`` afterwards: it can be resumed
+        or switched off. After a failure it is ``paused`` again.
+        """
+
+    def inject(self, data: bytes) -> None:
+        """Give the guest one input, as a JSON object.
+
+        ``{"kind": "key", "code": N, "down": bool}``, code of scan code set 1, extended keys
+        0xE0xx; or ``{"kind": "serial", "port": N, "data": "<base64>"}``, at most 64 KiB.
+
+        Raises:
+            CoreError: ``wrong_state`` when the guest does not run, ``busy`` when it does not read.
+        """
+
+    def drain_events(self) -> list[str]:
+        """Take all waiting events out, as JSON objects with ``seq``, ``retired`` and ``kind``."""
+
+    def event_handle(self) -> int:
+        """Descriptor that is readable while events wait; the machine owns it."""
+
+    def attach(self, slot: str, handle: int) -> None:
+        """Put media into a slot. There are none yet.
+
+        Raises:
+            CoreError: code ``not_found``.
+        """
+
+    def frame_handle(self) -> int | None:
+        """Give a new descriptor of the framebuffer's memory, or ``None`` without a display."""
+
+    def console_handle(self, n: int) -> int:
+        """Give a new stream socket of serial port ``n``; the caller owns it.
+
+        Reads give the guest's output from now on, writes are its input.
+        """
+
+    def stats(self) -> str:
+        """Statistics as a JSON object."""
+
+    def screen_text(self) -> str | None:
+        """Text of the screen, rows joined by newlines; ``None`` in graphics modes."""
+
+    def close(self) -> None:
+        """End the machine's threads. May be called again."""
+
+def build_hash() -> str:
+    """Tell one build of the core from another."""
+
+def power_table_json() -> str:
+    """The power table: states, commands, and for each pair the next state or the refusal."""
+
+def framebuffer_layout_json() -> str:
+    """The framebuffer's layout: field name to offset and size."""
+
+def spec_schema_json() -> str:
+    """The JSON schema of a machine's definition."""
