@@ -15,6 +15,9 @@ pub const GLYPHS: usize = 256;
 /// One glyph: a byte a line, the leftmost dot in bit 7.
 pub(super) type Glyph = [u8; GLYPH_ROWS];
 
+/// Bits of a line of a pattern.
+type RowPattern = fn(usize) -> u8;
+
 /// Draws the whole set.
 #[must_use]
 pub fn font_8x16() -> Box<[[u8; GLYPH_ROWS]; GLYPHS]> {
@@ -31,7 +34,7 @@ pub fn font_8x16() -> Box<[[u8; GLYPH_ROWS]; GLYPHS]> {
     for &(code, even, odd) in SHADES {
         font[usize::from(code)] = std::array::from_fn(|row| if row % 2 == 0 { even } else { odd });
     }
-    let halves: [(u8, fn(usize) -> u8); 5] = [
+    let halves: [(u8, RowPattern); 5] = [
         (0xDB, |_| 0xFF),
         (0xDC, |row| if row < 8 { 0 } else { 0xFF }),
         (0xDD, |_| 0xF0),
