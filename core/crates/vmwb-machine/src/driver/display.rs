@@ -70,6 +70,7 @@ impl DisplayOutput {
     /// Makes the next update publish in any case: another adapter is there after a power-on.
     pub fn invalidate(&mut self) {
         self.version = None;
+        self.publisher.invalidate();
     }
 }
 
