@@ -24,6 +24,14 @@ from vmwb.services.sessions import Sessions
 from vmwb.services.types import RunRequest
 from vmwb.services.watch import Watch
 
+__all__ = [
+    "WORKER_COMMAND",
+    "FrontendRequest",
+    "Paths",
+    "build_services",
+    "default_paths",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:

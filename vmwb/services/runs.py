@@ -190,15 +190,15 @@ class _Run:
             found = [texts[task] for task in done if task in texts and _succeeded(task)]
             if found:
                 return self._result(found[0], ExitCode.OK)
+            for task in done & (answers | set(texts)):
+                # What could not be watched is an error; what the guest's end cut short is not.
+                error = task.exception()
+                if error is not None and not isinstance(error, WrongStateError | WorkerGoneError):
+                    raise error
             if stop in done:
                 return self._result(RunEnd.INTERRUPTED, ExitCode.INTERRUPTED)
             if over in done:
                 return await self._judge_end(texts)
-            for task in done & answers:
-                # An answer that could not be given is an error; one that came too late is not.
-                error = task.exception()
-                if error is not None and not isinstance(error, WrongStateError | WorkerGoneError):
-                    raise error
             waiting -= done
 
     async def _answer(self, kind: str, reply: Reply) -> None:

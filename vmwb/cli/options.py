@@ -1,0 +1,243 @@
+"""Machine options of ``run``, ``create`` and ``edit``: declared once, made into a ``VmConfig``.
+
+``machine_options`` gives a command all of them as one parameter. An option whose device does not
+exist yet is accepted by the parser and refused with a sentence, never ignored.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+
+from vmwb.model.config import (
+    BootConfig,
+    CpuConfig,
+    DisplayKind,
+    EngineKind,
+    SerialConfig,
+    SerialKind,
+    VmConfig,
+)
+from vmwb.model.errors import NotFoundError, NotSupportedError, UsageError
+from vmwb.model.sizes import parse_memory_mib
+
+_LATER: Final = "Not available yet."
+_Choice = TypeVar("_Choice", EngineKind, DisplayKind)
+
+
+@dataclass(frozen=True, slots=True)
+class MachineOptions:
+    """The options as they were given; ``None`` and ``()`` mean not given."""
+
+    memory: str | None = None
+    cpus: int | None = None
+    engine: str | None = None
+    deterministic: bool | None = None
+    cpu_model: str | None = None
+    kernel: Path | None = None
+    initrd: Path | None = None
+    append: str | None = None
+    display: str | None = None
+    serial: tuple[str, ...] = ()
+    debug_exit: str | None = None
+    firmware: str | None = None
+    boot: str | None = None
+    floppy: tuple[str, ...] = ()
+    cdrom: tuple[str, ...] = ()
+    disk: tuple[str, ...] = ()
+    nic: tuple[str, ...] = ()
+    share: tuple[str, ...] = ()
+    sound: str | None = None
+
+    def apply(self, base: VmConfig) -> VmConfig:
+        """Give a definition with the options that were given.
+
+        Raises:
+            UsageError: a value makes no sense.
+            NotSupportedError: an option's device does not exist yet.
+            NotFoundError: a file does not exist.
+        """
+        self._refuse_missing_devices()
+        changes: dict[str, Any] = {}
+        if self.memory is not None:
+            changes["memory_mib"] = parse_memory_mib(self.memory)
+        if self.cpus is not None:
+            changes["cpus"] = self.cpus
+        if self.engine is not None:
+            changes["engine"] = _choice("--engine", self.engine, EngineKind)
+        if self.deterministic is not None:
+            changes["deterministic"] = self.deterministic
+        if self.cpu_model is not None:
+            changes["cpu"] = CpuConfig(self.cpu_model, base.cpu.tsc_hz)
+        if self.display is not None:
+            changes["display"] = _choice("--display", self.display, DisplayKind)
+        if self.serial:
+            changes["serial"] = tuple(_serial(text) for text in self.serial)
+        if self.debug_exit is not None:
+            changes["debug_exit_port"] = _port(self.debug_exit)
+        boot = BootConfig(
+            kernel=base.boot.kernel if self.kernel is None else _file("kernel", self.kernel),
+            initrd=base.boot.initrd if self.initrd is None else _file("initrd", self.initrd),
+            append=base.boot.append if self.append is None else self.append,
+        )
+        return replace(base, boot=boot, **changes)
+
+    @property
+    def given(self) -> bool:
+        """Whether any option was given."""
+        return any(getattr(self, field.name) not in {None, ()} for field in fields(self))
+
+    def _refuse_missing_devices(self) -> None:
+        for option, value in (
+            ("--floppy", self.floppy),
+            ("--cdrom", self.cdrom),
+            ("--disk", self.disk),
+            ("--share", self.share),
+            ("--sound", self.sound not in {None, "none"}),
+            ("--boot", self.boot),
+            ("--nic", [kind for kind in self.nic if kind != "none"]),
+        ):
+            if value:
+                raise NotSupportedError(
+                    f"The option {option} is not possible yet: its device does not exist in this "
+                    "version, leave it out.",
+                    {"option": option},
+                )
+        if self.firmware not in {None, "none"}:
+            raise NotSupportedError(
+                "The option --firmware is not possible yet: this version boots kernels directly, "
+                "give --kernel.",
+                {"option": "--firmware"},
+            )
+
+
+# Each option's type and help for the parser; the names are the fields of MachineOptions.
+_DECLARED: Final[dict[str, tuple[Any, Any]]] = {
+    "memory": (str | None, typer.Option(help="Memory, such as 512M or 2G.")),
+    "cpus": (int | None, typer.Option(help="Processors; this version runs one.")),
+    "engine": (str | None, typer.Option(help="auto or interpreter.")),
+    "deterministic": (
+        bool | None,
+        typer.Option("--deterministic/--no-deterministic", help="Time counts instructions."),
+    ),
+    "cpu_model": (str | None, typer.Option(help="Processor model, such as x86-64-v1.")),
+    "kernel": (Path | None, typer.Option(help="Linux kernel (bzImage) to boot.")),
+    "initrd": (Path | None, typer.Option(help="Initial RAM disk of the kernel.")),
+    "append": (str | None, typer.Option(help="The kernel's command line.")),
+    "display": (str | None, typer.Option(help="vga, none or test-pattern.")),
+    "serial": (list[str], typer.Option(help="stdio, none or file:PATH.")),
+    "debug_exit": (
+        str | None,
+        typer.Option(metavar="[PORT]", help="Port whose writes end the run (0x501)."),
+    ),
+    "firmware": (str | None, typer.Option(help=_LATER)),
+    "boot": (str | None, typer.Option(help=_LATER)),
+    "floppy": (list[str], typer.Option(help=_LATER)),
+    "cdrom": (list[str], typer.Option(help=_LATER)),
+    "disk": (list[str], typer.Option(help=_LATER)),
+    "nic": (list[str], typer.Option(help=_LATER)),
+    "share": (list[str], typer.Option(help=_LATER)),
+    "sound": (str | None, typer.Option(help=_LATER)),
+}
+
+
+def machine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the machine options, collected in its parameter ``options``."""
+
+    @functools.wraps(command)
+    def wrapper(**arguments: Any) -> None:
+        values = {name: arguments.pop(name) for name in _DECLARED}
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        command(options=MachineOptions(**{**values, **lists}), **arguments)
+
+    signature = inspect.signature(command, eval_str=True)
+    own = [parameter for name, parameter in signature.parameters.items() if name != "options"]
+    shared = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=[] if kind == list[str] else None,
+            annotation=Annotated[kind, option],
+        )
+        for name, (kind, option) in _DECLARED.items()
+    ]
+    parameters = [
+        *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
+        *shared,
+    ]
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {item.name: item.annotation for item in parameters}
+    return wrapper
+
+
+def reply(option: str, text: str) -> tuple[str, str]:
+    r"""Split ``TEXT=ANSWER``; ``\n``, ``\r``, ``\t``, ``\\`` and ``\=`` stand for what they name.
+
+    Raises:
+        UsageError: there is no equals sign, or no text before it.
+    """
+    parts = [""]
+    letters = iter(text)
+    for letter in letters:
+        if letter == "\\":
+            follower = next(letters, "")
+            named = {"n": "\n", "r": "\r", "t": "\t", "e": "\x1b", "\\": "\\", "=": "="}
+            parts[-1] += named.get(follower, f"\\{follower}")
+        elif letter == "=" and len(parts) == 1:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    if len(parts) != 2 or not parts[0]:
+        raise UsageError(f"The option {option} needs TEXT=ANSWER, not {text!r}.")
+    return parts[0], parts[1]
+
+
+def _choice(option: str, text: str, kind: type[_Choice]) -> _Choice:
+    try:
+        return kind(text)
+    except ValueError:
+        raise UsageError(
+            f"The option {option} does not know {text!r}: give one of {', '.join(kind)}."
+        ) from None
+
+
+def _serial(text: str) -> SerialConfig:
+    kind, _, rest = text.partition(":")
+    match kind:
+        case "stdio" | "none" if not rest:
+            return SerialConfig(SerialKind(kind))
+        case "file" if rest:
+            return SerialConfig(SerialKind.FILE, str(Path(rest).absolute()))
+        case "unix":
+            raise NotSupportedError(
+                "A serial port to a socket is not possible yet: use `vmwb console`, or file:PATH."
+            )
+        case _:
+            raise UsageError(
+                f"The option --serial does not know {text!r}: give stdio, none or file:PATH."
+            )
+
+
+def _port(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise UsageError(
+            f"The option --debug-exit needs an I/O port such as 0x501, not {text!r}."
+        ) from None
+
+
+def _file(role: str, path: Path) -> str:
+    absolute = path.expanduser().absolute()
+    if not absolute.exists():
+        raise NotFoundError(
+            f"The {role} {absolute} does not exist: check the path.",
+            {"path": str(absolute), "role": role},
+        )
+    return str(absolute)

@@ -1,0 +1,137 @@
+"""Stable JSON (documented in ``docs/cli.md``) and plain text of what the services give."""
+
+from __future__ import annotations
+
+from vmwb.model.config import VmConfig
+from vmwb.model.events import (
+    CrashedEvent,
+    DebugExitEvent,
+    DisplayEvent,
+    EndedEvent,
+    Event,
+    LogEvent,
+    PowerEvent,
+)
+from vmwb.model.sizes import format_mib
+from vmwb.model.stats import MachineStats
+from vmwb.services.types import DeletePlan, MachineSummary
+
+
+def config_json(config: VmConfig) -> dict[str, object]:
+    """Give a definition's object."""
+    return {
+        "memory_mib": config.memory_mib,
+        "cpus": config.cpus,
+        "engine": config.engine.value,
+        "deterministic": config.deterministic,
+        "cpu_model": config.cpu.model,
+        "kernel": config.boot.kernel,
+        "initrd": config.boot.initrd,
+        "append": config.boot.append,
+        "serial": config_serial(config),
+        "display": config.display.value,
+        "debug_exit_port": config.debug_exit_port,
+    }
+
+
+def machine_json(machine: MachineSummary) -> dict[str, object]:
+    """Give a machine's object."""
+    return {
+        "id": machine.id,
+        "name": machine.name,
+        "state": machine.state.value,
+        "pid": machine.pid,
+        "path": str(machine.path),
+        "problem": machine.problem,
+        "config": None if machine.config is None else config_json(machine.config),
+    }
+
+
+def machine_table(machines: tuple[MachineSummary, ...]) -> str:
+    """Give the lines of ``vmwb list``."""
+    if not machines:
+        return "There are no machines yet: `vmwb create NAME --kernel FILE` makes one."
+    width = max(len("NAME"), *(len(machine.name) for machine in machines))
+    lines = [f"{'NAME':{width}}  {'STATE':10}  MEMORY"]
+    for machine in machines:
+        memory = "?" if machine.config is None else format_mib(machine.config.memory_mib)
+        note = f"  {machine.problem}" if machine.problem else ""
+        lines.append(f"{machine.name:{width}}  {machine.state:10}  {memory}{note}")
+    return "\n".join(lines)
+
+
+def machine_text(machine: MachineSummary) -> str:
+    """Give the lines of ``vmwb show``."""
+    rows = [
+        ("name", machine.name),
+        ("id", machine.id),
+        ("state", machine.state.value),
+        ("process", "" if machine.pid is None else str(machine.pid)),
+        ("folder", str(machine.path)),
+    ]
+    if machine.config is not None:
+        config = machine.config
+        rows += [
+            ("memory", format_mib(config.memory_mib)),
+            ("processors", f"{config.cpus} ({config.cpu.model}), engine {config.engine}"),
+            ("deterministic", "yes" if config.deterministic else "no"),
+            ("kernel", config.boot.kernel or ""),
+            ("initrd", config.boot.initrd or ""),
+            ("command line", config.boot.append),
+            ("display", config.display.value),
+            ("serial", ", ".join(config_serial(config))),
+        ]
+    if machine.problem:
+        rows.append(("problem", machine.problem))
+    return "\n".join(f"{label:14}{value}" for label, value in rows if value)
+
+
+def config_serial(config: VmConfig) -> list[str]:
+    """Give the serial ports as their options are written."""
+    return [f"{port.kind}:{port.path}" if port.path else port.kind.value for port in config.serial]
+
+
+def plan_json(plan: DeletePlan) -> dict[str, object]:
+    """Give the object of ``vmwb delete``."""
+    return {
+        "name": plan.name,
+        "path": str(plan.path),
+        "files": plan.files,
+        "bytes": plan.bytes,
+        "deleted": plan.done,
+    }
+
+
+def stats_text(stats: MachineStats) -> str:
+    """Give the lines of ``vmwb stats``."""
+    rows = [
+        ("state", stats.state.value),
+        ("engine", stats.engine),
+        ("instructions", f"{stats.retired:,}"),
+        ("rate", f"{stats.instructions_per_second / 1e6:.1f} million a second"),
+        ("virtual time", f"{stats.virtual_ns / 1e9:.3f} s"),
+        ("wall time", f"{stats.wall_seconds:.1f} s"),
+        ("CPU time", f"{stats.cpu_seconds:.1f} s, worker {stats.worker_cpu_seconds:.1f} s"),
+        ("exits", ", ".join(f"{name} {count:,}" for name, count in sorted(stats.exits.items()))),
+    ]
+    return "\n".join(f"{label:14}{value}" for label, value in rows if value)
+
+
+def event_text(event: Event) -> str:
+    """Give an event as one line."""
+    match event:
+        case PowerEvent(state=state):
+            what = f"is {state}"
+        case CrashedEvent(sentence=sentence):
+            what = f"cannot run on: {sentence}"
+        case DebugExitEvent(value=value):
+            what = f"wrote {value:#x} to its debug exit port"
+        case LogEvent(level=level, message=message):
+            what = f"{level}: {message}"
+        case DisplayEvent(width=width, height=height):
+            what = f"shows {width}x{height}"
+        case EndedEvent(ended_by=ended_by):
+            what = f"has ended ({ended_by})"
+        case _:
+            what = str(event.to_json().get("kind")).replace("_", " ")
+    return f"[{event.retired:>14,}] {what}"
