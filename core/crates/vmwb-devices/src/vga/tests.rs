@@ -349,6 +349,65 @@ fn mode_12h_shows_one_bit_of_each_plane() {
 }
 
 #[test]
+fn four_colour_mode_shows_pairs_of_bits_from_planes_in_turn() {
+    let (mut b, mut vga) = adapter();
+    set(&mut b, &mut vga, port::SEQUENCER_INDEX, 1, 0x09);
+    set(&mut b, &mut vga, port::CRTC_INDEX, 0x11, 0x0E);
+    for (index, value) in [
+        (0x01, 0x27),
+        (0x09, 0xC1),
+        (0x13, 0x14),
+        (0x14, 0x00),
+        (0x17, 0xA2),
+    ] {
+        set(&mut b, &mut vga, port::CRTC_INDEX, index, value);
+    }
+    set(&mut b, &mut vga, port::GRAPHICS_INDEX, 5, 0x30);
+    set(&mut b, &mut vga, port::GRAPHICS_INDEX, 6, 0x0F);
+    set_attribute(&mut b, &mut vga, 0x10, 0x01);
+    set_attribute(&mut b, &mut vga, 0x12, 0x03);
+    set_attribute(&mut b, &mut vga, 0x13, 0);
+    vga.planes.fill(0);
+    // Host byte 1 of the odd lines: pixels 4 to 7 of line 1, the last of colour 3 and the one before of colour 1.
+    poke(&mut b, &mut vga, TEXT + 0x2001, 0b0000_0111);
+    let rows = picture(&vga);
+    assert_eq!(
+        vga.mode(),
+        ScanoutMode {
+            width: 640,
+            height: 400
+        }
+    );
+    assert_eq!(
+        rows[2][12..16],
+        [0x0000_00AA, 0x0000_00AA, 0x0000_AAAA, 0x0000_AAAA]
+    );
+    assert_eq!((rows[1][14], rows[3][14], rows[4][14]), (0, 0x0000_AAAA, 0));
+}
+
+#[test]
+fn forty_columns_are_twice_as_wide() {
+    let (mut b, mut vga) = adapter();
+    set(&mut b, &mut vga, port::SEQUENCER_INDEX, 1, 0x08);
+    set(&mut b, &mut vga, port::CRTC_INDEX, 0x11, 0x0E);
+    set(&mut b, &mut vga, port::CRTC_INDEX, 0x01, 0x27);
+    set(&mut b, &mut vga, port::CRTC_INDEX, 0x13, 0x14);
+    put(&mut b, &mut vga, 1, 0xDD, 7);
+    let row = &picture(&vga)[0];
+    assert_eq!(
+        vga.mode(),
+        ScanoutMode {
+            width: 720,
+            height: 400
+        }
+    );
+    assert_eq!(
+        (row[17], row[18], row[25], row[26]),
+        (0, LIGHT_GREY, LIGHT_GREY, 0)
+    );
+}
+
+#[test]
 fn write_mode_0_applies_set_reset_function_and_bit_mask() {
     let (mut b, mut vga) = adapter();
     mode_12h(&mut b, &mut vga);
