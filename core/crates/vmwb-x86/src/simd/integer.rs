@@ -1,7 +1,8 @@
 //! Integer operations, lane by lane: what MMX does on 64 bits and SSE2 on 128.
 //!
-//! One text for both widths; [`mmx`] and [`xmm`] differ in the number of lanes only. What exists on one width alone
-//! (the shuffles, whole-register shifts) is in `shuffle` and comes out of the same two modules.
+//! One text for both widths, which differ in the number of lanes only: the definition, and the whole truth on most hosts.
+//! [`xmm`] and [`mmx`] put the x86-64 host's own instructions in its place (`integer_host`). What exists on one width
+//! alone (the shuffles, whole-register shifts) is in `shuffle` and comes out of the same two modules.
 
 use super::lanes::{Lanes, zip};
 
@@ -324,25 +325,62 @@ macro_rules! integer_operations {
     };
 }
 
-/// SSE2 integer operations on 128-bit registers.
-pub mod xmm {
+/// The definition for 128 bits, and all there is on other hosts than x86-64.
+#[cfg_attr(
+    target_arch = "x86_64",
+    allow(dead_code, reason = "the tests hold the host's instructions to it")
+)]
+pub(crate) mod portable {
     use super::super::lanes::{i8x16, i16x8, i32x4, u8x16, u16x8, u32x4, u64x2};
-    pub use super::super::shuffle::{
-        movddup, movmskpd, movmskps, movshdup, movsldup, pshufd, pshufhw, pshuflw, pslldq, psrldq,
-        punpckhqdq, punpcklqdq, shufpd, shufps,
-    };
     use super::{Lanes, interleave, pack, zip};
 
     integer_operations!(u128, 16, 8, 4, 2, u8x16 i8x16 u16x8 i16x8 u32x4 i32x4 u64x2);
 }
 
-/// MMX operations (with SSE's and SSE2's additions) on 64-bit registers.
-pub mod mmx {
+/// The definition for 64 bits.
+#[cfg_attr(
+    target_arch = "x86_64",
+    allow(dead_code, reason = "the tests hold the host's instructions to it")
+)]
+pub(crate) mod portable_mmx {
     use super::super::lanes::{i8x8, i16x4, i32x2, u8x8, u16x4, u32x2, u64x1};
-    pub use super::super::shuffle::pshufw;
     use super::{Lanes, interleave, pack, zip};
 
     integer_operations!(u64, 8, 4, 2, 1, u8x8 i8x8 u16x4 i16x4 u32x2 i32x2 u64x1);
+}
+
+/// SSE2 integer operations on 128-bit registers.
+pub mod xmm {
+    #[cfg(target_arch = "x86_64")]
+    pub use super::super::integer_host::{
+        packssdw, packsswb, packuswb, paddb, paddd, paddq, paddsb, paddsw, paddusb, paddusw, paddw,
+        pavgb, pavgw, pcmpeqb, pcmpeqd, pcmpeqw, pcmpgtb, pcmpgtd, pcmpgtw, pmaddwd, pmaxsw,
+        pmaxub, pminsw, pminub, pmovmskb, pmulhuw, pmulhw, pmullw, pmuludq, psadbw, pslld, psllq,
+        psllw, psrad, psraw, psrld, psrlq, psrlw, psubb, psubd, psubq, psubsb, psubsw, psubusb,
+        psubusw, psubw, punpckhbw, punpckhdq, punpckhwd, punpcklbw, punpckldq, punpcklwd,
+    };
+    pub use super::super::shuffle::{
+        movddup, movmskpd, movmskps, movshdup, movsldup, pshufd, pshufhw, pshuflw, pslldq, psrldq,
+        punpckhqdq, punpcklqdq, shufpd, shufps,
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    pub use super::portable::*;
+    #[cfg(target_arch = "x86_64")]
+    pub use super::portable::{pand, pandn, pextrw, pinsrw, por, pxor};
+}
+
+/// MMX operations (with SSE's and SSE2's additions) on 64-bit registers.
+pub mod mmx {
+    #[cfg(target_arch = "x86_64")]
+    pub use super::super::integer_host::low::*;
+    pub use super::super::shuffle::pshufw;
+    #[cfg(not(target_arch = "x86_64"))]
+    pub use super::portable_mmx::*;
+    #[cfg(target_arch = "x86_64")]
+    pub use super::portable_mmx::{
+        packssdw, packsswb, packuswb, pand, pandn, pextrw, pinsrw, pmovmskb, por, pslld, psllq,
+        psllw, psrad, psraw, psrld, psrlq, psrlw, punpckhbw, punpckhdq, punpckhwd, pxor,
+    };
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The integer operations against the host's own instructions: every operation on both widths, random and corner lanes.
+//! The integer operations against the host's own instructions, both the portable text and what the engine calls: every
+//! operation on both widths, random and corner lanes.
 //!
 //! An MMX operation is checked through the SSE2 instruction of the same name with the register in the low half, where
 //! the two agree; the few that mix halves are fed accordingly.
@@ -6,6 +7,7 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
+use super::integer::{portable, portable_mmx};
 use super::{mmx, xmm};
 
 const CASES: u32 = 20_000;
@@ -79,7 +81,9 @@ macro_rules! both_widths {
                 // SAFETY: SSE2 is part of x86-64.
                 let host = |a, b| unsafe { $intrinsic(a, b) };
                 check(stringify!($name), xmm::$name, host);
+                check(stringify!($name), portable::$name, host);
                 check_low(stringify!($name), mmx::$name, host);
+                check_low(stringify!($name), portable_mmx::$name, host);
             }
         )+
     };
@@ -138,6 +142,7 @@ macro_rules! packs {
                 // SAFETY: SSE2 is part of x86-64.
                 let host = |a, b| unsafe { $intrinsic(a, b) };
                 check(stringify!($name), xmm::$name, host);
+                check(stringify!($name), portable::$name, host);
                 // SAFETY: as above.
                 check_low(stringify!($name), mmx::$name, |a, b| unsafe {
                     let both = _mm_unpacklo_epi64(a, b);
@@ -162,6 +167,8 @@ macro_rules! high_interleaves {
             fn $test() {
                 // SAFETY: SSE2 is part of x86-64.
                 check(stringify!($name), xmm::$name, |a, b| unsafe { $intrinsic(a, b) });
+                // SAFETY: as above.
+                check(stringify!($name), portable::$name, |a, b| unsafe { $intrinsic(a, b) });
                 // SAFETY: as above.
                 check_low(stringify!($name), mmx::$name, |a, b| unsafe { _mm_srli_si128::<8>($low(a, b)) });
             }
@@ -199,6 +206,7 @@ macro_rules! shifts {
                         // SAFETY: SSE2 is part of x86-64.
                         let host = from_host(unsafe { $intrinsic(to_host(a), to_host(count.into())) });
                         assert_eq!(xmm::$name(a, count), host, "{a:032x} by {count}");
+                        assert_eq!(portable::$name(a, count), host, "{a:032x} by {count}");
                         assert_eq!(mmx::$name(a as u64, count), host as u64, "{a:032x} by {count}");
                     }
                 }
@@ -260,6 +268,7 @@ fn masks_and_words_agree() {
         // SAFETY: SSE2 is part of x86-64.
         unsafe {
             assert_eq!(xmm::pmovmskb(a), _mm_movemask_epi8(host) as u32);
+            assert_eq!(portable::pmovmskb(a), _mm_movemask_epi8(host) as u32);
             assert_eq!(
                 xmm::movmskps(a),
                 _mm_movemask_ps(_mm_castsi128_ps(host)) as u32

@@ -15,6 +15,8 @@ pub mod float;
 #[cfg(target_arch = "x86_64")]
 mod host;
 mod integer;
+#[cfg(target_arch = "x86_64")]
+mod integer_host;
 mod lanes;
 pub mod mxcsr;
 mod shuffle;

@@ -12,6 +12,12 @@ pub(super) const fn is_plain(mxcsr: u32) -> bool {
     mxcsr & (VALID & !FLAGS) == RESET
 }
 
+/// The same with PE set already (fact 3).
+#[inline(always)]
+const fn is_plain_and_inexact(mxcsr: u32) -> bool {
+    mxcsr & (VALID & !FLAGS | PE) == RESET | PE
+}
+
 /// Long way of a two-operand instruction: `host` names the instruction, `soft` the portable lane operation.
 macro_rules! long_way {
     ($a:expr, $b:expr, $mxcsr:expr, $bits:ty, $kind:expr, $host:ident, $soft:path) => {{
@@ -50,28 +56,33 @@ fn soft_sqrt(kind: soft::Kind, _: u64, b: u64, mxcsr: u32) -> Lane {
 
 macro_rules! arithmetic {
     ($($(#[$doc:meta])* $scalar_s:ident $scalar_d:ident $packed_s:ident $packed_d:ident:
-       $plain:ident, $soft:path, $quiet:ident, $exact_s:path, $exact_d:path;)+) => {
+       $plain:ident, $soft:path, $clear:ident $quiet:ident, $exact_s:path, $exact_d:path;)+) => {
         $(
-            arithmetic!(@scalar $(#[$doc])* $scalar_s, u32, single, SINGLE, $plain, $soft, $quiet, $exact_s);
-            arithmetic!(@scalar $(#[$doc])* $scalar_d, u64, double, DOUBLE, $plain, $soft, $quiet, $exact_d);
+            arithmetic!(@scalar $(#[$doc])* $scalar_s, u32, single, SINGLE, $plain, $soft, $clear, $quiet, $exact_s);
+            arithmetic!(@scalar $(#[$doc])* $scalar_d, u64, double, DOUBLE, $plain, $soft, $clear, $quiet, $exact_d);
             arithmetic!(@packed $(#[$doc])* $packed_s, u32x4, u32, single, SINGLE, $plain, $soft, $quiet, $exact_s);
             arithmetic!(@packed $(#[$doc])* $packed_d, u64x2, u64, double, DOUBLE, $plain, $soft, $quiet, $exact_d);
         )+
     };
     (@scalar $(#[$doc:meta])* $name:ident, $bits:ty, $module:ident, $kind:ident, $plain:ident, $soft:path,
-     $quiet:ident, $exact:path) => {
+     $clear:ident, $quiet:ident, $exact:path) => {
         $(#[$doc])*
         #[inline]
         pub fn $name(a: $bits, b: $bits, mxcsr: &mut u32) -> Result<$bits, Unmasked> {
-            #[cold]
+            #[inline(never)]
             fn slow(a: $bits, b: $bits, mxcsr: &mut u32) -> Result<$bits, Unmasked> {
+                if is_plain(*mxcsr) {
+                    let r = $module::$plain(a, b);
+                    if $module::$quiet(a, b, r) && (*mxcsr & PE != 0 || $exact(a, b, r)) {
+                        return Ok(r);
+                    }
+                }
                 long_way!(a, b, mxcsr, $bits, $kind, $name, $soft)
             }
-            if is_plain(*mxcsr) {
-                let r = $module::$plain(a, b);
-                if $module::$quiet(a, b, r) && (*mxcsr & PE != 0 || $exact(a, b, r)) {
-                    return Ok(r);
-                }
+            // The common case in a dozen instructions; what else the short way covers is a call away.
+            let r = $module::$plain(a, b);
+            if is_plain_and_inexact(*mxcsr) && $module::$clear(a, b, r) {
+                return Ok(r);
             }
             slow(a, b, mxcsr)
         }
@@ -81,17 +92,26 @@ macro_rules! arithmetic {
         $(#[$doc])*
         #[inline]
         pub fn $name(a: u128, b: u128, mxcsr: &mut u32) -> Result<u128, Unmasked> {
-            #[cold]
+            #[inline(never)]
             fn slow(a: u128, b: u128, mxcsr: &mut u32) -> Result<u128, Unmasked> {
+                if is_plain(*mxcsr) {
+                    let (x, y) = ($view(a), $view(b));
+                    let r: [$lane; size_of::<u128>() / size_of::<$lane>()] =
+                        std::array::from_fn(|i| $module::$plain(x[i], y[i]));
+                    let inexact = *mxcsr & PE != 0;
+                    if (0..r.len()).all(|i| {
+                        $module::$quiet(x[i], y[i], r[i]) && (inexact || $exact(x[i], y[i], r[i]))
+                    }) {
+                        return Ok(r.join());
+                    }
+                }
                 long_way_packed!(a, b, mxcsr, $view, $lane, $kind, $name, $soft)
             }
-            if is_plain(*mxcsr) {
-                let (x, y) = ($view(a), $view(b));
-                let r: [$lane; size_of::<u128>() / size_of::<$lane>()] =
-                    std::array::from_fn(|i| $module::$plain(x[i], y[i]));
-                let quiet = (0..r.len()).fold(true, |all, i| all & $module::$quiet(x[i], y[i], r[i]));
-                if quiet && (*mxcsr & PE != 0 || (0..r.len()).all(|i| $exact(x[i], y[i], r[i]))) {
-                    return Ok(r.join());
+            #[cfg(target_arch = "x86_64")]
+            if is_plain_and_inexact(*mxcsr) {
+                let (r, clear) = crate::simd::host::plain::$name(a, b);
+                if clear {
+                    return Ok(r);
                 }
             }
             slow(a, b, mxcsr)
@@ -101,25 +121,25 @@ macro_rules! arithmetic {
 
 arithmetic! {
     /// `a + b`.
-    addss addsd addps addpd: add, soft::add, is_quiet_sum, single::is_exact_sum, double::is_exact_sum;
+    addss addsd addps addpd: add, soft::add, is_quiet_sum is_quiet_sum, single::is_exact_sum, double::is_exact_sum;
     /// `a - b`.
-    subss subsd subps subpd: sub, soft::sub, is_quiet_sum, single::is_exact_difference, double::is_exact_difference;
+    subss subsd subps subpd: sub, soft::sub, is_quiet_sum is_quiet_sum, single::is_exact_difference, double::is_exact_difference;
     /// `a * b`.
-    mulss mulsd mulps mulpd: mul, soft::mul, is_quiet_product, single_exact::is_product, double_exact::is_product;
+    mulss mulsd mulps mulpd: mul, soft::mul, is_clear_product is_quiet_product, single_exact::is_product, double_exact::is_product;
     /// `a / b`.
-    divss divsd divps divpd: div, soft::div, is_quiet_quotient, single_exact::is_quotient, double_exact::is_quotient;
+    divss divsd divps divpd: div, soft::div, is_clear_product is_quiet_quotient, single_exact::is_quotient, double_exact::is_quotient;
 }
 
 /// Square roots take their operand as the second one of the two-operand form.
 mod roots {
     use super::{
-        DOUBLE, Lanes, PE, SINGLE, Unmasked, conclude, double, double_exact, is_plain, single,
-        single_exact, soft, soft_sqrt, u32x4, u64x2,
+        DOUBLE, Lanes, PE, SINGLE, Unmasked, conclude, double, double_exact, is_plain,
+        is_plain_and_inexact, single, single_exact, soft, soft_sqrt, u32x4, u64x2,
     };
 
     arithmetic! {
         /// Square root of `b`; the first operand has no say.
-        sqrtss sqrtsd sqrtps sqrtpd: sqrt, soft_sqrt, is_quiet_root, single_exact::is_root, double_exact::is_root;
+        sqrtss sqrtsd sqrtps sqrtpd: sqrt, soft_sqrt, is_quiet_root is_quiet_root, single_exact::is_root, double_exact::is_root;
     }
 }
 

@@ -41,6 +41,11 @@ macro_rules! format_facts {
             }
 
             #[inline(always)]
+            pub(crate) fn is_clear_product(a: $bits, b: $bits, r: $bits) -> bool {
+                !is_denormal(a) & !is_denormal(b) & is_clear_of_limits(r)
+            }
+
+            #[inline(always)]
             pub(crate) fn is_quiet_product(a: $bits, b: $bits, r: $bits) -> bool {
                 let explained = is_zero(r) & (is_zero(a) | is_zero(b));
                 !is_denormal(a) & !is_denormal(b) & (is_clear_of_limits(r) | explained)
