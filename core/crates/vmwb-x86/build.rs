@@ -106,6 +106,7 @@ fn parse_enc(text: &str) -> Enc {
 fn operand(text: &str) -> (String, &'static str) {
     let fixed = match text {
         "AL" => Some(("Acc", "B")),
+        "AX" => Some(("Acc", "W")),
         "rAX" => Some(("Acc", "V")),
         "CL" => Some(("Cl", "B")),
         "DX" => Some(("Dx", "W")),

@@ -7,6 +7,7 @@ mod io;
 mod segments;
 mod strings;
 mod system;
+mod x87_control;
 
 pub(crate) use arith::*;
 pub(crate) use control::*;
@@ -15,3 +16,4 @@ pub(crate) use io::*;
 pub(crate) use segments::*;
 pub(crate) use strings::*;
 pub(crate) use system::*;
+pub(crate) use x87_control::*;
