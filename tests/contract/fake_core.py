@@ -239,6 +239,8 @@ class FakeMachine:
             self._set("crashed")
         elif word == "exit":
             self._say({"kind": "debug_exit", "value": int(rest)})
+            self._set("stopping")
+            self._set("off")
         elif word == "screen":
             self._screen.append(rest)
         elif word == "flood":

@@ -18,6 +18,7 @@ from vmwb.library.runfile import read_run_record
 from vmwb.library.states import suspended_state
 from vmwb.model.config import SerialKind, VmConfig
 from vmwb.model.errors import (
+    ConfigError,
     CorruptError,
     TimedOutError,
     VmwbError,
@@ -86,6 +87,11 @@ class LocalEngine:
         if config is None:
             raise CorruptError(machine.problem or f"The definition of {machine.name} is damaged.")
         config.validated()
+        if config.boot.kernel is None:
+            raise ConfigError(
+                f"{machine.name} has nothing to boot: give it a Linux kernel with "
+                f"`vmwb edit {machine.name} --kernel FILE`."
+            )
         bundle = Bundle(machine.path)
         state = await asyncio.to_thread(suspended_state, bundle) if resume else None
         if resume and state is None:

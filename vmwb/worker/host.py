@@ -26,6 +26,7 @@ from vmwb.library.files import storage_errors
 from vmwb.library.runfile import RunRecord
 from vmwb.library.states import StateWriter, remove_states
 from vmwb.model.errors import (
+    BusyError,
     EngineFailedError,
     ProtocolError,
     StorageError,
@@ -90,8 +91,7 @@ class MachineHost:
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
         self.serial = tuple(
-            SerialHub(booted.machine, port, console, file)
-            for port, (console, file) in enumerate(booted.consoles)
+            SerialHub(port, console, file) for port, (console, file) in enumerate(booted.consoles)
         )
 
     def attach(self) -> None:
@@ -189,7 +189,12 @@ class MachineHost:
         if self.ended:
             return
         self._log.write("info", "The worker was told to end: the machine is switched off.")
-        self._end_run()
+        try:
+            with self._core.errors():
+                self._machine.power_off()
+        except VmwbError as error:
+            # It is on its way off, or being saved: either way it ends.
+            self._log.write("info", f"No power-off was needed: {error.sentence}")
 
     async def press(self, presses: tuple[KeyPress, ...]) -> None:
         """Move keys in order, at a pace that a keyboard controller of 16 bytes can follow."""
@@ -203,10 +208,19 @@ class MachineHost:
                 await asyncio.sleep(KEY_INTERVAL_SECONDS)
 
     def send_serial(self, port: int, data: bytes) -> None:
-        """Hand bytes to a serial port of the guest."""
+        """Hand bytes to a serial port of the guest.
+
+        Raises:
+            WrongStateError: the guest does not run.
+            BusyError: it has not read what was sent before.
+        """
         require(Action.INPUT, self.state, self.launch.name)
-        with self._core.errors():
-            self.serial[port].inject(data)
+        if self.serial[port].crowded:
+            raise BusyError(
+                f"{self.launch.name} does not read its serial port {port}: what was sent before "
+                "still waits, try again later."
+            )
+        self.serial[port].write(data)
 
     def screen_text(self) -> str | None:
         """Give the text on the screen."""
@@ -275,17 +289,6 @@ class MachineHost:
             case _:
                 pass
         self._tell(event)
-        if isinstance(event, GuestPowerOffEvent | DebugExitEvent) and self.state not in AT_REST:
-            self._end_run()
-
-    def _end_run(self) -> None:
-        """Switch off a machine whose guest has ended itself, unless the core did so already."""
-        try:
-            with self._core.errors():
-                self._machine.power_off()
-        except VmwbError as error:
-            # The core is on its way already; its power event follows.
-            self._log.write("debug", f"No power-off after the guest's own: {error.sentence}")
 
     def _enter(self, state: PowerState, retired: int) -> None:
         if state in AT_REST:
@@ -358,6 +361,8 @@ class MachineHost:
         try:
             await asyncio.to_thread(self._save)
         except VmwbError as error:
+            # What the core told while it saved belongs to the attempt, not to the machine.
+            self.pump()
             self._saving = False
             self._log.write("error", f"Suspending failed: {error.sentence}")
             self._set_own_state(PowerState.PAUSED)

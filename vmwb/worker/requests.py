@@ -26,7 +26,7 @@ from vmwb.worker.host import MachineHost
 from vmwb.worker.serial import NEEDLE_MAX_BYTES, SerialHub
 
 PRESSES_MAX: Final = 20_000
-SEND_MAX_BYTES: Final = 512 * 1024
+SEND_MAX_BYTES: Final = 64 * 1024
 WAIT_MAX_SECONDS: Final = 30 * 24 * 3600.0
 HISTORY_PART_BYTES: Final = 256 * 1024
 

@@ -13,12 +13,9 @@ does not read loses its oldest output; it never holds the guest or the others up
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import socket
 from typing import Final
-
-from vmwb.worker.core import CoreMachine
 
 HISTORY_MAX_BYTES: Final = 1024 * 1024
 CLIENT_WAITING_MAX_BYTES: Final = 1024 * 1024
@@ -127,12 +124,9 @@ class _Client:
 class SerialHub:
     """One port. Made before the guest starts; ``attach`` connects it to the loop."""
 
-    def __init__(
-        self, machine: CoreMachine, port: int, console: int, file_handle: int | None
-    ) -> None:
+    def __init__(self, port: int, console: int, file_handle: int | None) -> None:
         self.port = port
         self.history = SerialHistory()
-        self._machine = machine
         self._console = socket.socket(fileno=console)
         self._console.setblocking(False)
         self._file = file_handle
@@ -161,12 +155,10 @@ class SerialHub:
         self._input += data
         self._flush_input()
 
-    def inject(self, data: bytes) -> None:
-        """Hand bytes to the guest through the machine's input queue."""
-        payload = base64.b64encode(data).decode("ascii")
-        self._machine.inject(
-            b'{"kind":"serial","port":%d,"data":"%s"}' % (self.port, payload.encode("ascii"))
-        )
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits for the guest that nobody should send more."""
+        return len(self._input) > INPUT_WAITING_MAX_BYTES
 
     async def wait_for(self, needle: bytes, *, only_new: bool) -> None:
         """Return once a text stands in the output; the caller sets the deadline.
@@ -261,9 +253,8 @@ class SerialHub:
             self._input.clear()
         else:
             self._loop.remove_writer(self._console.fileno())
-        crowded = len(self._input) > INPUT_WAITING_MAX_BYTES
         for client in self._clients:
-            if crowded:
+            if self.crowded:
                 client.pause_reading()
             else:
                 client.resume_reading()
