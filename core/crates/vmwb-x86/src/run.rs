@@ -194,7 +194,8 @@ impl Cpu {
         let found = self.traces.find(phys, m);
         if !found.is_null() {
             // SAFETY: `find` gives live traces.
-            let tail = unsafe { (*found).tail[..usize::from((*found).tail_len)].to_vec() };
+            let t = unsafe { &*found };
+            let tail = &t.tail[..usize::from(t.tail_len)];
             if tail.is_empty() || self.next_page_bytes(pc, tail.len())? == tail {
                 return Some(found);
             }

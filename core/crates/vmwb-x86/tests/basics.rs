@@ -1,0 +1,219 @@
+//! The interpreter on hand-written code: budgets, self-modifying code, devices, interrupts.
+
+use std::sync::Arc;
+
+use vmwb_hw::{AccessSize, GuestAddress, GuestMemory};
+use vmwb_x86::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
+
+/// A bus that records accesses with their stamps.
+#[derive(Debug, Default)]
+struct Recorder {
+    out: Vec<(u16, u32, u64)>,
+    mmio: Vec<(u64, u64, u64)>,
+    pending: Option<u8>,
+    attention: bool,
+}
+
+impl CpuBus for Recorder {
+    fn pio_read(&mut self, port: u16, _size: AccessSize, _retired: u64) -> u32 {
+        u32::from(port) + 1
+    }
+    fn pio_write(&mut self, port: u16, _size: AccessSize, value: u32, retired: u64) {
+        self.out.push((port, value, retired));
+    }
+    fn mmio_read(&mut self, addr: GuestAddress, _size: AccessSize, _retired: u64) -> u64 {
+        addr.0 ^ 0x5A
+    }
+    fn mmio_write(&mut self, addr: GuestAddress, _size: AccessSize, value: u64, retired: u64) {
+        self.mmio.push((addr.0, value, retired));
+    }
+    fn interrupt_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+    fn acknowledge_interrupt(&mut self, _retired: u64) -> Option<u8> {
+        self.pending.take()
+    }
+    fn take_nmi(&mut self) -> bool {
+        false
+    }
+    fn tsc(&mut self, retired: u64) -> u64 {
+        retired
+    }
+    fn cr8(&self) -> u8 {
+        0
+    }
+    fn set_cr8(&mut self, _value: u8, _retired: u64) {}
+    fn apic_base(&self) -> u64 {
+        0xFEE0_0900
+    }
+    fn set_apic_base(&mut self, _value: u64) -> bool {
+        true
+    }
+    fn attention(&self) -> bool {
+        self.attention
+    }
+}
+
+const CODE: u64 = 0x10_0000;
+
+fn machine(code: &[u8]) -> (Arc<GuestMemory>, Interpreter) {
+    let memory = Arc::new(GuestMemory::new(4 << 20).unwrap());
+    memory.write(GuestAddress(CODE), code).unwrap();
+    let mut cpu = Interpreter::new(Arc::clone(&memory), CpuConfig::default()).unwrap();
+    cpu.set_boot_state(BootState::Protected32 {
+        eip: CODE as u32,
+        esi: 0,
+        ebx: 0,
+        eax: 0,
+        esp: 0x20_0000,
+        gdt: (0x1000, 0x1F),
+    });
+    (memory, cpu)
+}
+
+#[test]
+fn loop_runs_exactly_to_every_budget() {
+    // mov ecx, 1000; l: add eax, ecx; dec ecx; jnz l; hlt
+    let code = [0xB9, 0xE8, 3, 0, 0, 0x01, 0xC8, 0x49, 0x75, 0xFB, 0xF4];
+    let total = 1 + 3 * 1000;
+    for budget in [1, 2, 3, 7, 100, 2999, total] {
+        let (_m, mut cpu) = machine(&code);
+        let mut bus = Recorder::default();
+        let mut left = total;
+        while left > 0 {
+            let n = left.min(budget);
+            assert_eq!(cpu.run(&mut bus, n), Exit::Budget);
+            left -= n;
+        }
+        assert_eq!((cpu.retired(), cpu.cpu().r[0]), (total, 500_500));
+        assert!(matches!(cpu.run(&mut bus, 10), Exit::Stopped(CpuStop::HaltedForGood { .. })));
+    }
+}
+
+#[test]
+fn out_is_stamped_with_the_instructions_before_it() {
+    // mov al, 7; nop; out 0x80, al; hlt
+    let (_m, mut cpu) = machine(&[0xB0, 7, 0x90, 0xE6, 0x80, 0xF4]);
+    let mut bus = Recorder::default();
+    cpu.run(&mut bus, 100);
+    assert_eq!(bus.out, vec![(0x80, 7, 2)]);
+}
+
+#[test]
+fn device_memory_in_the_middle_of_a_trace_is_stamped_exactly() {
+    // mov ebx, 0xFEE00000; mov eax, 5; mov [ebx], eax; mov ecx, [ebx+4]; add ecx, 1; hlt
+    let code = [
+        0xBB, 0, 0, 0xE0, 0xFE, 0xB8, 5, 0, 0, 0, 0x89, 0x03, 0x8B, 0x4B, 4, 0x83, 0xC1, 1, 0xF4,
+    ];
+    let (_m, mut cpu) = machine(&code);
+    let mut bus = Recorder::default();
+    cpu.run(&mut bus, 100);
+    assert_eq!(bus.mmio, vec![(0xFEE0_0000, 5, 2)]);
+    assert_eq!((cpu.cpu().r[1], cpu.retired()), (0xFEE0_005F, 6));
+}
+
+#[test]
+fn code_that_overwrites_its_next_instruction_runs_the_new_one() {
+    // mov byte [0x10000c], 0x42 (inc edx instead of inc ecx); nop x5; inc ecx; hlt
+    let code = [0xC6, 0x05, 0x0C, 0, 0x10, 0, 0x42, 0x90, 0x90, 0x90, 0x90, 0x90, 0x41, 0xF4];
+    let (_m, mut cpu) = machine(&code);
+    cpu.run(&mut Recorder::default(), 100);
+    assert_eq!((cpu.cpu().r[1], cpu.cpu().r[2]), (0, 1));
+}
+
+#[test]
+fn code_written_by_somebody_else_is_seen_at_the_next_run() {
+    // l: inc ecx; jmp l
+    let (m, mut cpu) = machine(&[0x41, 0xEB, 0xFD]);
+    cpu.run(&mut Recorder::default(), 100);
+    m.write(GuestAddress(CODE), &[0x42]).unwrap();
+    cpu.run(&mut Recorder::default(), 100);
+    assert_eq!((cpu.cpu().r[1], cpu.cpu().r[2]), (50, 50));
+}
+
+#[test]
+fn rep_movs_stops_at_the_budget_and_goes_on() {
+    // mov esi, 0x180000; mov edi, 0x181F01; mov ecx, 5000; rep movsb; hlt
+    let code = [
+        0xBE, 0, 0, 0x18, 0, 0xBF, 1, 0x1F, 0x18, 0, 0xB9, 0x88, 0x13, 0, 0, 0xF3, 0xA4, 0xF4,
+    ];
+    let (m, mut cpu) = machine(&code);
+    let data: Vec<u8> = (0..5000u32).map(|i| (i * 7 % 251) as u8).collect();
+    m.write(GuestAddress(0x18_0000), &data).unwrap();
+    let mut bus = Recorder::default();
+    assert_eq!(cpu.run(&mut bus, 1003), Exit::Budget);
+    assert_eq!((cpu.cpu().r[1], cpu.retired()), (4000, 1003));
+    assert_eq!(cpu.run(&mut bus, 4000), Exit::Budget);
+    let mut copy = vec![0; 5000];
+    m.read(GuestAddress(0x18_1F01), &mut copy).unwrap();
+    assert_eq!((copy, cpu.cpu().r[1]), (data, 0));
+}
+
+#[test]
+fn overlapping_rep_movs_repeats_what_it_wrote() {
+    // mov esi, 0x180000; mov edi, 0x180001; mov ecx, 99; rep movsb; hlt
+    let code = [0xBE, 0, 0, 0x18, 0, 0xBF, 1, 0, 0x18, 0, 0xB9, 99, 0, 0, 0, 0xF3, 0xA4, 0xF4];
+    let (m, mut cpu) = machine(&code);
+    m.write(GuestAddress(0x18_0000), b"x").unwrap();
+    cpu.run(&mut Recorder::default(), 1000);
+    let mut copy = vec![0; 100];
+    m.read(GuestAddress(0x18_0000), &mut copy).unwrap();
+    assert_eq!(copy, vec![b'x'; 100]);
+}
+
+#[test]
+fn instruction_across_two_pages_runs_and_sees_changes_of_its_tail() {
+    // at 0x100ffe: mov eax, imm32 (5 bytes: 2 in the first page); jmp back there after inc of the immediate
+    let (m, mut cpu) = machine(&[0xE9, 0xF9, 0x0F, 0, 0]);
+    m.write(GuestAddress(0x10_0FFE), &[0xB8, 1, 2, 3, 4]).unwrap();
+    // inc byte [0x101002]; cmp byte [0x101002], 8; jne 0x100ffe; hlt
+    m.write(
+        GuestAddress(0x10_1003),
+        &[0xFE, 0x05, 0x02, 0x10, 0x10, 0, 0x80, 0x3D, 0x02, 0x10, 0x10, 0, 8, 0x75, 0xEC, 0xF4],
+    )
+    .unwrap();
+    cpu.run(&mut Recorder::default(), 1000);
+    assert_eq!(cpu.cpu().r[0], 0x0703_0201);
+}
+
+#[test]
+fn halted_processor_wakes_for_an_interrupt_and_returns_from_it() {
+    // GDT at 0x1000 (null, null, code, data), IDT at 0x2000 with gate 0x30 -> 0x100100.
+    // lgdt [0x3000]; lidt [0x3008]; sti; hlt; mov ebx, 0x77; cli; hlt        handler: inc ecx; iretd
+    let code = [
+        0x0F, 0x01, 0x15, 0, 0x30, 0, 0, 0x0F, 0x01, 0x1D, 8, 0x30, 0, 0, 0xFB, 0xF4, 0xBB, 0x77, 0, 0, 0, 0xFA, 0xF4,
+    ];
+    let (m, mut cpu) = machine(&code);
+    m.write(GuestAddress(CODE + 0x100), &[0x41, 0xCF]).unwrap();
+    m.write(GuestAddress(0x1010), &0x00CF_9B00_0000_FFFFu64.to_le_bytes()).unwrap();
+    m.write(GuestAddress(0x1018), &0x00CF_9300_0000_FFFFu64.to_le_bytes()).unwrap();
+    m.write(GuestAddress(0x2000 + 0x30 * 8), &0x0010_8E00_0010_0100u64.to_le_bytes()).unwrap();
+    m.write(GuestAddress(0x3000), &[0x1F, 0, 0, 0x10, 0, 0]).unwrap();
+    m.write(GuestAddress(0x3008), &[0xFF, 7, 0, 0x20, 0, 0]).unwrap();
+    let mut bus = Recorder::default();
+    assert_eq!(cpu.run(&mut bus, 100), Exit::Halted);
+    assert_eq!(cpu.run(&mut bus, 100), Exit::Halted);
+    bus.pending = Some(0x30);
+    assert!(matches!(cpu.run(&mut bus, 100), Exit::Stopped(CpuStop::HaltedForGood { .. })));
+    assert_eq!((cpu.cpu().r[1], cpu.cpu().r[3]), (1, 0x77));
+}
+
+#[test]
+fn saved_state_in_another_processor_goes_on_alike() {
+    let code = [0xB9, 0xE8, 3, 0, 0, 0x01, 0xC8, 0x49, 0x75, 0xFB, 0xF4];
+    let (m, mut first) = machine(&code);
+    let mut bus = Recorder::default();
+    first.run(&mut bus, 1234);
+    let saved = first.save().unwrap();
+    let mut second = Interpreter::new(m, CpuConfig::default()).unwrap();
+    second.restore(&saved).unwrap();
+    second.run(&mut bus, 3001 - 1234);
+    assert_eq!((second.retired(), second.cpu().r[0]), (3001, 500_500));
+}
+
+#[test]
+fn triple_fault_without_an_idt_is_named() {
+    let (_m, mut cpu) = machine(&[0x0F, 0x0B]);
+    let exit = cpu.run(&mut Recorder::default(), 10);
+    assert_eq!(exit, Exit::Stopped(CpuStop::TripleFault { rip: CODE, vector: 6 }));
+}
