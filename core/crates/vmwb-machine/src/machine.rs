@@ -56,7 +56,9 @@ pub struct Machine {
 
 fn interpreter() -> VcpuFactory {
     Box::new(|memory: Arc<GuestMemory>, config: &CpuConfig| {
-        Box::new(Interpreter::new(memory, config.clone())) as Box<dyn Vcpu>
+        let cpu = Interpreter::new(memory, config.clone())
+            .map_err(|e| MachineError::BadArgument(e.to_string()))?;
+        Ok(Box::new(cpu) as Box<dyn Vcpu>)
     })
 }
 

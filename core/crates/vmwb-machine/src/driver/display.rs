@@ -18,7 +18,6 @@ pub struct DisplayOutput {
     published: Option<Instant>,
     version: Option<u64>,
     mode: Option<(u32, u32)>,
-    generation: u64,
 }
 
 impl DisplayOutput {
@@ -30,7 +29,6 @@ impl DisplayOutput {
             published: None,
             version: None,
             mode: None,
-            generation: 0,
         }
     }
 
@@ -57,11 +55,10 @@ impl DisplayOutput {
         let mode = scanout.mode();
         if self.mode != Some((mode.width, mode.height)) {
             self.mode = Some((mode.width, mode.height));
-            self.generation += 1;
             mailbox.tell(Event::Display {
                 width: mode.width,
                 height: mode.height,
-                generation: self.generation,
+                generation: u64::from(self.publisher.generation()),
             });
         }
         None
@@ -70,6 +67,7 @@ impl DisplayOutput {
     /// Makes the next update publish in any case: another adapter is there after a power-on.
     pub fn invalidate(&mut self) {
         self.version = None;
+        self.publisher.invalidate();
         self.publisher.invalidate();
     }
 }

@@ -20,6 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
 use vmwb_hw::{GuestMemory, PowerRequest, ResetKind};
 use vmwb_snapshot::{Container, Payload, SnapshotError};
 use vmwb_x86::{CpuConfig, Exit, Vcpu};
@@ -48,7 +49,8 @@ const SERIAL_DELAY: Duration = Duration::from_millis(2);
 const MAX_BOARD_MESSAGES: u32 = 64;
 
 /// Makes a processor. The tests have another than the product.
-pub type VcpuFactory = Box<dyn Fn(Arc<GuestMemory>, &CpuConfig) -> Box<dyn Vcpu> + Send>;
+pub type VcpuFactory =
+    Box<dyn Fn(Arc<GuestMemory>, &CpuConfig) -> Result<Box<dyn Vcpu>, MachineError> + Send>;
 
 /// What the driver needs; all of it is made before its thread.
 pub struct DriverParts {
@@ -85,11 +87,22 @@ struct Powered {
     board_messages: u32,
 }
 
+impl Powered {
+    fn stats(&self, state: PowerState) -> Value {
+        let retired = self.vcpu.retired();
+        let now = self.board.clock().now(retired);
+        self.statistics
+            .to_json(state, retired, now, self.board.counts())
+    }
+}
+
 /// The driver. [`Driver::run`] is the thread's whole life.
 #[derive(Debug)]
 pub struct Driver {
     parts: DriverParts,
     powered: Option<Powered>,
+    /// Statistics of the last power-on, once it is over.
+    last_stats: Option<Value>,
     budget: Budget,
     pacer: Pacer,
     flushed: Instant,
@@ -109,6 +122,7 @@ impl Driver {
         Self {
             parts,
             powered: None,
+            last_stats: None,
             budget: Budget::default(),
             pacer: Pacer::default(),
             flushed: Instant::now(),
@@ -124,7 +138,7 @@ impl Driver {
         let saved: MachineV1 = from.take("machine")?.decode()?;
         saved.check(&self.parts.spec)?;
         let mut board = self.new_board();
-        let mut vcpu = (self.parts.factory)(Arc::clone(&self.parts.memory), &self.cpu_config());
+        let mut vcpu = self.new_vcpu()?;
         vcpu.reset();
         let cpu = from.take(&vcpu.save()?.name)?;
         vcpu.restore(&cpu)?;
@@ -231,11 +245,24 @@ impl Driver {
     }
 
     fn power_on(&mut self) {
-        let mut vcpu = (self.parts.factory)(Arc::clone(&self.parts.memory), &self.cpu_config());
+        let ready = self.assemble().and_then(|()| self.load());
+        match ready {
+            Ok(()) => {
+                self.run_on();
+                self.parts.mailbox.arrive(PowerState::Running);
+            }
+            Err(e) => self.crash(CrashReason::Host(HostFailure::BootFailed), e.to_string()),
+        }
+    }
+
+    /// A new board and a new processor.
+    fn assemble(&mut self) -> Result<(), MachineError> {
+        let mut vcpu = self.new_vcpu()?;
         vcpu.reset();
         let statistics = Statistics::new(vcpu.retired());
+        let board = self.new_board();
         self.powered = Some(Powered {
-            board: self.new_board(),
+            board,
             vcpu,
             statistics,
             board_messages: 0,
@@ -243,13 +270,11 @@ impl Driver {
         if let Some(display) = &mut self.parts.display {
             display.invalidate();
         }
-        match self.load() {
-            Ok(()) => {
-                self.run_on();
-                self.parts.mailbox.arrive(PowerState::Running);
-            }
-            Err(e) => self.crash(CrashReason::Host(HostFailure::BootFailed), e.to_string()),
-        }
+        Ok(())
+    }
+
+    fn new_vcpu(&self) -> Result<Box<dyn Vcpu>, MachineError> {
+        (self.parts.factory)(Arc::clone(&self.parts.memory), &self.cpu_config())
     }
 
     /// What firmware and boot loader would do: RAM cleared, tables and kernel written, entry state set.
@@ -302,7 +327,10 @@ impl Driver {
 
     fn power_off(&mut self) {
         self.stand_still();
-        self.powered = None;
+        let powered = self.powered.take();
+        self.last_stats = powered
+            .map(|p| p.stats(PowerState::Off))
+            .or(self.last_stats.take());
         if let Err(e) = self.parts.memory.clear_all() {
             self.log(
                 LogLevel::Warn,
@@ -376,14 +404,12 @@ impl Driver {
 
     fn stats(&self) -> String {
         let state = self.parts.mailbox.power();
-        let json = match &self.powered {
-            Some(p) => {
-                let retired = p.vcpu.retired();
-                let now = p.board.clock().now(retired);
-                p.statistics.to_json(state, retired, now, p.board.counts())
-            }
-            None => idle_json(state),
+        let mut json = match (&self.powered, &self.last_stats) {
+            (Some(powered), _) => powered.stats(state),
+            (None, Some(last)) => last.clone(),
+            (None, None) => idle_json(state),
         };
+        json["state"] = state.name().into();
         json.to_string()
     }
 

@@ -175,13 +175,15 @@ impl Vcpu for Script {
 fn factory(steps: &[Step]) -> VcpuFactory {
     let steps = Arc::new(steps.to_vec());
     Box::new(move |_memory: Arc<GuestMemory>, _config: &CpuConfig| {
-        Box::new(Script {
-            steps: Arc::clone(&steps),
+        let steps = Arc::clone(&steps);
+        let script = Script {
+            steps,
             at: 0,
             spun: 0,
             halted: false,
             retired: 0,
-        }) as Box<dyn Vcpu>
+        };
+        Ok(Box::new(script) as Box<dyn Vcpu>)
     })
 }
 
