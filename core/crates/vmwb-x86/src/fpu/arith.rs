@@ -10,7 +10,7 @@ use super::{Env, F80, Outcome, Rounding};
 #[must_use]
 pub fn add(a: F80, b: F80, env: Env) -> Outcome<F80> {
     if a.is_normal() && b.is_normal() {
-        return sum(a.exact(), b.exact(), env, 0);
+        return sum(a.exact_normal(), b.exact_normal(), env, 0);
     }
     add_special(a, b, false, env)
 }
@@ -20,7 +20,7 @@ pub fn add(a: F80, b: F80, env: Env) -> Outcome<F80> {
 #[must_use]
 pub fn sub(a: F80, b: F80, env: Env) -> Outcome<F80> {
     if a.is_normal() && b.is_normal() {
-        return sum(a.exact(), b.negated().exact(), env, 0);
+        return sum(a.exact_normal(), b.negated().exact_normal(), env, 0);
     }
     add_special(a, b, true, env)
 }
@@ -30,7 +30,7 @@ pub fn sub(a: F80, b: F80, env: Env) -> Outcome<F80> {
 #[must_use]
 pub fn mul(a: F80, b: F80, env: Env) -> Outcome<F80> {
     if a.is_normal() && b.is_normal() {
-        return deliver(a.exact().mul(b.exact()), env, 0);
+        return deliver(a.exact_normal().mul(b.exact_normal()), env, 0);
     }
     mul_special(a, b, env)
 }
@@ -40,7 +40,7 @@ pub fn mul(a: F80, b: F80, env: Env) -> Outcome<F80> {
 #[must_use]
 pub fn div(a: F80, b: F80, env: Env) -> Outcome<F80> {
     if a.is_normal() && b.is_normal() {
-        return deliver(a.exact().div(b.exact()), env, 0);
+        return deliver(a.exact_normal().div(b.exact_normal()), env, 0);
     }
     div_special(a, b, env)
 }
@@ -48,6 +48,9 @@ pub fn div(a: F80, b: F80, env: Env) -> Outcome<F80> {
 /// Square root, rounded to the precision of `env`. The root of -0 is -0.
 #[must_use]
 pub fn sqrt(a: F80, env: Env) -> Outcome<F80> {
+    if a.is_normal() && !a.is_negative() {
+        return deliver(a.exact_normal().sqrt(), env, 0);
+    }
     if let Some(outcome) = propagate_one(a) {
         return outcome;
     }

@@ -56,6 +56,10 @@ pub fn compare_quiet(a: F80, b: F80) -> Outcome<Relation> {
 }
 
 fn relate(a: F80, b: F80, quiet_signals: bool) -> Outcome<Relation> {
+    let ordinary = |x: F80| x.is_normal() || (x.exponent() == 0 && x.significand == 0);
+    if ordinary(a) && ordinary(b) {
+        return Outcome::new(order(key(a), key(b)), 0);
+    }
     let classes = [a.class(), b.class()];
     if classes.contains(&Class::Unsupported) || classes.contains(&Class::SignalingNan) {
         return Outcome::new(Relation::Unordered, IE);
@@ -63,13 +67,15 @@ fn relate(a: F80, b: F80, quiet_signals: bool) -> Outcome<Relation> {
     if classes.contains(&Class::QuietNan) {
         return Outcome::new(Relation::Unordered, if quiet_signals { IE } else { 0 });
     }
-    let (key_a, key_b) = (key(a), key(b));
-    let relation = match key_a.cmp(&key_b) {
+    Outcome::new(order(key(a), key(b)), denormal_flag(&classes))
+}
+
+fn order(a: i128, b: i128) -> Relation {
+    match a.cmp(&b) {
         std::cmp::Ordering::Less => Relation::Less,
         std::cmp::Ordering::Equal => Relation::Equal,
         std::cmp::Ordering::Greater => Relation::Greater,
-    };
-    Outcome::new(relation, denormal_flag(&classes))
+    }
 }
 
 /// An integer that orders finite numbers and infinities; zeros of either sign give 0.

@@ -2,9 +2,9 @@
 //!
 //! FLD and FST of 80-bit memory are [`F80::from_bytes`] and [`F80::to_bytes`]: they signal nothing.
 
-use super::exact::Format;
+use super::exact::{Format, rounds_up};
 use super::status::{DE, IE, OE, UE};
-use super::value::{Class, INTEGER_BIT, QUIET_BIT, inexact_status};
+use super::value::{BIAS, Class, INTEGER_BIT, QUIET_BIT, inexact_status};
 use super::{Env, F80, Outcome, Rounding};
 
 /// FLD m32: exact. A signaling NaN is quieted (IE), a denormal sets DE.
@@ -146,7 +146,33 @@ fn widen(bits: u64, format: Format, exponent_bits: u32) -> Outcome<F80> {
     Outcome::new(F80::pack(negative, exponent, fraction << zeros), DE)
 }
 
+/// Narrows a number that stays well within the format; the rest is for `narrow_special`.
+#[inline]
 fn narrow(a: F80, format: Format, exponent_bits: u32, env: Env) -> Outcome<u64> {
+    let exponent = i32::from(a.exponent()) - BIAS;
+    if !a.is_normal() || exponent < format.min_exponent || exponent >= format.max_exponent {
+        return narrow_special(a, format, exponent_bits, env);
+    }
+    let negative = a.is_negative();
+    let kept = a.significand >> (64 - format.precision);
+    let lost = a.significand << format.precision;
+    let up = rounds_up(
+        env.rounding,
+        negative,
+        kept & 1 == 1,
+        lost > INTEGER_BIT,
+        lost == INTEGER_BIT,
+        lost != 0,
+    );
+    // The integer bit adds one to the exponent field, and so does a carry out of the fraction.
+    let field = (exponent + format.max_exponent - 1) as u64;
+    let magnitude = (field << (format.precision - 1)) + kept + u64::from(up);
+    let sign = u64::from(negative) << (format.precision - 1 + exponent_bits);
+    Outcome::new(sign | magnitude, inexact_status(lost != 0, up))
+}
+
+#[cold]
+fn narrow_special(a: F80, format: Format, exponent_bits: u32, env: Env) -> Outcome<u64> {
     let fraction_bits = format.precision - 1;
     let exponent_max = (1u64 << exponent_bits) - 1;
     let sign = u64::from(a.is_negative()) << (fraction_bits + exponent_bits);

@@ -98,6 +98,22 @@ pub(crate) const fn rounds_up(
     }
 }
 
+/// Whole square root of a number of at least 2^126.
+fn root_of_128(radicand: u128) -> u64 {
+    // Double precision is correctly rounded everywhere: 50 good bits, which one Newton step doubles.
+    let first = (((radicand >> 64) as f64).sqrt() * 4_294_967_296.0) as u64;
+    let quotient = (radicand / u128::from(first)).min(u128::from(u64::MAX));
+    let mut root = ((u128::from(first) + quotient) >> 1) as u64;
+    let square = |n: u64| u128::from(n) * u128::from(n);
+    while square(root) > radicand {
+        root -= 1;
+    }
+    while root < u64::MAX && square(root + 1) <= radicand {
+        root += 1;
+    }
+    root
+}
+
 impl Exact {
     /// From a significand with any leading zeros: `significand / 2^63 * 2^exponent`, not zero.
     #[inline]
@@ -143,11 +159,13 @@ impl Exact {
     #[inline]
     pub fn mul(self, other: Self) -> Self {
         let product = (self.significand >> 64) * (other.significand >> 64);
-        Self::from_u128(
-            self.negative != other.negative,
-            self.exponent + other.exponent + 1,
-            product,
-        )
+        // Of two significands in [1, 2): one leading zero at most.
+        let short = product >> 127 == 0;
+        Self {
+            negative: self.negative != other.negative,
+            exponent: self.exponent + other.exponent + i32::from(!short),
+            significand: product << u32::from(short),
+        }
     }
 
     /// Quotient of significands of at most 64 bits each.
@@ -156,7 +174,8 @@ impl Exact {
         let divisor = other.significand >> 64;
         // Halved, so that the quotient has at most 64 bits.
         let dividend = self.significand >> 1;
-        let (mut quotient, mut rest) = (dividend / divisor, dividend % divisor);
+        let mut quotient = dividend / divisor;
+        let mut rest = dividend - quotient * divisor;
         for _ in 0..3 {
             rest <<= 1;
             let bit = rest >= divisor;
@@ -182,7 +201,7 @@ impl Exact {
         } else {
             self.significand >> 1
         };
-        let root = radicand.isqrt();
+        let root = u128::from(root_of_128(radicand));
         let mut rest = radicand - root * root;
         // Two more digits: 64 bits are not enough to see which side of a tie the root is on.
         let mut wide = root;
@@ -203,6 +222,9 @@ impl Exact {
     /// Cuts to `precision` bits (1 to 64) with no limit on the exponent.
     #[inline]
     pub fn cut(self, precision: u32, mode: Rounding) -> Cut {
+        if precision == 64 {
+            return self.cut_to_64(mode);
+        }
         let drop = 128 - precision;
         let kept = self.significand >> drop;
         let lost = self.significand << precision;
@@ -225,6 +247,28 @@ impl Exact {
         Cut {
             exponent: self.exponent + i32::from(carry),
             significand: aligned,
+            inexact: lost != 0,
+            up,
+        }
+    }
+
+    /// The same to 64 bits, which halves of the significand are.
+    #[inline]
+    pub fn cut_to_64(self, mode: Rounding) -> Cut {
+        let (kept, lost) = ((self.significand >> 64) as u64, self.significand as u64);
+        const HALF: u64 = 1 << 63;
+        let up = rounds_up(
+            mode,
+            self.negative,
+            kept & 1 == 1,
+            lost > HALF,
+            lost == HALF,
+            lost != 0,
+        );
+        let (sum, carry) = kept.overflowing_add(u64::from(up));
+        Cut {
+            exponent: self.exponent + i32::from(carry),
+            significand: if carry { HALF } else { sum },
             inexact: lost != 0,
             up,
         }
@@ -292,20 +336,19 @@ impl Exact {
         }
     }
 
-    /// Rounds to an integer magnitude: `(magnitude, inexact, up)`; `None` when it needs more than 64 bits.
+    /// Rounds to an integer magnitude: `(magnitude, inexact, up)`; `None` when it needs more than 64 bits. The significand
+    /// must have at most 64 significant bits at the top.
     #[inline]
     pub fn to_integer(self, mode: Rounding) -> Option<(u64, bool, bool)> {
-        if self.exponent > 63 {
-            return None;
-        }
-        // Units at bit 64.
-        let fixed = if self.exponent < -1 {
-            1
-        } else {
-            shift_right_sticky(self.significand, (63 - self.exponent) as u32)
+        let significand = (self.significand >> 64) as u64;
+        // The fraction left-aligned; below a half it is only known to be something.
+        let (whole, lost) = match self.exponent {
+            64.. => return None,
+            63 => (significand, 0),
+            e @ 0..=62 => (significand >> (63 - e), significand << (e + 1)),
+            -1 => (0, significand),
+            _ => (0, 1),
         };
-        let whole = (fixed >> 64) as u64;
-        let lost = fixed as u64;
         const HALF: u64 = 1 << 63;
         let up = rounds_up(
             mode,

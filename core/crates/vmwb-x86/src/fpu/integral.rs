@@ -135,8 +135,9 @@ fn remainder(a: F80, b: F80, env: Env, nearest: bool) -> Outcome<F80> {
     } else {
         (dividend << gap, divisor, y.exponent)
     };
-    let (mut quotient, mut rest, mut negative) =
-        (dividend / divisor, dividend % divisor, x.negative);
+    let mut quotient = dividend / divisor;
+    let mut rest = dividend - quotient * divisor;
+    let mut negative = x.negative;
     let twice = rest << 1;
     if nearest && (twice > divisor || (twice == divisor && quotient & 1 == 1)) {
         quotient += 1;

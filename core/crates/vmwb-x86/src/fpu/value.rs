@@ -2,7 +2,7 @@
 
 use super::exact::{Cut, Exact, Format, Rounded};
 use super::status::{C0, C1, C2, C3, DE, IE, OE, PE, UE};
-use super::{Env, Outcome};
+use super::{Env, Outcome, Precision};
 
 /// A double extended-precision value as it lies in a register (SDM vol. 1, 4.2.2): every one of the 2^80 patterns.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -182,6 +182,17 @@ impl F80 {
         Exact::from_u64(self.is_negative(), exponent, self.significand)
     }
 
+    /// The same for a number known to be normal, which needs no normalization.
+    #[inline]
+    pub(crate) fn exact_normal(self) -> Exact {
+        debug_assert!(self.is_normal());
+        Exact {
+            negative: self.is_negative(),
+            exponent: i32::from(self.exponent()) - BIAS,
+            significand: u128::from(self.significand) << 64,
+        }
+    }
+
     /// Packs a significand whose exponent already lies in range (infinity and denormals in the shape of `Rounded`).
     #[inline]
     pub(crate) fn pack(negative: bool, exponent: i32, significand: u64) -> Self {
@@ -244,6 +255,23 @@ pub(crate) fn propagate_one(a: F80) -> Option<Outcome<F80>> {
 /// the instruction, so that nothing after it is reported.
 #[inline]
 pub(crate) fn deliver(x: Exact, env: Env, before: u16) -> Outcome<F80> {
+    if before == 0 && env.precision == Precision::Extended {
+        let cut = x.cut_to_64(env.rounding);
+        if (1 - BIAS..=BIAS).contains(&cut.exponent) {
+            let status = inexact_status(cut.inexact, cut.up);
+            let sign_exp = (u16::from(x.negative) << 15) | (cut.exponent + BIAS) as u16;
+            let value = F80 {
+                sign_exp,
+                significand: cut.significand,
+            };
+            return Outcome::new(value, status);
+        }
+    }
+    deliver_anywhere(x, env, before)
+}
+
+#[inline(never)]
+fn deliver_anywhere(x: Exact, env: Env, before: u16) -> Outcome<F80> {
     let rounded = x.round(Format::extended(env.precision.bits()), env.rounding);
     if before == 0 && !rounded.overflow && !rounded.tiny {
         let cut = rounded.cut;

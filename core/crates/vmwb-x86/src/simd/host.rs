@@ -74,7 +74,7 @@ pub(crate) mod plain {
         ($float:ty, $register:ty, $all:literal, $from_bits:ident, $to_bits:ident, $splat:ident, $and:ident, $or:ident,
          $andnot:ident, $less:ident, $not_less:ident, $equal:ident, $unequal:ident, $mask:ident;
          $add:ident $add_op:ident, $sub:ident $sub_op:ident, $mul:ident $mul_op:ident, $div:ident $div_op:ident,
-         $sqrt:ident $sqrt_op:ident; $magnitude:ident, $denormal:ident, $finite:ident, $far:ident, $zero:ident) => {
+         $sqrt:ident $sqrt_op:ident; $magnitude:ident, $denormal:ident, $finite:ident, $quiet:ident, $far:ident, $zero:ident) => {
             // SAFETY of every block below: SSE2 is part of x86-64.
             #[inline(always)]
             fn $magnitude(x: $register) -> $register {
@@ -95,6 +95,16 @@ pub(crate) mod plain {
             fn $finite(x: $register) -> $register {
                 // SAFETY: above.
                 unsafe { $less($magnitude(x), $splat(<$float>::INFINITY)) }
+            }
+
+            /// Sums: every lane finite, none denormal.
+            #[inline(always)]
+            fn $quiet(x: $register, y: $register, r: $register) -> bool {
+                // SAFETY: above.
+                unsafe {
+                    let denormal = $or($or($denormal(x), $denormal(y)), $denormal(r));
+                    $mask($andnot(denormal, $finite(r))) == $all
+                }
             }
 
             /// Finite and at least twice the smallest normal number.
@@ -121,8 +131,7 @@ pub(crate) mod plain {
                 unsafe {
                     let (x, y) = ($from_bits(to_host(a)), $from_bits(to_host(b)));
                     let r = $add_op(x, y);
-                    let quiet = $andnot($or($denormal(x), $denormal(y)), $finite(r));
-                    (from_host($to_bits(r)), $mask(quiet) == $all)
+                    (from_host($to_bits(r)), $quiet(x, y, r))
                 }
             }
 
@@ -132,8 +141,7 @@ pub(crate) mod plain {
                 unsafe {
                     let (x, y) = ($from_bits(to_host(a)), $from_bits(to_host(b)));
                     let r = $sub_op(x, y);
-                    let quiet = $andnot($or($denormal(x), $denormal(y)), $finite(r));
-                    (from_host($to_bits(r)), $mask(quiet) == $all)
+                    (from_host($to_bits(r)), $quiet(x, y, r))
                 }
             }
 
@@ -177,9 +185,9 @@ pub(crate) mod plain {
     packed!(f32, __m128, 0xF, _mm_castsi128_ps, _mm_castps_si128, _mm_set1_ps, _mm_and_ps, _mm_or_ps, _mm_andnot_ps,
         _mm_cmplt_ps, _mm_cmpge_ps, _mm_cmpeq_ps, _mm_cmpneq_ps, _mm_movemask_ps;
         addps _mm_add_ps, subps _mm_sub_ps, mulps _mm_mul_ps, divps _mm_div_ps, sqrtps _mm_sqrt_ps;
-        magnitude_ps, denormal_ps, finite_ps, far_ps, zero_ps);
+        magnitude_ps, denormal_ps, finite_ps, quiet_ps, far_ps, zero_ps);
     packed!(f64, __m128d, 0x3, _mm_castsi128_pd, _mm_castpd_si128, _mm_set1_pd, _mm_and_pd, _mm_or_pd, _mm_andnot_pd,
         _mm_cmplt_pd, _mm_cmpge_pd, _mm_cmpeq_pd, _mm_cmpneq_pd, _mm_movemask_pd;
         addpd _mm_add_pd, subpd _mm_sub_pd, mulpd _mm_mul_pd, divpd _mm_div_pd, sqrtpd _mm_sqrt_pd;
-        magnitude_pd, denormal_pd, finite_pd, far_pd, zero_pd);
+        magnitude_pd, denormal_pd, finite_pd, quiet_pd, far_pd, zero_pd);
 }

@@ -1,21 +1,24 @@
 //! ADD, SUB, MUL, DIV, SQRT in all four shapes, and SSE3's horizontal and alternating sums.
 
 use super::super::lanes::{Lanes, u32x4, u64x2};
-use super::super::mxcsr::{FLAGS, PE, RESET, VALID, conclude};
+use super::super::mxcsr::{DAZ, FLAGS, FTZ, PE, RESET, VALID, conclude};
 use super::super::soft::{self, DOUBLE, Lane, SINGLE};
 use super::super::{Unmasked, xmm};
 use super::facts::{double, double_exact, single, single_exact};
 
-/// Whether the control bits are those of reset (fact 1).
+/// Control bits that bear on an operation without denormals: all but FTZ and DAZ.
+const CONTROL: u32 = VALID & !(FLAGS | FTZ | DAZ);
+
+/// Whether the control bits are those of reset, denormals apart (fact 1).
 #[inline(always)]
 pub(super) const fn is_plain(mxcsr: u32) -> bool {
-    mxcsr & (VALID & !FLAGS) == RESET
+    mxcsr & CONTROL == RESET
 }
 
 /// The same with PE set already (fact 3).
 #[inline(always)]
 const fn is_plain_and_inexact(mxcsr: u32) -> bool {
-    mxcsr & (VALID & !FLAGS | PE) == RESET | PE
+    mxcsr & (CONTROL | PE) == RESET | PE
 }
 
 /// Long way of a two-operand instruction: `host` names the instruction, `soft` the portable lane operation.
@@ -214,4 +217,96 @@ pub fn addsubpd(a: u128, b: u128, mxcsr: &mut u32) -> Result<u128, Unmasked> {
         operation(DOUBLE, x, y, control)
     });
     conclude(lanes.join(), flags, mxcsr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::mxcsr::{FLAGS, UM};
+    use super::*;
+
+    const SINGLES: [u32; 14] = [
+        0,
+        0x8000_0000,
+        1,
+        0x807F_FFFF,
+        0x0080_0000,
+        0x0080_0001,
+        0x3F80_0000,
+        0xBF80_0001,
+        0x3EAA_AAAB,
+        0x7F7F_FFFF,
+        0x7F80_0000,
+        0xFF80_0000,
+        0x7FC0_0001,
+        0x7F80_0001,
+    ];
+    const CONTROLS: [u32; 8] = [
+        RESET,
+        RESET | PE,
+        RESET | FTZ | PE,
+        RESET | DAZ,
+        RESET | 1 << 13,
+        RESET | 2 << 13 | PE,
+        RESET & !UM | PE,
+        PE,
+    ];
+
+    type Scalar<T> = fn(T, T, &mut u32) -> Result<T, Unmasked>;
+    type Soft = fn(soft::Kind, u64, u64, u32) -> Lane;
+
+    /// Holds the public function to the portable arithmetic on every pair of corners; on hosts other than x86-64 this is
+    /// the proof of the short way.
+    fn check(single: Scalar<u32>, double: Scalar<u64>, soft: Soft) {
+        for control in CONTROLS {
+            for (a, b) in SINGLES
+                .iter()
+                .flat_map(|&a| SINGLES.iter().map(move |&b| (a, b)))
+            {
+                let (mut seen, mut expected) = (control, control);
+                let lane = soft(SINGLE, a.into(), b.into(), control);
+                let soft_result = conclude(lane.bits as u32, lane.flags, &mut expected);
+                assert_eq!(
+                    single(a, b, &mut seen),
+                    soft_result,
+                    "{a:x} {b:x} {control:x}"
+                );
+                assert_eq!(seen & FLAGS, expected & FLAGS, "{a:x} {b:x} {control:x}");
+                // The same shapes as doubles: exponents at the same ends.
+                let widen = |x: u32| u64::from(x) << 32 | u64::from(x & 1);
+                let (a, b) = (widen(a), widen(b));
+                let (mut seen, mut expected) = (control, control);
+                let lane = soft(DOUBLE, a, b, control);
+                let soft_result = conclude(lane.bits, lane.flags, &mut expected);
+                assert_eq!(
+                    double(a, b, &mut seen),
+                    soft_result,
+                    "{a:x} {b:x} {control:x}"
+                );
+                assert_eq!(seen & FLAGS, expected & FLAGS, "{a:x} {b:x} {control:x}");
+            }
+        }
+    }
+
+    #[test]
+    fn both_ways_agree_on_corners() {
+        check(addss, addsd, soft::add);
+        check(subss, subsd, soft::sub);
+        check(mulss, mulsd, soft::mul);
+        check(divss, divsd, soft::div);
+    }
+
+    #[test]
+    fn horizontal_sums_pair_neighbours() {
+        let pack = |lanes: [f32; 4]| lanes.map(f32::to_bits).join();
+        let mut mxcsr = RESET;
+        let sums = haddps(
+            pack([1.0, 2.0, 3.0, 4.0]),
+            pack([5.0, 6.0, 7.0, 8.0]),
+            &mut mxcsr,
+        );
+        assert_eq!(sums, Ok(pack([3.0, 7.0, 11.0, 15.0])));
+        let mixed = addsubps(pack([1.0; 4]), pack([0.5; 4]), &mut mxcsr);
+        assert_eq!(mixed, Ok(pack([0.5, 1.5, 0.5, 1.5])));
+        assert_eq!(mxcsr, RESET);
+    }
 }

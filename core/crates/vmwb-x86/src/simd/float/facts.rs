@@ -37,7 +37,7 @@ macro_rules! format_facts {
 
             #[inline(always)]
             pub(crate) fn is_quiet_sum(a: $bits, b: $bits, r: $bits) -> bool {
-                !is_denormal(a) & !is_denormal(b) & is_finite(r)
+                !is_denormal(a) & !is_denormal(b) & !is_denormal(r) & is_finite(r)
             }
 
             #[inline(always)]

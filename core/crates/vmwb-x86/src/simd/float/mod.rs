@@ -6,12 +6,13 @@
 //! # The short way, and why nobody can tell
 //!
 //! Loading MXCSR costs more than the addition itself, so the arithmetic first tries without. It needs three facts.
-//! 1. The guest's control bits are those of reset: nearest, no FTZ, no DAZ, everything masked. That is also the state
-//!    Rust code runs in, so the plain operation gives the same bits, as long as no NaN takes part.
-//! 2. No operand is denormal and the result is finite (and for `* /` at least twice the smallest normal number, or a zero
-//!    that a zero operand explains). Then IE, DE, ZE and OE are impossible: a NaN or infinite operand cannot give a finite
-//!    sum, product or quotient except x / infinity, which is a zero without a zero operand and goes the long way. UE is
-//!    impossible for sums (a tiny sum is exact, and masked exact results do not underflow) and for `* /` by the bound on
+//! 1. The guest's control bits are those of reset: nearest, everything masked. That is also the state Rust code runs in,
+//!    so the plain operation gives the same bits, as long as no NaN takes part. FTZ and DAZ may be set: they change
+//!    nothing where nothing is denormal.
+//! 2. Neither an operand nor the result is denormal, and the result is finite (and for `* /` at least twice the smallest
+//!    normal number, or a zero that a zero operand explains). Then IE, DE, ZE and OE are impossible: a NaN or infinite
+//!    operand cannot give a finite sum, product or quotient except x / infinity, which is a zero without a zero operand
+//!    and goes the long way. UE is impossible for sums (a tiny sum is exact, hence denormal) and for `* /` by the bound on
 //!    the result; the factor of two keeps out what is tiny before rounding and normal after.
 //! 3. PE is set already, or the result is proved exact: sums by the error term of Knuth's two-sum, single products,
 //!    quotients and roots by multiplying back in double precision, double ones by counting significand bits.
