@@ -12,7 +12,7 @@ use super::mxcsr::{DAZ, FLAGS, FTZ, MASKS, RESET, UE, UM};
 use super::soft::{self, DOUBLE, Lane, SINGLE};
 use super::{Unmasked, host};
 
-const CASES: u32 = 200_000;
+const CASES: u32 = 100_000;
 
 struct Random(u64);
 

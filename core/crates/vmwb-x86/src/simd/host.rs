@@ -74,7 +74,8 @@ pub(crate) mod plain {
         ($float:ty, $register:ty, $all:literal, $from_bits:ident, $to_bits:ident, $splat:ident, $and:ident, $or:ident,
          $andnot:ident, $less:ident, $not_less:ident, $equal:ident, $unequal:ident, $mask:ident;
          $add:ident $add_op:ident, $sub:ident $sub_op:ident, $mul:ident $mul_op:ident, $div:ident $div_op:ident,
-         $sqrt:ident $sqrt_op:ident; $magnitude:ident, $denormal:ident, $finite:ident, $quiet:ident, $far:ident, $zero:ident) => {
+         $sqrt:ident $sqrt_op:ident;
+         $magnitude:ident, $denormal:ident, $finite:ident, $quiet:ident, $far:ident, $zero:ident) => {
             // SAFETY of every block below: SSE2 is part of x86-64.
             #[inline(always)]
             fn $magnitude(x: $register) -> $register {

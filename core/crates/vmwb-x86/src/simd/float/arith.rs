@@ -61,10 +61,14 @@ macro_rules! arithmetic {
     ($($(#[$doc:meta])* $scalar_s:ident $scalar_d:ident $packed_s:ident $packed_d:ident:
        $plain:ident, $soft:path, $clear:ident $quiet:ident, $exact_s:path, $exact_d:path;)+) => {
         $(
-            arithmetic!(@scalar $(#[$doc])* $scalar_s, u32, single, SINGLE, $plain, $soft, $clear, $quiet, $exact_s);
-            arithmetic!(@scalar $(#[$doc])* $scalar_d, u64, double, DOUBLE, $plain, $soft, $clear, $quiet, $exact_d);
-            arithmetic!(@packed $(#[$doc])* $packed_s, u32x4, u32, single, SINGLE, $plain, $soft, $quiet, $exact_s);
-            arithmetic!(@packed $(#[$doc])* $packed_d, u64x2, u64, double, DOUBLE, $plain, $soft, $quiet, $exact_d);
+            arithmetic!(@scalar $(#[$doc])* $scalar_s, u32, single, SINGLE,
+                $plain, $soft, $clear, $quiet, $exact_s);
+            arithmetic!(@scalar $(#[$doc])* $scalar_d, u64, double, DOUBLE,
+                $plain, $soft, $clear, $quiet, $exact_d);
+            arithmetic!(@packed $(#[$doc])* $packed_s, u32x4, u32, single, SINGLE,
+                $plain, $soft, $quiet, $exact_s);
+            arithmetic!(@packed $(#[$doc])* $packed_d, u64x2, u64, double, DOUBLE,
+                $plain, $soft, $quiet, $exact_d);
         )+
     };
     (@scalar $(#[$doc:meta])* $name:ident, $bits:ty, $module:ident, $kind:ident, $plain:ident, $soft:path,
@@ -124,13 +128,17 @@ macro_rules! arithmetic {
 
 arithmetic! {
     /// `a + b`.
-    addss addsd addps addpd: add, soft::add, is_quiet_sum is_quiet_sum, single::is_exact_sum, double::is_exact_sum;
+    addss addsd addps addpd: add, soft::add, is_quiet_sum is_quiet_sum,
+        single::is_exact_sum, double::is_exact_sum;
     /// `a - b`.
-    subss subsd subps subpd: sub, soft::sub, is_quiet_sum is_quiet_sum, single::is_exact_difference, double::is_exact_difference;
+    subss subsd subps subpd: sub, soft::sub, is_quiet_sum is_quiet_sum,
+        single::is_exact_difference, double::is_exact_difference;
     /// `a * b`.
-    mulss mulsd mulps mulpd: mul, soft::mul, is_clear_product is_quiet_product, single_exact::is_product, double_exact::is_product;
+    mulss mulsd mulps mulpd: mul, soft::mul, is_clear_product is_quiet_product,
+        single_exact::is_product, double_exact::is_product;
     /// `a / b`.
-    divss divsd divps divpd: div, soft::div, is_clear_product is_quiet_quotient, single_exact::is_quotient, double_exact::is_quotient;
+    divss divsd divps divpd: div, soft::div, is_clear_product is_quiet_quotient,
+        single_exact::is_quotient, double_exact::is_quotient;
 }
 
 /// Square roots take their operand as the second one of the two-operand form.
@@ -142,7 +150,8 @@ mod roots {
 
     arithmetic! {
         /// Square root of `b`; the first operand has no say.
-        sqrtss sqrtsd sqrtps sqrtpd: sqrt, soft_sqrt, is_quiet_root is_quiet_root, single_exact::is_root, double_exact::is_root;
+        sqrtss sqrtsd sqrtps sqrtpd: sqrt, soft_sqrt, is_quiet_root is_quiet_root, single_exact::is_root,
+            double_exact::is_root;
     }
 }
 
