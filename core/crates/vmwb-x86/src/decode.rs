@@ -216,6 +216,10 @@ pub fn decode(bytes: &[u8], size: CodeSize) -> Result<Insn, DecodeError> {
     };
     if f.modrm {
         let m = c.u8()?;
+        if map == 0 && b & 0xF8 == 0xD8 {
+            // x87 instructions have no immediate; the unit keeps these 11 bits of the last one (SDM volume 1, 8.1.9).
+            insn.imm = u64::from(b & 7) << 8 | u64::from(m);
+        }
         insn.reg = ((m >> 3) & 7) | ((rex & 4) << 1);
         insn.rm = (m & 7) | ((rex & 1) << 3);
         // MOV to and from control and debug registers takes any mod as a register.

@@ -7,7 +7,10 @@ mod io;
 mod segments;
 mod strings;
 mod system;
+mod x87;
+mod x87_arith;
 mod x87_control;
+mod x87_transfer;
 
 pub(crate) use arith::*;
 pub(crate) use control::*;
@@ -16,4 +19,6 @@ pub(crate) use io::*;
 pub(crate) use segments::*;
 pub(crate) use strings::*;
 pub(crate) use system::*;
+pub(crate) use x87_arith::*;
 pub(crate) use x87_control::*;
+pub(crate) use x87_transfer::*;
