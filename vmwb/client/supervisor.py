@@ -20,10 +20,10 @@ from typing import Final
 from vmwb.client.worker_client import WorkerClient
 from vmwb.ipc.framing import encode_frame
 from vmwb.ipc.launch import LAUNCH_DESCRIPTOR, Launch
-from vmwb.ipc.platform_linux import process_handle, reap, spawn_session
+from vmwb.ipc.platform_linux import kill, process_handle, reap, spawn_session
 from vmwb.library.files import storage_errors
 from vmwb.library.layout import Bundle, rotate_logs
-from vmwb.model.errors import ProtocolError, TimedOutError, WorkerError, WorkerGoneError
+from vmwb.model.errors import ProtocolError, TimedOutError, VmwbError, WorkerError, WorkerGoneError
 
 HELLO_SECONDS: Final = 20.0
 EXIT_SECONDS: Final = 10.0
@@ -82,7 +82,13 @@ class Supervisor:
             return await WorkerClient.adopt(
                 ours, seconds=HELLO_SECONDS, first=encode_frame(order.to_json())
             )
-        except (WorkerGoneError, ProtocolError, TimedOutError) as error:
+        except VmwbError as error:
+            if isinstance(error, TimedOutError) and pid in self._children:
+                kill(self._children[pid])
+            with contextlib.suppress(TimedOutError):
+                await self.wait_exit(pid)
+            if not isinstance(error, WorkerGoneError | ProtocolError | TimedOutError):
+                raise
             tail = log_tail(bundle)
             raise WorkerError(
                 f"The worker of {launch.name} could not be started: {error.sentence}"

@@ -47,6 +47,7 @@ class Connection:
         self._drained = asyncio.Event()
         self._drained.set()
         self._ended = False
+        self._peer_gone = False
         self._error: ProtocolError | None = None
         self._reading = False
         self._writing = False
@@ -78,16 +79,16 @@ class Connection:
     def post(self, message: Message, handles: Sequence[int] = ()) -> None:
         """Queue a message without waiting; takes over ``handles`` and closes them once sent.
 
-        A connection that has ended swallows it. One whose peer does not read is closed.
+        One whose peer has left swallows it. One whose peer does not read is closed.
         """
-        if self._closed or self._ended:
+        if self._closed or self._peer_gone:
             close_all(handles)
             return
         self._enqueue(encode_frame(message.to_json()), handles)
 
     def post_raw(self, data: bytes) -> None:
         """Queue bytes that are a frame already: the order to a new worker."""
-        if not (self._closed or self._ended):
+        if not (self._closed or self._peer_gone):
             self._enqueue(data, ())
 
     def _enqueue(self, data: bytes, handles: Sequence[int]) -> None:
@@ -137,10 +138,12 @@ class Connection:
             self._end(error)
             return
         except OSError:
+            self._lose_peer()
             self._end(None)
             return
         self._handles += handles
         if not data:
+            self._lose_peer()
             truncated = self._decoder.pending > 0
             self._end(
                 ProtocolError("The connection ended inside a message.") if truncated else None
@@ -167,8 +170,11 @@ class Connection:
         self._ended = True
         self._error = error
         self._stop_reading()
-        self._stop_writing()
         self._arrival.set()
+
+    def _lose_peer(self) -> None:
+        self._peer_gone = True
+        self._stop_writing()
 
     def _write(self) -> None:
         while self._outgoing:
