@@ -1,7 +1,7 @@
 //! From bytes to traces: decodes a straight run of one page and lowers each instruction to an operation.
 
 use crate::cpu::{Cpu, seg, slot};
-use crate::decode::{CodeSize, DecodeError, Insn, MAX_LEN, decode};
+use crate::decode::{CodeSize, DecodeError, Insn, decode};
 use crate::exec::interp::{am, left_trace, through};
 use crate::exec::select::SELECT;
 use crate::isa::{Class, Form, Width};
@@ -49,6 +49,9 @@ fn width_bytes(w: Width, opsize: u8) -> u8 {
 /// Size that the form's semantics works on.
 fn form_size(f: &Form, i: &Insn) -> u8 {
     use Class::{A, Acc, I, Is, J, None, S, Sreg0, Sreg1, Sreg2, Sreg3, Sreg4, Sreg5};
+    if f.operands.iter().any(|o| o.width == Width::Y) {
+        return i.opsize.max(4);
+    }
     let [first, second, _] = &f.operands;
     match (first.class, first.width) {
         // OUT: the accumulator says how wide.
