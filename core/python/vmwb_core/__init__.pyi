@@ -1,6 +1,6 @@
 """Types of the core. The contract of each method is in its docstring here."""
 
-from typing import Final
+from typing import Final, final
 
 __all__: Final = [
     "CoreError",
@@ -23,6 +23,7 @@ class CoreError(Exception):
     code: str
     sentence: str
 
+@final
 class Machine:
     """One virtual machine."""
 

@@ -30,7 +30,7 @@ fn core_error(error: &MachineError) -> PyErr {
 }
 
 fn coded(code: &str, sentence: &str) -> PyErr {
-    let error = CoreError::new_err((code.to_owned(), sentence.to_owned()));
+    let error = CoreError::new_err(sentence.to_owned());
     Python::attach(|py| {
         let value = error.value(py);
         let named = value
