@@ -1,0 +1,1 @@
+"""The screen of a machine: picture, keyboard and who has it."""

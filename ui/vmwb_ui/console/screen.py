@@ -1,0 +1,234 @@
+"""The widget of a machine's screen: draws the picture, takes the keyboard.
+
+It looks at the shared memory at the rate of the display it is on, and repaints when something was
+published. It sends nothing itself: key movements leave as a signal.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QCloseEvent,
+    QColor,
+    QFocusEvent,
+    QHideEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QShowEvent,
+)
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+
+from vmwb.model.errors import ProtocolError
+from vmwb.model.keyboard import KeyPress
+from vmwb_ui.console.grab import KeyboardGrab
+from vmwb_ui.console.keymap import code_of
+from vmwb_ui.console.picture import Picture
+
+BACKGROUND: Final = QColor("#0d1117")
+REFRESH_HZ_DEFAULT: Final = 60.0
+REFRESH_HZ_MAX: Final = 120.0
+
+
+class ScreenView(QWidget):
+    """Shows a ``Picture`` and grabs the keyboard. The picture stays its owner's."""
+
+    key_moved = Signal(object)
+    grab_changed = Signal(bool)
+    failed = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._picture: Picture | None = None
+        self._takes_input = False
+        self._grab = KeyboardGrab(self._send)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self.look)
+        self.setObjectName("screen")
+        self.setAccessibleName(self.tr("Screen of the machine"))
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self._hint = QLabel(self)
+        self._hint.setObjectName("grab")
+        self._hint.setAccessibleName(self.tr("Who has the keyboard"))
+        self._hint.setText(self.tr("The machine has the keyboard: Ctrl+Alt gives it back"))
+        self._hint.hide()
+
+    # ------------------------------------------------------------------ what is shown
+
+    def show_picture(self, picture: Picture | None) -> None:
+        """Show another picture, or none; the one before is let go of."""
+        self._picture = picture
+        if picture is None:
+            self._timer.stop()
+        elif self.isVisible():
+            self._watch()
+        self.look()
+        self.update()
+
+    def set_takes_input(self, takes: bool) -> None:
+        """Say whether the machine can take keys now; if not, the keyboard is free."""
+        self._takes_input = takes
+        if not takes:
+            self.release_keyboard()
+
+    def look(self) -> None:
+        """Repaint if something new was published."""
+        if self._picture is None:
+            return
+        try:
+            if self._picture.refresh():
+                self.update()
+        except ProtocolError as error:
+            self._picture = None
+            self._timer.stop()
+            self.update()
+            self.failed.emit(error.sentence)
+
+    def target(self) -> QRect:
+        """Where the picture is drawn, in the widget's coordinates."""
+        image = None if self._picture is None else self._picture.image
+        if image is None:
+            return QRect()
+        ratio = self.devicePixelRatioF()
+        width, height = self.width() * ratio, self.height() * ratio
+        scale = min(width / image.width(), height / image.height())
+        if scale >= 1:
+            scale = float(int(scale))
+        size = QSize(
+            max(1, round(image.width() * scale / ratio)),
+            max(1, round(image.height() * scale / ratio)),
+        )
+        place = QRect(0, 0, size.width(), size.height())
+        place.moveCenter(self.rect().center())
+        return place
+
+    # ------------------------------------------------------------------ the keyboard
+
+    @property
+    def grabbed(self) -> bool:
+        """Whether the machine has the keyboard."""
+        return self._grab.grabbed
+
+    def take_keyboard(self) -> None:
+        """Give the keyboard to the machine, if it can take keys."""
+        if self._grab.grabbed or not self._takes_input:
+            return
+        self.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._grab.take()
+        self.grabKeyboard()
+        self._grab_told()
+
+    def release_keyboard(self) -> None:
+        """Take the keyboard back; keys that are down go up in the machine."""
+        if self._grab.grabbed:
+            self._grab.release()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self.releaseKeyboard()
+        self._grab_told()
+
+    def _grab_told(self) -> None:
+        self._hint.setVisible(self._grab.grabbed)
+        self._place_hint()
+        self.grab_changed.emit(self._grab.grabbed)
+
+    def _place_hint(self) -> None:
+        self._hint.adjustSize()
+        self._hint.move(max(0, (self.width() - self._hint.width()) // 2), 0)
+
+    def _send(self, press: KeyPress) -> None:
+        self.key_moved.emit(press)
+
+    def _key(self, event: QKeyEvent, *, down: bool) -> None:
+        if not self._grab.grabbed:
+            event.ignore()
+            return
+        event.accept()
+        if event.isAutoRepeat() and not down:
+            # X11 repeats a key as release and press; a PC keyboard only repeats the press.
+            return
+        code = code_of(event.nativeScanCode(), event.key())
+        if code is None:
+            return
+        self._grab.key(code, down)
+        if not self._grab.grabbed:
+            self._let_go()
+
+    # ------------------------------------------------------------------ Qt's events
+
+    def event(self, event: QEvent) -> bool:
+        """Keep shortcuts of the window from taking keys that are the machine's."""
+        if event.type() == QEvent.Type.ShortcutOverride and self._grab.grabbed:
+            event.accept()
+            return True
+        return super().event(event)
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Leave Tab to the machine while it has the keyboard."""
+        return False if self._grab.grabbed else super().focusNextPrevChild(forward)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Send a key down."""
+        self._key(event, down=True)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """Send a key up."""
+        self._key(event, down=False)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Grab the keyboard on a click."""
+        self.take_keyboard()
+        super().mousePressEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Let the keyboard go with the focus: nothing stays pressed in the machine."""
+        self.release_keyboard()
+        super().focusOutEvent(event)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Begin to look at the shared memory."""
+        super().showEvent(event)
+        if self._picture is not None:
+            self._watch()
+            self.look()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Stop looking while nobody sees it."""
+        self._timer.stop()
+        self.release_keyboard()
+        super().hideEvent(event)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Let the keyboard go."""
+        self.release_keyboard()
+        super().closeEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep the hint in the middle."""
+        super().resizeEvent(event)
+        self._place_hint()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the picture, sharp where it fits a whole number of times."""
+        painter = QPainter(self)
+        painter.fillRect(event.rect(), BACKGROUND)
+        image = None if self._picture is None else self._picture.image
+        if image is None:
+            return
+        target = self.target()
+        shrunk = target.width() * self.devicePixelRatioF() < image.width()
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, shrunk)
+        painter.drawImage(QRectF(target), image, QRectF(image.rect()))
+
+    def _watch(self) -> None:
+        screen = self.screen()
+        rate = screen.refreshRate() if screen is not None else REFRESH_HZ_DEFAULT
+        hertz = min(REFRESH_HZ_MAX, rate) if rate >= 1 else REFRESH_HZ_DEFAULT
+        self._timer.start(round(1000 / hertz))

@@ -1,0 +1,1 @@
+"""One machine in a tab: summary, screen and serial port."""

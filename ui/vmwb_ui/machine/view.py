@@ -1,0 +1,104 @@
+"""The tab of a machine: summary, screen and serial terminal as pages."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+
+from vmwb.model.config import DisplayKind
+from vmwb_ui.console.picture import Picture
+from vmwb_ui.console.screen import ScreenView
+from vmwb_ui.machine.presenter import MachinePresenter
+from vmwb_ui.machine.summary import SummaryPage
+from vmwb_ui.serial.terminal import TerminalView
+
+
+class MachineTab(QWidget):
+    """Renders a ``MachinePresenter``; commands of its buttons leave as ``wanted``."""
+
+    wanted = Signal(str)
+    hint_changed = Signal()
+    failed = Signal(str)
+
+    def __init__(self, presenter: MachinePresenter, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        presenter.setParent(self)
+        self.presenter = presenter
+        self.setAccessibleName(presenter.summary.name)
+        self.summary = SummaryPage(self)
+        self.screen_view = ScreenView(self)
+        self.terminal = TerminalView(self)
+        self.pages = QTabWidget(self)
+        self.pages.setDocumentMode(True)
+        self.pages.setTabPosition(QTabWidget.TabPosition.South)
+        self.pages.setAccessibleName(self.tr("Views of the machine"))
+        self.pages.tabBar().setAccessibleName(self.tr("Views of the machine"))
+        self.pages.addTab(self.summary, self.tr("Summary"))
+        self.pages.addTab(self.screen_view, self.tr("Screen"))
+        self.pages.addTab(self.terminal, self.tr("Serial terminal"))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.pages)
+        self.summary.wanted.connect(self.wanted)
+        self.screen_view.key_moved.connect(presenter.press)
+        self.screen_view.grab_changed.connect(self._hint_changed)
+        self.screen_view.failed.connect(self.failed)
+        self.terminal.typed.connect(presenter.type_serial)
+        self.pages.currentChanged.connect(self._page_changed)
+        presenter.summary_changed.connect(self.render_state)
+        presenter.picture_changed.connect(self._picture_changed)
+        presenter.serial_began.connect(self.terminal.clear)
+        presenter.serial_received.connect(self.terminal.feed)
+        presenter.failed.connect(self.failed)
+        self._was_live = False
+        self._picture_changed(presenter.picture)
+        self.render_state()
+
+    def render_state(self) -> None:
+        """Show the machine as it is; the page follows when it begins or ends to run."""
+        presenter = self.presenter
+        summary = presenter.summary
+        self.summary.render(summary, presenter.log_tail)
+        takes = presenter.takes_input
+        self.screen_view.set_takes_input(takes)
+        self.terminal.set_takes_input(takes)
+        live = summary.state.has_worker
+        display = summary.config is None or summary.config.display is not DisplayKind.NONE
+        self.pages.setTabEnabled(self.pages.indexOf(self.screen_view), live and display)
+        if live and not self._was_live:
+            page = self.screen_view if display else self.terminal
+            self.pages.setCurrentWidget(page)
+            page.setFocus()
+        elif self._was_live and not live:
+            self.pages.setCurrentWidget(self.summary)
+        self._was_live = live
+        self.hint_changed.emit()
+
+    def hint(self) -> str:
+        """What the status bar says about the keyboard."""
+        if self.screen_view.grabbed:
+            return self.tr("To get the keyboard back, press Ctrl+Alt")
+        if not self.presenter.takes_input:
+            return ""
+        if self.pages.currentWidget() is self.screen_view:
+            return self.tr("To type into the machine, click its screen or press Ctrl+G")
+        if self.pages.currentWidget() is self.terminal:
+            return self.tr("What you type goes to the machine's serial port")
+        return ""
+
+    def give_keyboard(self) -> None:
+        """Give the keyboard to the machine's screen."""
+        self.pages.setCurrentWidget(self.screen_view)
+        self.screen_view.take_keyboard()
+
+    def _picture_changed(self, picture: Picture | None) -> None:
+        self.screen_view.show_picture(picture)
+
+    def _hint_changed(self) -> None:
+        self.hint_changed.emit()
+
+    def _page_changed(self, index: int) -> None:
+        page = self.pages.widget(index)
+        if page is self.terminal and self.isVisible():
+            page.setFocus()
+        self.hint_changed.emit()

@@ -1,0 +1,95 @@
+"""Words and figures that several widgets show, in the user's language."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QLocale
+
+from vmwb.model.config import DisplayKind, SerialKind, VmConfig
+from vmwb.model.power import PowerState
+from vmwb.model.sizes import format_mib
+from vmwb.model.stats import MachineStats
+
+_STATES: Final[dict[PowerState, str]] = {
+    PowerState.OFF: QT_TRANSLATE_NOOP("Texts", "powered off"),
+    PowerState.STARTING: QT_TRANSLATE_NOOP("Texts", "starting"),
+    PowerState.RUNNING: QT_TRANSLATE_NOOP("Texts", "running"),
+    PowerState.PAUSING: QT_TRANSLATE_NOOP("Texts", "pausing"),
+    PowerState.PAUSED: QT_TRANSLATE_NOOP("Texts", "paused"),
+    PowerState.SUSPENDING: QT_TRANSLATE_NOOP("Texts", "suspending"),
+    PowerState.SUSPENDED: QT_TRANSLATE_NOOP("Texts", "suspended"),
+    PowerState.RESUMING: QT_TRANSLATE_NOOP("Texts", "resuming"),
+    PowerState.STOPPING: QT_TRANSLATE_NOOP("Texts", "stopping"),
+    PowerState.CRASHED: QT_TRANSLATE_NOOP("Texts", "crashed"),
+}
+_DISPLAYS: Final[dict[DisplayKind, str]] = {
+    DisplayKind.VGA: QT_TRANSLATE_NOOP("Texts", "VGA"),
+    DisplayKind.NONE: QT_TRANSLATE_NOOP("Texts", "none"),
+    DisplayKind.TEST_PATTERN: QT_TRANSLATE_NOOP("Texts", "test pattern"),
+}
+
+
+def _tr(source: str) -> str:
+    return QCoreApplication.translate("Texts", source)
+
+
+def state_text(state: PowerState) -> str:
+    """The word for a power state."""
+    return _tr(_STATES[state])
+
+
+def not_now_text(state: PowerState | None) -> str:
+    """Why a command is greyed out."""
+    if state is None:
+        return QCoreApplication.translate("Texts", "Choose a machine first.")
+    pattern = QCoreApplication.translate("Texts", "Not possible while the machine is {state}.")
+    return pattern.format(state=state_text(state))
+
+
+def rate_text(stats: MachineStats) -> str:
+    """Instructions a second, in millions."""
+    millions = stats.instructions_per_second / 1e6
+    digits = 0 if millions >= 100 else 1
+    number = QLocale().toString(millions, "f", digits)
+    return QCoreApplication.translate("Texts", "{number} million instr/s").format(number=number)
+
+
+def cpu_text(share: float) -> str:
+    """A share of one processor of the host, 1.0 being all of it."""
+    number = QLocale().toString(share * 100, "f", 0 if share >= 0.1 else 1)
+    return QCoreApplication.translate("Texts", "Host CPU {number} %").format(number=number)
+
+
+def settings_rows(config: VmConfig) -> tuple[tuple[str, str], ...]:
+    """A machine's definition as rows of title and value."""
+    translate = QCoreApplication.translate
+    none = translate("Texts", "none")
+    rows = [
+        (translate("Texts", "Memory"), format_mib(config.memory_mib)),
+        (translate("Texts", "Processors"), f"{config.cpus} ({config.cpu.model})"),
+        (translate("Texts", "Engine"), config.engine.value),
+        (translate("Texts", "Kernel"), config.boot.kernel or none),
+        (translate("Texts", "Initial RAM disk"), config.boot.initrd or none),
+        (translate("Texts", "Kernel command line"), config.boot.append or none),
+        (translate("Texts", "Display"), _tr(_DISPLAYS[config.display])),
+        (translate("Texts", "Serial port"), _serial_text(config) or none),
+    ]
+    if config.deterministic:
+        rows.append(
+            (
+                translate("Texts", "Time"),
+                translate("Texts", "deterministic: follows the count of instructions"),
+            )
+        )
+    return tuple(rows)
+
+
+def _serial_text(config: VmConfig) -> str:
+    parts = []
+    for port in config.serial:
+        if port.kind is SerialKind.FILE and port.path is not None:
+            parts.append(QCoreApplication.translate("Texts", "file {path}").format(path=port.path))
+        elif port.kind is SerialKind.STDIO:
+            parts.append(QCoreApplication.translate("Texts", "in this window"))
+    return ", ".join(parts)
