@@ -30,7 +30,7 @@ struct Row {
     #[serde(default)]
     ends: bool,
     #[serde(default)]
-    chain: bool,
+    check: bool,
     #[serde(default)]
     rexb0: bool,
     #[serde(default, rename = "priv")]
@@ -185,9 +185,9 @@ fn flags(text: &str) -> u32 {
 }
 
 fn helper_kind(row: &Row) -> &'static str {
-    match (row.ends, row.chain) {
+    match (row.ends, row.check) {
         (true, _) => "ending",
-        (false, true) => "chaining",
+        (false, true) => "checked",
         (false, false) => "straight",
     }
 }
@@ -265,7 +265,7 @@ fn main() {
                 other => panic!("unknown osz '{other}'"),
             },
             row.lock,
-            row.ends || row.chain,
+            row.ends,
             row.privileged,
             row.sens,
             row.cpuid,

@@ -82,7 +82,7 @@ impl GuestMemory {
     /// # Errors
     /// [`MemError::BadSize`], or [`MemError::Host`] when the host has no room.
     pub fn new(ram_bytes: u64) -> Result<Self, MemError> {
-        if !(MIN_RAM_BYTES..=MAX_RAM_BYTES).contains(&ram_bytes) || ram_bytes % (1 << 20) != 0 {
+        if !(MIN_RAM_BYTES..=MAX_RAM_BYTES).contains(&ram_bytes) || !ram_bytes.is_multiple_of(1 << 20) {
             return Err(MemError::BadSize(ram_bytes));
         }
         let mut ranges = vec![RamRange { start: 0, end: ram_bytes.min(LOW_END) }];

@@ -9,7 +9,7 @@ use crate::cpuid::Features;
 use crate::isa::FORMS;
 use crate::mmu::{Access, TableWatch, Target};
 use crate::tlb::{JumpEntry, Spaces, jump_index};
-use crate::trace::{Trace, TraceCache, mode};
+use crate::trace::{Op, Trace, TraceCache, mode};
 use crate::translate::Built;
 use crate::vcpu::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Vcpu};
 
@@ -242,11 +242,37 @@ impl Cpu {
         }
     }
 
-    /// Runs one trace of mode `m`, whose instructions the budget covers.
-    fn enter(&mut self, t: *mut Trace) {
-        // SAFETY: `t` is a live trace; its operations stay in place while handlers run.
+    /// First operation of the trace at RIP, from the jump cache or found and noted there; patches the link of the branch
+    /// that led here. `None`: a fault is set.
+    fn next_trace(&mut self, link: *mut Op) -> Option<*mut Op> {
+        let rip = self.rip;
+        // SAFETY: the jump cache has JUMP_ENTRIES entries.
+        let e = unsafe { *self.jumps.add(jump_index(rip)) };
+        if e.rip == rip && link.is_null() {
+            return Some(e.op);
+        }
+        // Decoding may throw all traces away, the branch's among them: `drop_traces` clears the field then.
+        self.link_from = link;
+        let found = self.find_trace(self.mode);
+        let link = std::mem::replace(&mut self.link_from, std::ptr::null_mut());
+        let t = found?;
+        // SAFETY: `t` is live, and so is `link`.
         unsafe {
             let op = Trace::ops(t);
+            if (*t).tail_len == 0 {
+                if !link.is_null() {
+                    (*link).disp = op as u64;
+                }
+                *self.jumps.add(jump_index(rip)) = JumpEntry { rip, op };
+            }
+            Some(op)
+        }
+    }
+
+    /// Runs from the first operation of a trace, whose instructions the budget covers.
+    fn enter(&mut self, op: *mut Op) {
+        // SAFETY: `op` is the first operation of a live trace; it stays in place while handlers run.
+        unsafe {
             self.budget -= i64::from((*op).rest);
             self.r[slot::PAGE] = self.rip.wrapping_sub(u64::from((*op).offset));
             let cpu: *mut Self = self;
@@ -263,7 +289,8 @@ impl Cpu {
         self.retire_at_end = self.retire_at_end.wrapping_sub(kept as u64);
         self.devices_ok = true;
         self.why = Why::Jump;
-        self.enter(t);
+        // SAFETY: `find_trace` gives live traces.
+        self.enter(unsafe { Trace::ops(t) });
         self.devices_ok = false;
         self.budget += kept;
         self.retire_at_end = self.retire_at_end.wrapping_add(kept as u64);
@@ -276,11 +303,12 @@ impl Cpu {
             self.nmi_blocked = true;
             return self.deliver_interrupt(vector::NMI);
         }
-        if !self.interrupts_enabled() {
-            return Ok(());
-        }
+        // What is pending changes only when a device is touched, and between two runs: nothing to look at until then.
         if !self.bus().interrupt_pending() {
             self.look = false;
+            return Ok(());
+        }
+        if !self.interrupts_enabled() {
             return Ok(());
         }
         let retired = self.retired();
@@ -312,7 +340,11 @@ impl Cpu {
                     return Exit::Attention;
                 }
             }
-            let link = std::mem::replace(&mut self.link_from, std::ptr::null_mut());
+            // Only a branch that just came here for want of a link gets one, and only if nothing intervenes.
+            let mut link = std::mem::replace(&mut self.link_from, std::ptr::null_mut());
+            if self.why != Why::Link || self.look {
+                link = std::ptr::null_mut();
+            }
             let shadow = std::mem::take(&mut self.shadow);
             if self.look && !shadow && !alone {
                 if let Err(stop) = self.take_interrupts() {
@@ -327,30 +359,14 @@ impl Cpu {
             if alone || shadow || trap {
                 alone = false;
                 self.run_alone();
-            } else {
-                let rip = self.rip;
-                self.link_from = link;
-                let found = self.find_trace(self.mode);
-                let link = std::mem::replace(&mut self.link_from, std::ptr::null_mut());
-                if let Some(t) = found {
-                    // SAFETY: `t` is live; so is `link`, which `drop_traces` would have cleared.
-                    unsafe {
-                        let op = Trace::ops(t);
-                        if (*t).tail_len == 0 {
-                            let same = rip.wrapping_sub(self.r[slot::PAGE]) < 0x1000;
-                            if !link.is_null() && self.why == Why::Link && same {
-                                (*link).disp = op as u64;
-                            }
-                            *self.jumps.add(jump_index(rip)) = JumpEntry { rip, op };
-                        }
-                        if i64::from((*op).rest) > self.budget {
-                            alone = true;
-                            continue;
-                        }
-                    }
-                    self.why = Why::Jump;
-                    self.enter(t);
+            } else if let Some(op) = self.next_trace(link) {
+                // SAFETY: `next_trace` gives the first operation of a live trace.
+                if i64::from(unsafe { (*op).rest }) > self.budget {
+                    alone = true;
+                    continue;
                 }
+                self.why = Why::Jump;
+                self.enter(op);
             }
             match self.why {
                 Why::Jump | Why::Link => {

@@ -12,7 +12,7 @@
 use super::memory::{load, modify, store};
 use super::ops::{Branch, Cond, Ops, Shift, Straight};
 use crate::cpu::{Cpu, RBP, RSP, Res, Stop, Why, flag, seg, sext, size_mask, slot};
-use crate::tlb::jump_index;
+use crate::tlb::{JumpEntry, jump_index};
 use crate::trace::{Op, mode};
 
 /// Where a generic semantics finds its operands.
@@ -759,7 +759,9 @@ pub(crate) unsafe fn left_trace(cpu: *mut Cpu, op: *mut Op) {
     // SAFETY: valid pointers.
     unsafe {
         (*cpu).why = Why::Jump;
-        leave(cpu, op)
+        leave(cpu, op);
+        let rip = (*cpu).rip;
+        *(*cpu).jumps.add(jump_index(rip)) = JumpEntry::EMPTY;
     }
 }
 
@@ -779,6 +781,28 @@ macro_rules! straight_helper {
     };
 }
 
+/// A helper after which an interrupt may be deliverable: goes on only when there is nothing to look at.
+macro_rules! checked_helper {
+    ($name:ident, $helper:path) => {
+        unsafe fn $name(cpu: *mut Cpu, op: *mut Op) {
+            // SAFETY: as in `straight_helper`.
+            unsafe {
+                if $helper(&mut *cpu, &*op).is_err() {
+                    return leave(cpu, op);
+                }
+                if (*cpu).must_look() {
+                    (*cpu).rip = (*cpu).rip_after(&*op);
+                    (*cpu).why = Why::Jump;
+                    (*cpu).budget += i64::from((*op).rest) - 1;
+                    return;
+                }
+                let next = op.add(1);
+                ((*next).run)(cpu, next)
+            }
+        }
+    };
+}
+
 /// A helper that ends the trace; `rip` is the next instruction when it starts, and it may change it.
 macro_rules! ending_helper {
     ($name:ident, $helper:path) => {
@@ -787,32 +811,21 @@ macro_rules! ending_helper {
             unsafe {
                 (*cpu).rip = (*cpu).rip_after(&*op);
                 (*cpu).why = Why::Jump;
-                match $helper(&mut *cpu, &*op) {
-                    Ok(()) => (*cpu).budget += i64::from((*op).rest) - 1,
-                    Err(_) => leave(cpu, op),
+                if $helper(&mut *cpu, &*op).is_err() {
+                    return leave(cpu, op);
                 }
+                let refund = i64::from((*op).rest) - 1;
+                if (*cpu).must_look() || (*cpu).why != Why::Jump {
+                    (*cpu).budget += refund;
+                    return;
+                }
+                go_to(cpu, (*cpu).rip, refund)
             }
         }
     };
 }
 
-/// A helper that ends the trace and changes nothing that the main loop would have to look at but `rip`.
-macro_rules! chaining_helper {
-    ($name:ident, $helper:path) => {
-        unsafe fn $name(cpu: *mut Cpu, op: *mut Op) {
-            // SAFETY: as in `straight_helper`.
-            unsafe {
-                (*cpu).rip = (*cpu).rip_after(&*op);
-                match $helper(&mut *cpu, &*op) {
-                    Ok(()) => go_to(cpu, (*cpu).rip, i64::from((*op).rest) - 1),
-                    Err(_) => leave(cpu, op),
-                }
-            }
-        }
-    };
-}
-
-pub(crate) use {chaining_helper, ending_helper, straight_helper};
+pub(crate) use {checked_helper, ending_helper, straight_helper};
 
 impl Cpu {
     /// Instruction pointer of the operation.
@@ -830,6 +843,13 @@ impl Cpu {
     /// Retired instructions before the one of this operation.
     pub(crate) fn retired_before(&self, op: &Op) -> u64 {
         self.retired().wrapping_sub(u64::from(op.rest))
+    }
+
+    /// Whether the main loop has to see what happened before the next instruction: a device was touched, an interrupt
+    /// may be deliverable, or the next instruction is special.
+    #[inline(always)]
+    pub(crate) fn must_look(&self) -> bool {
+        self.look | self.shadow | (self.eflags & flag::TF != 0)
     }
 
     /// Whether interrupts are enabled.

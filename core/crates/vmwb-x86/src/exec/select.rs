@@ -1,7 +1,7 @@
 //! Which handler an instruction gets: expanded from the description, one [`Select`] a form.
 
 use super::helpers;
-use super::interp::{am, branch, chaining_helper, ending_helper, go_to, kind, leave, straight, straight_helper};
+use super::interp::{am, branch, checked_helper, ending_helper, go_to, kind, leave, straight, straight_helper};
 use super::ops::{Branch, Straight};
 use super::sem;
 use crate::cpu::{Cpu, Why};

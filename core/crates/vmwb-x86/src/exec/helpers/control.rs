@@ -172,7 +172,6 @@ pub(crate) fn popf(c: &mut Cpu, op: &Op) -> Res {
     }
     let f = c.flags() & !mask & !flag::RF | v & mask;
     c.set_flags(f);
-    c.look = true;
     Ok(())
 }
 
@@ -406,7 +405,6 @@ fn set_flags_by_iret(c: &mut Cpu, n: u8, f: u64, old_cpl: u8) {
     }
     let new = c.flags() & !mask | f & mask;
     c.set_flags(new);
-    c.look = true;
 }
 
 /// IRET.
@@ -523,8 +521,7 @@ pub(crate) fn sysret(c: &mut Cpu, op: &Op) -> Res {
         c.set_segment(seg::CS, flat_segment(base | 3, CODE32 | 3 << 5));
         c.set_segment(seg::SS, flat_segment(base.wrapping_add(8) | 3, DATA32 | 3 << 5));
         c.eflags |= flag::IF;
-        c.look = true;
-        c.cpl = 3;
+            c.cpl = 3;
         c.update_mode();
         c.rip = ip & 0xFFFF_FFFF;
         return Ok(());
@@ -542,7 +539,6 @@ pub(crate) fn sysret(c: &mut Cpu, op: &Op) -> Res {
     c.set_segment(seg::SS, flat_segment(base.wrapping_add(8) | 3, DATA32 | 3 << 5));
     let f = c.r[11] & !(flag::RF | flag::VM) & 0x3C_7FD7;
     c.set_flags(f);
-    c.look = true;
     c.cpl = 3;
     c.update_mode();
     Ok(())

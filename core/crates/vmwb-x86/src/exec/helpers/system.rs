@@ -237,9 +237,9 @@ pub(crate) fn cli(c: &mut Cpu, _op: &Op) -> Res {
 /// STI: interrupts stay off for one more instruction.
 pub(crate) fn sti(c: &mut Cpu, _op: &Op) -> Res {
     may_change_if(c)?;
-    c.shadow = c.eflags & flag::IF == 0;
+    // Without anything to look at no interrupt can be pending, and there is nothing to hold off.
+    c.shadow = c.look && c.eflags & flag::IF == 0;
     c.eflags |= flag::IF;
-    c.look = true;
     Ok(())
 }
 
