@@ -6,7 +6,7 @@ import asyncio
 
 from vmwb.ipc.messages import PowerVerb
 from vmwb.model.errors import TimedOutError, WorkerGoneError
-from vmwb.model.power import Action, require
+from vmwb.model.power import Action, PowerState, require
 from vmwb.services.engine import Session
 from vmwb.services.sessions import Sessions
 from vmwb.services.types import MachineSummary, StopKind
@@ -37,8 +37,13 @@ class Power:
             await self._shut_down(summary, session, timeout_s)
         else:
             summary = await self._engine.find(machine)
-            require(action, summary.state, summary.name)
-            await self._pull_the_plug(summary)
+            if summary.state is PowerState.STOPPING and summary.pid is not None:
+                # It is on its way: wait with whoever asked for it.
+                await self._sessions.forget(summary)
+                await self._engine.settle(summary, summary.pid)
+            else:
+                require(action, summary.state, summary.name)
+                await self._pull_the_plug(summary)
         return await self._engine.find(summary.id or machine)
 
     async def reset(self, machine: str) -> MachineSummary:

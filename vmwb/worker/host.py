@@ -13,6 +13,7 @@ decides.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -47,11 +48,13 @@ from vmwb.model.events import (
 from vmwb.model.keyboard import KeyPress
 from vmwb.model.power import AT_REST, Action, PowerState, require
 from vmwb.worker.boot import Booted
+from vmwb.worker.calls import CALL_SECONDS, CoreCalls
 from vmwb.worker.log import Log
 from vmwb.worker.serial import SerialHub
 
 BACKLOG_MAX: Final = 1024
-EFFECT_SECONDS: Final = 15.0
+EFFECT_SECONDS: Final = 10.0
+LAST_STATS_SECONDS: Final = 2.0
 SCREEN_POLL_SECONDS: Final = 0.05
 KEY_INTERVAL_SECONDS: Final = 0.008
 
@@ -85,6 +88,8 @@ class MachineHost:
         self._ended_by = "power_off"
         self._sentence = ""
         self._debug_exit: int | None = None
+        self._finishing = False
+        self._calls = CoreCalls()
         self._saving = False
         self._suspending = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -120,7 +125,7 @@ class MachineHost:
 
     def pump(self) -> None:
         """Take the core's events and act on them."""
-        if self.ended:
+        if self._finishing:
             return
         for text in self._machine.drain_events():
             try:
@@ -156,6 +161,7 @@ class MachineHost:
                 except TimedOutError:
                     self._log.write("error", "The core did not switch off in time: forced.")
                     self._finish(PowerState.OFF)
+                await self._ended.wait()
             case PowerVerb.RESET | PowerVerb.POWER_BUTTON:
                 pass
 
@@ -186,7 +192,7 @@ class MachineHost:
 
     def request_end(self) -> None:
         """Switch the machine off because the process was told to end, or its owner left."""
-        if self.ended:
+        if self._finishing:
             return
         self._log.write("info", "The worker was told to end: the machine is switched off.")
         try:
@@ -222,10 +228,10 @@ class MachineHost:
             )
         self.serial[port].write(data)
 
-    def screen_text(self) -> str | None:
+    async def screen_text(self) -> str | None:
         """Give the text on the screen."""
         with self._core.errors():
-            return self._machine.screen_text()
+            return await self._calls.call(self._machine.screen_text)
 
     async def wait_screen(self, needle: str) -> None:
         """Return once a text stands on the screen; the caller sets the deadline.
@@ -235,7 +241,7 @@ class MachineHost:
         """
         while True:
             over = self.ended
-            if needle in (self.screen_text() or ""):
+            if needle in (await self.screen_text() or ""):
                 return
             if over:
                 raise EOFError
@@ -250,10 +256,10 @@ class MachineHost:
         with self._core.errors():
             return self._machine.frame_handle()
 
-    def stats(self) -> Mapping[str, object]:
+    async def stats(self, seconds: float = CALL_SECONDS) -> Mapping[str, object]:
         """Give statistics: the core's, and the worker's own CPU time."""
         with self._core.errors():
-            stats = json.loads(self._machine.stats())
+            stats = json.loads(await self._calls.call(self._machine.stats, seconds))
         if not isinstance(stats, dict):
             raise EngineFailedError("The core's statistics cannot be read.")
         stats["state"] = self.state.value
@@ -261,11 +267,17 @@ class MachineHost:
         stats["spawn_seconds"] = self._spawn_seconds
         return stats
 
+    async def drained(self, seconds: float) -> None:
+        """Wait until clients have taken the last output, at most so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for hub in self.serial:
+                    await hub.drained()
+
     def close(self) -> None:
-        """Stop the core's threads; idempotent."""
+        """End the serial ports; idempotent. The core's machine is closed by the process's main."""
         for hub in self.serial:
-            hub.finish()
-        self._machine.close()
+            hub.close()
 
     # ------------------------------------------------------------------ inside
 
@@ -372,6 +384,7 @@ class MachineHost:
             raise
         self._ended_by = "suspended"
         self._finish(PowerState.SUSPENDED)
+        await self._ended.wait()
 
     def _save(self) -> None:
         """Write the state; runs in a thread of its own."""
@@ -397,22 +410,26 @@ class MachineHost:
         self._record_or_log(durable=False)
 
     def _finish(self, state: PowerState) -> None:
+        """Begin the end, once: the state stays what it is from here on."""
+        if not self._finishing:
+            self._finishing = True
+            self.state = state
+            asyncio.get_running_loop().remove_reader(self._machine.event_handle())
+            self.own(self._conclude(state))
+
+    async def _conclude(self, state: PowerState) -> None:
         """Come to the end: last output, last words on disk, last event."""
-        if self.ended:
-            return
-        self.state = state
         if state is PowerState.CRASHED and self._ended_by != "crashed":
             self._ended_by = "crashed"
         for hub in self.serial:
             hub.finish()
         try:
-            stats: Mapping[str, object] = self.stats()
+            stats = await self.stats(LAST_STATS_SECONDS)
         except VmwbError as error:
             self._log.write("warn", f"No final statistics: {error.sentence}")
             stats = {}
         self._record_or_log(durable=True)
         self._log.write("info", f"The machine is {state} ({self._ended_by}).")
-        asyncio.get_running_loop().remove_reader(self._machine.event_handle())
         self._ended.set()
         self._tell(PowerEvent(state=state))
         self._tell(

@@ -11,6 +11,7 @@ import gc
 import os
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from vmwb.worker.core import Core
 from vmwb.worker.log import Log
 
 LAUNCH_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 3.0
 EXIT_NEVER_RAN: Final = 1
 EXIT_INTERNAL: Final = 70
 
@@ -79,9 +81,19 @@ def _serve(booted: Booted, order: socket.socket, log: Log) -> int:
         log.write("error", f"The worker failed: {traceback.format_exc(limit=12)}")
         return EXIT_INTERNAL
     finally:
-        booted.machine.close()
+        _close_machine(booted, log)
         booted.lock.close()
     return 0
+
+
+def _close_machine(booted: Booted, log: Log) -> None:
+    """Stop the core's threads; a core that hangs does not keep the process."""
+    closing = threading.Thread(target=booted.machine.close, name="close", daemon=True)
+    closing.start()
+    closing.join(CLOSE_SECONDS)
+    if closing.is_alive():
+        log.write("error", "The core did not end its threads in time: the process is ended.")
+        os._exit(EXIT_INTERNAL)
 
 
 def _receive_launch(order: socket.socket) -> Launch:

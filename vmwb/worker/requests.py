@@ -103,7 +103,7 @@ class Requests:
         return Answer({"state": self._host.state.value})
 
     async def _stats(self, _: Mapping[str, object]) -> Answer:
-        return Answer(self._host.stats())
+        return Answer(await self._host.stats())
 
     async def _events(self, args: Mapping[str, object]) -> Answer:
         after = number(args, "after", 0)
@@ -146,8 +146,6 @@ class Requests:
 
     async def _console(self, args: Mapping[str, object]) -> Answer:
         hub = self._port(args)
-        if self._host.ended:
-            raise WrongStateError(f"{self._host.launch.name} has ended: start it again.")
         return Answer({}, (hub.open_client(replay=boolean(args, "replay", True)),))
 
     async def _frame(self, _: Mapping[str, object]) -> Answer:
@@ -155,7 +153,7 @@ class Requests:
         return Answer({"display": handle is not None}, () if handle is None else (handle,))
 
     async def _text(self, _: Mapping[str, object]) -> Answer:
-        return Answer({"text": self._host.screen_text()})
+        return Answer({"text": await self._host.screen_text()})
 
     async def _wait(self, args: Mapping[str, object]) -> Answer:
         kind, wanted = text(args, "kind"), text(args, "text")

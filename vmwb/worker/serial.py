@@ -64,6 +64,7 @@ class _Client:
         self._loop = asyncio.get_running_loop()
         self._waiting = bytearray()
         self._reading = False
+        self._last = False
         self.resume_reading()
 
     def put(self, data: bytes) -> None:
@@ -75,7 +76,7 @@ class _Client:
             self._flush()
 
     def resume_reading(self) -> None:
-        if not self._reading and self._socket.fileno() >= 0:
+        if not self._reading and not self._last and self._socket.fileno() >= 0:
             self._loop.add_reader(self._socket.fileno(), self._read)
             self._reading = True
 
@@ -84,15 +85,18 @@ class _Client:
             self._loop.remove_reader(self._socket.fileno())
             self._reading = False
 
+    def finish(self) -> None:
+        """No more output comes: close as soon as the client has taken what waits."""
+        self._last = True
+        self.pause_reading()
+        if not self._waiting:
+            self._hub.drop(self)
+
     def close(self) -> None:
         if self._socket.fileno() >= 0:
-            if self._waiting:
-                # Last words of the guest: what the socket takes at once still goes out.
-                self._flush()
-            if self._socket.fileno() >= 0:
-                self.pause_reading()
-                self._loop.remove_writer(self._socket.fileno())
-                self._socket.close()
+            self.pause_reading()
+            self._loop.remove_writer(self._socket.fileno())
+            self._socket.close()
 
     def _flush(self) -> None:
         try:
@@ -107,6 +111,8 @@ class _Client:
             self._hub.drop(self)
             return
         self._loop.remove_writer(self._socket.fileno())
+        if self._last:
+            self._hub.drop(self)
 
     def _read(self) -> None:
         try:
@@ -135,6 +141,8 @@ class SerialHub:
         self._input = bytearray()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = False
+        self._emptied = asyncio.Event()
+        self._emptied.set()
 
     def attach(self) -> None:
         """Begin to read; call it on the running loop."""
@@ -146,8 +154,11 @@ class SerialHub:
         ours, theirs = socket.socketpair()
         client = _Client(self, ours)
         self._clients.append(client)
+        self._emptied.clear()
         if replay:
             client.put(self.history.since())
+        if self._ended:
+            client.finish()
         return theirs.detach()
 
     def write(self, data: bytes) -> None:
@@ -184,9 +195,15 @@ class SerialHub:
         if client in self._clients:
             self._clients.remove(client)
         client.close()
+        if not self._clients:
+            self._emptied.set()
+
+    async def drained(self) -> None:
+        """Return when the last client has taken the last output."""
+        await self._emptied.wait()
 
     def finish(self) -> None:
-        """Take the last output, then end all streams and waits; idempotent."""
+        """Take the last output, end all waits, and let streams run out; idempotent."""
         if self._ended:
             return
         if self._loop is not None:
@@ -200,10 +217,16 @@ class SerialHub:
             os.close(self._file)
             self._file = None
         for client in list(self._clients):
-            self.drop(client)
+            client.finish()
         for _, _, found in self._waiters:
             if not found.done():
                 found.set_exception(EOFError())
+
+    def close(self) -> None:
+        """End the port whether or not clients have taken everything; idempotent."""
+        self.finish()
+        for client in list(self._clients):
+            self.drop(client)
 
     def _read(self) -> bool:
         try:

@@ -53,6 +53,7 @@ async def serve(booted: Booted, first: socket.socket, log: Log) -> None:
         await host.wait_ended()
         server.stop_accepting()
         await server.wait_empty(LINGER_SECONDS)
+        await host.drained(LINGER_SECONDS)
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
         await server.close()
