@@ -15,7 +15,6 @@ import socket
 import stat
 import struct
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -126,6 +125,9 @@ def socket_path(runtime: Path, bundle: Path) -> Path:
     Raises:
         StorageError: the runtime directory's own path is too long.
     """
+    # Here, because workers never need it and it takes as long to load as all the rest.
+    from hashlib import sha256
+
     digest = sha256(os.fsencode(bundle.resolve())).hexdigest()[:12]
     path = runtime / f"{digest}.sock"
     if len(os.fsencode(path)) > SOCKET_PATH_MAX_BYTES:

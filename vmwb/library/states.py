@@ -2,6 +2,8 @@
 
 A state is written into a hidden directory, synced, and appears by one rename: it is whole or it is
 not there. A suspend is a state without children; a bundle has at most one of them.
+
+Every worker loads this file, so what only some functions need is imported there.
 """
 
 from __future__ import annotations
@@ -9,9 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,6 +50,8 @@ class StateWriter:
     def __init__(self, bundle: Bundle, spec: str) -> None:
         """Make the hidden directory and its two files. Errors are the operating system's."""
         self._bundle = bundle
+        import uuid
+
         self._id = str(uuid.uuid4())
         self._spec = spec
         self._path = bundle.states / f".new-{self._id}"
@@ -86,6 +88,8 @@ class StateWriter:
 
     def discard(self) -> None:
         """Remove what was written; idempotent, and harmless after ``publish``."""
+        import shutil
+
         self._close()
         shutil.rmtree(self._path, ignore_errors=True)
 
@@ -142,6 +146,8 @@ def remove_states(bundle: Bundle) -> None:
 
     A state first loses its place by a rename, so that a half-removed one is never found again.
     """
+    import shutil
+
     try:
         entries = list(bundle.states.iterdir())
     except OSError:

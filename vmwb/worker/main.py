@@ -12,7 +12,6 @@ import os
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -50,7 +49,7 @@ def main(load_core: Callable[[], Core]) -> int:
         _send_failure(order, error)
         return EXIT_NEVER_RAN
     except Exception:  # noqa: BLE001 - the process's main: last words instead of a bare end
-        log.write("error", f"The worker failed: {traceback.format_exc(limit=8)}")
+        _log_traceback(log)
         _send_failure(order, WorkerError("The worker failed while it started: see its log."))
         return EXIT_INTERNAL
     log.write("info", f"The machine {launch.name} runs, process {os.getpid()}.")
@@ -78,7 +77,7 @@ def _serve(booted: Booted, order: socket.socket, log: Log) -> int:
     try:
         asyncio.run(serve(booted, order, log))
     except Exception:  # noqa: BLE001 - the process's main: last words instead of a bare end
-        log.write("error", f"The worker failed: {traceback.format_exc(limit=12)}")
+        _log_traceback(log)
         return EXIT_INTERNAL
     finally:
         _close_machine(booted, log)
@@ -94,6 +93,12 @@ def _close_machine(booted: Booted, log: Log) -> None:
     if closing.is_alive():
         log.write("error", "The core did not end its threads in time: the process is ended.")
         os._exit(EXIT_INTERNAL)
+
+
+def _log_traceback(log: Log) -> None:
+    import traceback
+
+    log.write("error", f"The worker failed: {traceback.format_exc(limit=12)}")
 
 
 def _receive_launch(order: socket.socket) -> Launch:
