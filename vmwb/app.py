@@ -16,6 +16,7 @@ from vmwb.library.library import DEFAULT_LIBRARY, Library
 from vmwb.services.api import Services
 from vmwb.services.console import Console
 from vmwb.services.doctor import Doctor
+from vmwb.services.engine import Engine
 from vmwb.services.local_engine import LocalEngine
 from vmwb.services.machines import Machines
 from vmwb.services.power import Power
@@ -83,20 +84,23 @@ def build_services(
     def make_engine(root: Path) -> LocalEngine:
         return LocalEngine(Library(root), Supervisor(given, worker_command), paths.runtime)
 
-    engine = make_engine(paths.library)
-    sessions = Sessions(engine)
+    def wire(engine: Engine, library: Path) -> Services:
+        sessions = Sessions(engine)
 
-    async def close() -> None:
-        await sessions.close()
-        engine.close()
+        async def close() -> None:
+            await sessions.close()
+            engine.close()
 
-    return Services(
-        library_path=paths.library,
-        machines=Machines(sessions),
-        power=Power(sessions),
-        console=Console(sessions),
-        watch=Watch(sessions),
-        doctor=Doctor(paths.library, paths.runtime),
-        runs=Runs(paths.runtime, make_engine),
-        close=close,
-    )
+        return Services(
+            library_path=library,
+            machines=Machines(sessions),
+            power=Power(sessions),
+            console=Console(sessions),
+            watch=Watch(sessions),
+            doctor=Doctor(library, paths.runtime),
+            runs=runs,
+            close=close,
+        )
+
+    runs = Runs(paths.runtime, make_engine, wire)
+    return wire(make_engine(paths.library), paths.library)

@@ -97,14 +97,16 @@ def icon(name: str) -> QIcon:
     ):
         colour = colours.color(group, QPalette.ColorRole.ButtonText)
         for scale in (1, 2):
-            made.addPixmap(_rendered(name, colour.name(), scale), mode)
+            pixmap = _rendered(name, colour.name(), scale)
+            made.addPixmap(pixmap if mode is QIcon.Mode.Normal else _faded(pixmap), mode)
     return made
 
 
 def state_icon(state: PowerState) -> QIcon:
     """A screen with a dot in the colour of a power state."""
     colours = QApplication.palette()
-    return _state_icon(state, colours.color(QPalette.ColorRole.Text).name())
+    plain = colours.color(QPalette.ColorRole.Text).name()
+    return _state_icon(state, plain, colours.color(QPalette.ColorRole.HighlightedText).name())
 
 
 def state_colour(state: PowerState) -> QColor:
@@ -113,17 +115,30 @@ def state_colour(state: PowerState) -> QColor:
 
 
 @cache
-def _state_icon(state: PowerState, colour: str) -> QIcon:
+def _state_icon(state: PowerState, plain: str, selected: str) -> QIcon:
     made = QIcon()
-    for scale in (1, 2):
-        pixmap = QPixmap(_rendered("machine", colour, scale))
-        painter = QPainter(pixmap)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(state_colour(state))
-        painter.drawEllipse(QPointF(ICON_SIZE * 0.76, ICON_SIZE * 0.72), 4.6, 4.6)
-        painter.end()
-        made.addPixmap(pixmap)
+    for colour, mode in ((plain, QIcon.Mode.Normal), (selected, QIcon.Mode.Selected)):
+        for scale in (1, 2):
+            pixmap = QPixmap(_rendered("machine", colour, scale))
+            painter = QPainter(pixmap)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(state_colour(state))
+            painter.drawEllipse(QPointF(ICON_SIZE * 0.76, ICON_SIZE * 0.72), 4.6, 4.6)
+            painter.end()
+            made.addPixmap(pixmap, mode)
+    return made
+
+
+def _faded(source: QPixmap) -> QPixmap:
+    """What belongs to a button that cannot be pressed, also if an icon has own colours."""
+    made = QPixmap(source.size())
+    made.setDevicePixelRatio(source.devicePixelRatio())
+    made.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(made)
+    painter.setOpacity(0.4)
+    painter.drawPixmap(0, 0, source)
+    painter.end()
     return made
 
 

@@ -207,6 +207,7 @@ class RunService(Protocol):
         *,
         output: Callable[[bytes], None] | None = None,
         attached: Callable[[SerialStream], None] | None = None,
+        opened: Callable[[Services], None] | None = None,
         interrupt: asyncio.Event | None = None,
     ) -> RunResult:
         """Run an ephemeral machine to its end.
@@ -215,6 +216,8 @@ class RunService(Protocol):
             request: the machine and what ends it.
             output: called with the serial port's output, from the event loop.
             attached: called once with the serial port, for input; it stays this method's.
+            opened: called once with services of a library that holds this machine alone; they
+                stay this method's, which closes them before it returns.
             interrupt: set it to end the run early, in good order.
 
         Raises:

@@ -29,7 +29,7 @@ from vmwb.model.events import EndedEvent
 from vmwb.model.keyboard import answer_presses
 from vmwb.model.power import PowerState
 from vmwb.model.stats import MachineStats
-from vmwb.services.api import SerialStream
+from vmwb.services.api import SerialStream, Services
 from vmwb.services.console import map_frame
 from vmwb.services.engine import Engine, Session
 from vmwb.services.png import encode_png
@@ -41,14 +41,20 @@ GRACE_SECONDS: Final = 2.0
 LOG_LINES: Final = 10
 Output = Callable[[bytes], None]
 Attached = Callable[[SerialStream], None]
+Opened = Callable[[Services], None]
+Wire = Callable[[Engine, Path], Services]
 
 
 class Runs:
-    """Implements ``api.RunService``. ``make_engine`` gives the engine of another library."""
+    """Implements ``api.RunService``.
 
-    def __init__(self, runtime: Path, make_engine: Callable[[Path], Engine]) -> None:
+    ``make_engine`` gives the engine of another library, ``wire`` the services over an engine.
+    """
+
+    def __init__(self, runtime: Path, make_engine: Callable[[Path], Engine], wire: Wire) -> None:
         self._runtime = runtime
         self._make_engine = make_engine
+        self._wire = wire
 
     async def run(
         self,
@@ -56,6 +62,7 @@ class Runs:
         *,
         output: Output | None = None,
         attached: Attached | None = None,
+        opened: Opened | None = None,
         interrupt: asyncio.Event | None = None,
     ) -> RunResult:
         """Run an ephemeral machine to its end; see ``api.RunService``."""
@@ -66,13 +73,22 @@ class Runs:
         async with self._ephemeral(request) as (engine, summary):
             session = await engine.launch(summary, resume=False, tied=True)
             run = _Run(request, session, output, interrupt or asyncio.Event())
+            services: Services | None = None
             try:
+                if opened is not None:
+                    # Connections of their own beside this run's, as any other program has.
+                    services = self._wire(
+                        self._make_engine(summary.path.parent), summary.path.parent
+                    )
+                    opened(services)
                 result = await run.to_end(attached)
                 if result.ended_by is RunEnd.FAILED:
                     tail = await engine.logs(summary, LOG_LINES)
                     result = replace(result, sentence=f"{result.sentence} Its log ends: {tail}")
                 return result
             finally:
+                if services is not None:
+                    await services.close()
                 await run.close()
                 with contextlib.suppress(VmwbError):
                     await engine.settle(summary, session.welcome.pid)
