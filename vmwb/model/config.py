@@ -19,6 +19,8 @@ from vmwb.model.sizes import MEMORY_MAX_MIB, MEMORY_MIN_MIB
 SPEC_VERSION: Final = 1
 APPEND_MAX_BYTES: Final = 2047
 DEBUG_EXIT_PORT_DEFAULT: Final = 0x501
+# Ports that no other device of the machine has.
+DEBUG_EXIT_PORTS: Final = frozenset({0xF4, *range(0x500, 0x5FD)})
 CPU_MODELS: Final = ("x86-64-v1",)
 
 
@@ -120,10 +122,10 @@ class VmConfig:
             found.append("More than one serial port is not possible yet: give --serial once.")
         if any((port.kind is SerialKind.FILE) != bool(port.path) for port in self.serial):
             found.append("A serial port to a file needs its path: --serial file:PATH.")
-        if self.debug_exit_port is not None and not 1 <= self.debug_exit_port <= 0xFFFF:
+        if self.debug_exit_port is not None and self.debug_exit_port not in DEBUG_EXIT_PORTS:
             found.append(
-                f"The debug exit port {self.debug_exit_port:#x} is not an I/O port: "
-                "give 0x1 to 0xffff."
+                f"The debug exit port {self.debug_exit_port:#x} is not possible: give 0xf4, or one "
+                "from 0x500 to 0x5fc."
             )
         if not 0 <= self.seed < 1 << 63:
             found.append("The seed must be a number from 0 to 2^63 - 1.")
