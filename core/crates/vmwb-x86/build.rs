@@ -72,14 +72,20 @@ fn parse_enc(text: &str) -> Enc {
             "/r" => modrm = true,
             w if w.starts_with('/') => {
                 modrm = true;
-                digit = Some(w[1..].parse().unwrap_or_else(|_| panic!("bad digit in '{text}'")));
+                digit = Some(
+                    w[1..]
+                        .parse()
+                        .unwrap_or_else(|_| panic!("bad digit in '{text}'")),
+                );
             }
             w => {
                 let (hex, plus) = w.strip_suffix("+r").map_or((w, false), |h| (h, true));
                 if plus {
                     span = 8;
                 }
-                bytes.push(u8::from_str_radix(hex, 16).unwrap_or_else(|_| panic!("bad byte in '{text}'")));
+                bytes.push(
+                    u8::from_str_radix(hex, 16).unwrap_or_else(|_| panic!("bad byte in '{text}'")),
+                );
             }
         }
     }
@@ -99,7 +105,15 @@ fn parse_enc(text: &str) -> Enc {
     let rest = &bytes[[0, 1, 2, 2][map]..];
     let opcode = rest[0];
     let exact = rest.get(1).copied();
-    Enc { map, opcode, span, prefix, modrm: modrm || exact.is_some(), digit, exact }
+    Enc {
+        map,
+        opcode,
+        span,
+        prefix,
+        modrm: modrm || exact.is_some(),
+        digit,
+        exact,
+    }
 }
 
 /// `Class` and `Width` of an operand in the notation of SDM appendix A.
@@ -141,7 +155,10 @@ fn operand(text: &str) -> (String, &'static str) {
         "dq" => "Dq",
         other => panic!("unknown operand width '{other}' in '{text}'"),
     };
-    assert!("EGIMOZJSCDRAXPQNVWU".contains(class), "unknown operand class in '{text}'");
+    assert!(
+        "EGIMOZJSCDRAXPQNVWU".contains(class),
+        "unknown operand class in '{text}'"
+    );
     (class.to_owned(), width)
 }
 
@@ -167,20 +184,38 @@ fn kinds(ops: &[(String, &'static str)]) -> (&'static str, &'static str) {
 const BRANCHES: [&str; 5] = ["call", "jmp", "call_ind", "jmp_ind", "ret"];
 
 fn is_branch(sem: &str) -> bool {
-    const CONDS: [&str; 16] =
-        ["o", "no", "b", "nb", "z", "nz", "be", "nbe", "s", "ns", "p", "np", "l", "nl", "le", "nle"];
+    const CONDS: [&str; 16] = [
+        "o", "no", "b", "nb", "z", "nz", "be", "nbe", "s", "ns", "p", "np", "l", "nl", "le", "nle",
+    ];
     BRANCHES.contains(&sem) || sem.strip_prefix('j').is_some_and(|c| CONDS.contains(&c))
 }
 
 fn camel(name: &str) -> String {
-    name.split('_').map(|p| p[..1].to_uppercase() + &p[1..]).collect()
+    name.split('_')
+        .map(|p| p[..1].to_uppercase() + &p[1..])
+        .collect()
 }
 
 fn flags(text: &str) -> u32 {
-    const BITS: [(char, u32); 9] =
-        [('c', 0), ('p', 2), ('a', 4), ('z', 6), ('s', 7), ('t', 8), ('i', 9), ('d', 10), ('o', 11)];
+    const BITS: [(char, u32); 9] = [
+        ('c', 0),
+        ('p', 2),
+        ('a', 4),
+        ('z', 6),
+        ('s', 7),
+        ('t', 8),
+        ('i', 9),
+        ('d', 10),
+        ('o', 11),
+    ];
     text.chars()
-        .map(|c| 1 << BITS.iter().find(|b| b.0 == c).unwrap_or_else(|| panic!("unknown flag '{c}'")).1)
+        .map(|c| {
+            1 << BITS
+                .iter()
+                .find(|b| b.0 == c)
+                .unwrap_or_else(|| panic!("unknown flag '{c}'"))
+                .1
+        })
         .sum()
 }
 
@@ -196,13 +231,19 @@ fn main() {
     let dir = Path::new("isa");
     println!("cargo:rerun-if-changed=isa");
     println!("cargo:rerun-if-changed=build.rs");
-    let mut names: Vec<_> =
-        fs::read_dir(dir).expect("isa/ is there").map(|e| e.expect("readable entry").path()).collect();
+    let mut names: Vec<_> = fs::read_dir(dir)
+        .expect("isa/ is there")
+        .map(|e| e.expect("readable entry").path())
+        .collect();
     names.sort();
     let mut rows = Vec::new();
-    for name in names.iter().filter(|n| n.extension().is_some_and(|e| e == "toml")) {
+    for name in names
+        .iter()
+        .filter(|n| n.extension().is_some_and(|e| e == "toml"))
+    {
         let text = fs::read_to_string(name).expect("readable table");
-        let file: File = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", name.display()));
+        let file: File =
+            toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", name.display()));
         rows.extend(file.form);
     }
 
@@ -211,7 +252,10 @@ fn main() {
     let mut helpers = BTreeSet::new();
     let mut features = BTreeSet::new();
     let count = rows.len();
-    let _ = writeln!(out, "pub static FORMS: [Form; {count}] = [");
+    let _ = writeln!(
+        out,
+        "/// All forms, in the order of the tables.\npub static FORMS: [Form; {count}] = ["
+    );
     for (index, row) in rows.iter().enumerate() {
         let enc = parse_enc(&row.enc);
         let (mnemonic, args) = row.asm.rsplit_once(' ').unwrap_or((&row.asm, ""));
@@ -219,7 +263,11 @@ fn main() {
             "far" => (row.asm.as_str(), ""),
             other => (mnemonic, other),
         };
-        let ops: Vec<_> = args.split(',').filter(|a| !a.is_empty()).map(operand).collect();
+        let ops: Vec<_> = args
+            .split(',')
+            .filter(|a| !a.is_empty())
+            .map(operand)
+            .collect();
         let modrm = enc.modrm;
         // More specific encodings are tried first.
         let rank = u32::from(enc.exact.is_none()) * 8
@@ -227,7 +275,10 @@ fn main() {
             + u32::from(enc.digit.is_none()) * 2
             + u32::from(!row.rexb0);
         for n in 0..enc.span {
-            maps[enc.map].entry(enc.opcode + n).or_default().push((rank, index));
+            maps[enc.map]
+                .entry(enc.opcode + n)
+                .or_default()
+                .push((rank, index));
         }
         if !row.cpuid.is_empty() {
             features.insert(row.cpuid.clone());
@@ -235,7 +286,10 @@ fn main() {
         let mut operands = String::new();
         for i in 0..3 {
             let (c, w) = ops.get(i).map_or(("None", "None"), |o| (o.0.as_str(), o.1));
-            let _ = write!(operands, "Operand {{ class: Class::{c}, width: Width::{w} }}, ");
+            let _ = write!(
+                operands,
+                "Operand {{ class: Class::{c}, width: Width::{w} }}, "
+            );
         }
         let faults: Vec<_> = row.fault.split_whitespace().collect();
         let _ = writeln!(
@@ -294,9 +348,20 @@ fn main() {
         }
         ranges.push_str("],\n");
     }
-    let _ = writeln!(out, "pub static CANDIDATES: [u16; {}] = {candidates:?};", candidates.len());
-    let _ = writeln!(out, "pub static MAPS: [[(u16, u8); 256]; 4] = [{ranges}];");
-    let _ = writeln!(out, "pub static FEATURES: &[&str] = &{features:?};", features = features.iter().collect::<Vec<_>>());
+    let _ = writeln!(
+        out,
+        "/// Forms of each opcode, the more specific first.\npub static CANDIDATES: [u16; {}] = {candidates:?};",
+        candidates.len()
+    );
+    let _ = writeln!(
+        out,
+        "/// Range of [`CANDIDATES`] (start, count) of each opcode in the maps 0 (one byte), 1 (0F), 2 (0F 38), 3 (0F 3A).\npub static MAPS: [[(u16, u8); 256]; 4] = [{ranges}];"
+    );
+    let _ = writeln!(
+        out,
+        "/// Names of all features that some form needs.\npub static FEATURES: &[&str] = &{features:?};",
+        features = features.iter().collect::<Vec<_>>()
+    );
     let dest = Path::new(&env::var("OUT_DIR").expect("cargo sets OUT_DIR")).join("isa.rs");
     fs::write(dest, out).expect("writable OUT_DIR");
 
@@ -312,10 +377,18 @@ fn main() {
         }
         let sem = row.sem.as_deref().expect("checked above");
         let args = row.asm.rsplit_once(' ').map_or("", |a| a.1);
-        let ops: Vec<_> = args.split(',').filter(|a| !a.is_empty()).map(operand).collect();
+        let ops: Vec<_> = args
+            .split(',')
+            .filter(|a| !a.is_empty())
+            .map(operand)
+            .collect();
         let (reg, mem) = kinds(&ops);
         let make = if is_branch(sem) { "branch" } else { "straight" };
-        let _ = writeln!(out, "Select::{make}::<sem::{}, {{ kind::{reg} }}, {{ kind::{mem} }}>(),", camel(sem));
+        let _ = writeln!(
+            out,
+            "Select::{make}::<sem::{}, {{ kind::{reg} }}, {{ kind::{mem} }}>(),",
+            camel(sem)
+        );
     }
     out.push_str("];\n");
     let dest = Path::new(&env::var("OUT_DIR").expect("cargo sets OUT_DIR")).join("select.rs");

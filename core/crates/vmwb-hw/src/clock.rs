@@ -92,13 +92,19 @@ impl Scheduler {
 
     /// Takes the earliest timer that is due at `now`, and disarms it.
     pub fn pop_due(&mut self, now: Nanos) -> Option<TimerId> {
-        let (index, at) =
-            self.slots.iter().enumerate().filter_map(|(i, d)| d.map(|d| (i, d))).min_by_key(|&(i, d)| (d, i))?;
+        let (index, at) = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(i, d)| d.map(|d| (i, d)))
+            .min_by_key(|&(i, d)| (d, i))?;
         if at > now {
             return None;
         }
         self.slots[index] = None;
-        Some(TimerId(u8::try_from(index).expect("slots are numbered by u8")))
+        Some(TimerId(
+            u8::try_from(index).expect("slots are numbered by u8"),
+        ))
     }
 }
 
@@ -125,6 +131,13 @@ mod tests {
         s.arm(b, Nanos(5));
         s.arm(a, Nanos(5));
         assert_eq!(s.pop_due(Nanos(4)), None);
-        assert_eq!((s.pop_due(Nanos(5)), s.pop_due(Nanos(5)), s.pop_due(Nanos(5))), (Some(a), Some(b), None));
+        assert_eq!(
+            (
+                s.pop_due(Nanos(5)),
+                s.pop_due(Nanos(5)),
+                s.pop_due(Nanos(5))
+            ),
+            (Some(a), Some(b), None)
+        );
     }
 }

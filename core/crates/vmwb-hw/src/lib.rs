@@ -12,10 +12,13 @@ mod backend;
 mod clock;
 mod device;
 
-pub use backend::{CharBackend, LocalInterrupts, NullChar, PixelFormat, Scanout, ScanoutMode, TextCell, TextScreen};
+pub use backend::{
+    CharBackend, LocalInterrupts, NullChar, PixelFormat, Scanout, ScanoutMode, TextCell, TextScreen,
+};
 pub use clock::{Nanos, Scheduler, TimerId, muldiv};
 pub use device::{
-    AccessSize, Ctx, Device, IrqLine, LineChange, LineChanges, MmioDevice, PioDevice, PowerRequest, ResetKind, Timed,
+    AccessSize, Ctx, Device, IrqLine, LineChange, LineChanges, MmioDevice, PioDevice, PowerRequest,
+    ResetKind, Timed,
 };
 pub use vmwb_mem::{GuestAddress, GuestMemory};
 pub use vmwb_snapshot::{Payload, Schema, SnapshotError};

@@ -14,4 +14,6 @@ mod memory;
 mod sys;
 
 pub use address::{GuestAddress, PAGE_BYTES};
-pub use memory::{GuestMemory, MAX_RAM_BYTES, MIN_RAM_BYTES, MemError, NotedWrite, PageFlags, RamRange};
+pub use memory::{
+    GuestMemory, MAX_RAM_BYTES, MIN_RAM_BYTES, MemError, NotedWrite, PageFlags, RamRange,
+};

@@ -23,7 +23,9 @@ const LEGACY_WINDOW: std::ops::Range<u64> = 0xA_0000..0xC_0000;
 #[derive(Debug, Error)]
 pub enum MemError {
     /// The size is out of range.
-    #[error("a machine needs between 2 MiB and 64 GiB of memory, in whole MiB; {0} bytes were asked for")]
+    #[error(
+        "a machine needs between 2 MiB and 64 GiB of memory, in whole MiB; {0} bytes were asked for"
+    )]
     BadSize(u64),
     /// The host refused.
     #[error("the host gave no memory for the guest: {0}")]
@@ -82,12 +84,20 @@ impl GuestMemory {
     /// # Errors
     /// [`MemError::BadSize`], or [`MemError::Host`] when the host has no room.
     pub fn new(ram_bytes: u64) -> Result<Self, MemError> {
-        if !(MIN_RAM_BYTES..=MAX_RAM_BYTES).contains(&ram_bytes) || !ram_bytes.is_multiple_of(1 << 20) {
+        if !(MIN_RAM_BYTES..=MAX_RAM_BYTES).contains(&ram_bytes)
+            || !ram_bytes.is_multiple_of(1 << 20)
+        {
             return Err(MemError::BadSize(ram_bytes));
         }
-        let mut ranges = vec![RamRange { start: 0, end: ram_bytes.min(LOW_END) }];
+        let mut ranges = vec![RamRange {
+            start: 0,
+            end: ram_bytes.min(LOW_END),
+        }];
         if ram_bytes > LOW_END {
-            ranges.push(RamRange { start: HIGH_START, end: HIGH_START + (ram_bytes - LOW_END) });
+            ranges.push(RamRange {
+                start: HIGH_START,
+                end: HIGH_START + (ram_bytes - LOW_END),
+            });
         }
         let span = ranges.last().map_or(0, |r| r.end);
         let len = usize::try_from(span).map_err(|_| MemError::BadSize(ram_bytes))?;
@@ -123,8 +133,11 @@ impl GuestMemory {
     /// Whether the page is RAM.
     #[must_use]
     pub fn is_ram_page(&self, page: u64) -> bool {
-        let Some(addr) = page.checked_mul(PAGE_BYTES) else { return false };
-        !LEGACY_WINDOW.contains(&addr) && self.ranges.iter().any(|r| (r.start..r.end).contains(&addr))
+        let Some(addr) = page.checked_mul(PAGE_BYTES) else {
+            return false;
+        };
+        !LEGACY_WINDOW.contains(&addr)
+            && self.ranges.iter().any(|r| (r.start..r.end).contains(&addr))
     }
 
     /// Host address of the first byte of a RAM page, `None` where there is no RAM. The pointer is valid for 4,096 bytes
@@ -148,7 +161,12 @@ impl GuestMemory {
         let refuse = || MemError::NotRam { addr, len };
         let end = addr.0.checked_add(len).ok_or_else(refuse)?;
         let overlaps_window = len > 0 && addr.0 < LEGACY_WINDOW.end && end > LEGACY_WINDOW.start;
-        if overlaps_window || !self.ranges.iter().any(|r| addr.0 >= r.start && end <= r.end) {
+        if overlaps_window
+            || !self
+                .ranges
+                .iter()
+                .any(|r| addr.0 >= r.start && end <= r.end)
+        {
             return Err(refuse());
         }
         usize::try_from(addr.0).map_err(|_| refuse())
@@ -195,9 +213,14 @@ impl GuestMemory {
 
     fn note(&self, first: u64, last: u64) {
         for page in first..=last {
-            let flagged = self.page_flags(page).is_some_and(|s| s.load(Ordering::Relaxed) != 0);
+            let flagged = self
+                .page_flags(page)
+                .is_some_and(|s| s.load(Ordering::Relaxed) != 0);
             if flagged {
-                self.noted.lock().expect("no holder of this lock panics").push(NotedWrite { page });
+                self.noted
+                    .lock()
+                    .expect("no holder of this lock panics")
+                    .push(NotedWrite { page });
                 self.has_noted.store(true, Ordering::Release);
             }
         }
@@ -240,7 +263,11 @@ mod tests {
     #[test]
     fn new_size_out_of_range_is_refused() {
         let refused = [0, 1 << 20, (2 << 20) + 1, 10 << 40];
-        assert!(refused.iter().all(|&n| matches!(GuestMemory::new(n), Err(MemError::BadSize(_)))));
+        assert!(
+            refused
+                .iter()
+                .all(|&n| matches!(GuestMemory::new(n), Err(MemError::BadSize(_))))
+        );
     }
 
     #[test]
@@ -260,7 +287,9 @@ mod tests {
     #[test]
     fn write_to_a_flagged_page_is_noted_once_taken() {
         let m = GuestMemory::new(2 << 20).unwrap();
-        m.page_flags(0x100).unwrap().store(PageFlags::CODE, Ordering::Relaxed);
+        m.page_flags(0x100)
+            .unwrap()
+            .store(PageFlags::CODE, Ordering::Relaxed);
         m.write(GuestAddress(0xF_FFFF), &[1, 2]).unwrap();
         assert_eq!(m.take_noted_writes(), vec![NotedWrite { page: 0x100 }]);
         assert!(m.take_noted_writes().is_empty());
@@ -269,8 +298,18 @@ mod tests {
     #[test]
     fn ram_above_three_gib_continues_at_four() {
         let m = GuestMemory::new(4 << 30).unwrap();
-        m.write(GuestAddress(5 << 30).checked_add(0).map(|a| GuestAddress(a.0 - 8)).unwrap(), &[9; 8]).unwrap();
+        m.write(
+            GuestAddress(5 << 30)
+                .checked_add(0)
+                .map(|a| GuestAddress(a.0 - 8))
+                .unwrap(),
+            &[9; 8],
+        )
+        .unwrap();
         assert!(m.read_u64(GuestAddress(LOW_END)).is_err());
-        assert_eq!(m.read_u64(GuestAddress((5 << 30) - 8)).unwrap(), 0x0909_0909_0909_0909);
+        assert_eq!(
+            m.read_u64(GuestAddress((5 << 30) - 8)).unwrap(),
+            0x0909_0909_0909_0909
+        );
     }
 }

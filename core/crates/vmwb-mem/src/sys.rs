@@ -43,8 +43,13 @@ impl Mapping {
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let base = NonNull::new(base.cast::<u8>()).ok_or_else(|| io::Error::other("mmap gave address 0"))?;
-        Ok(Self { base, len_bytes, file })
+        let base = NonNull::new(base.cast::<u8>())
+            .ok_or_else(|| io::Error::other("mmap gave address 0"))?;
+        Ok(Self {
+            base,
+            len_bytes,
+            file,
+        })
     }
 
     pub(crate) fn base(&self) -> *mut u8 {
@@ -57,16 +62,36 @@ impl Mapping {
 
     /// Copies `bytes` to `offset`; the caller has checked the range.
     pub(crate) fn copy_in(&self, offset: usize, bytes: &[u8]) {
-        assert!(offset.checked_add(bytes.len()).is_some_and(|end| end <= self.len_bytes));
+        assert!(
+            offset
+                .checked_add(bytes.len())
+                .is_some_and(|end| end <= self.len_bytes)
+        );
         // SAFETY: the range was checked against the mapping; guest RAM never overlaps a host slice.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.as_ptr().add(offset), bytes.len()) }
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                bytes.as_ptr(),
+                self.base.as_ptr().add(offset),
+                bytes.len(),
+            )
+        }
     }
 
     /// Copies from `offset` into `bytes`; the caller has checked the range.
     pub(crate) fn copy_out(&self, offset: usize, bytes: &mut [u8]) {
-        assert!(offset.checked_add(bytes.len()).is_some_and(|end| end <= self.len_bytes));
+        assert!(
+            offset
+                .checked_add(bytes.len())
+                .is_some_and(|end| end <= self.len_bytes)
+        );
         // SAFETY: the range was checked against the mapping; guest RAM never overlaps a host slice.
-        unsafe { std::ptr::copy_nonoverlapping(self.base.as_ptr().add(offset), bytes.as_mut_ptr(), bytes.len()) }
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                self.base.as_ptr().add(offset),
+                bytes.as_mut_ptr(),
+                bytes.len(),
+            )
+        }
     }
 
     /// Gives the pages of `[offset, offset + len)` back to the host; they read as zero afterwards. Page-aligned.
@@ -78,7 +103,11 @@ impl Mapping {
         let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
         // SAFETY: fallocate works on our own descriptor; the kernel checks the range.
         let rc = unsafe { libc::fallocate(self.file.as_raw_fd(), mode, offset, len) };
-        if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        if rc == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
     }
 }
 

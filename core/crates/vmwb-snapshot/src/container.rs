@@ -67,7 +67,8 @@ impl Container {
     /// [`SnapshotError::Missing`] when there is none.
     pub fn take(&mut self, name: &str) -> Result<Payload, SnapshotError> {
         let at = self.payloads.iter().position(|p| p.name == name);
-        at.map(|i| self.payloads.remove(i)).ok_or_else(|| SnapshotError::Missing(name.to_owned()))
+        at.map(|i| self.payloads.remove(i))
+            .ok_or_else(|| SnapshotError::Missing(name.to_owned()))
     }
 
     /// Confirms that everything was taken: state that nobody imports is a defect, not a detail.
@@ -100,9 +101,12 @@ impl Container {
             });
             offset += len_bytes;
         }
-        let json = serde_json::to_vec(&index).map_err(|e| SnapshotError::damaged("index", e.to_string()))?;
-        let json_len = u32::try_from(json.len()).map_err(|_| SnapshotError::damaged("index", "too long"))?;
-        let mut out = Vec::with_capacity(HEADER_BYTES + json.len() + usize::try_from(offset).unwrap_or(0));
+        let json = serde_json::to_vec(&index)
+            .map_err(|e| SnapshotError::damaged("index", e.to_string()))?;
+        let json_len =
+            u32::try_from(json.len()).map_err(|_| SnapshotError::damaged("index", "too long"))?;
+        let mut out =
+            Vec::with_capacity(HEADER_BYTES + json.len() + usize::try_from(offset).unwrap_or(0));
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         out.extend_from_slice(&json_len.to_le_bytes());
@@ -125,7 +129,9 @@ impl Container {
         if bytes.len() > MAX_CONTAINER_BYTES {
             return Err(bad("it is larger than any real one"));
         }
-        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let word = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
         let version = word(8);
         if version != FORMAT_VERSION {
             return Err(SnapshotError::NewerVersion {
@@ -139,7 +145,8 @@ impl Container {
             return Err(bad("the index is cut off"));
         }
         let body = HEADER_BYTES + index_len;
-        let index = serde_json::from_slice(&bytes[HEADER_BYTES..body]).map_err(|e| bad(&e.to_string()))?;
+        let index =
+            serde_json::from_slice(&bytes[HEADER_BYTES..body]).map_err(|e| bad(&e.to_string()))?;
         Ok((index, body))
     }
 
@@ -152,7 +159,9 @@ impl Container {
         let body = &bytes[body..];
         let mut container = Self::new();
         for e in index.entries {
-            let range = usize::try_from(e.offset).ok().zip(usize::try_from(e.len_bytes).ok());
+            let range = usize::try_from(e.offset)
+                .ok()
+                .zip(usize::try_from(e.len_bytes).ok());
             let slice = range
                 .filter(|&(_, len)| len <= MAX_PAYLOAD_BYTES)
                 .and_then(|(at, len)| at.checked_add(len).and_then(|end| body.get(at..end)))
@@ -210,8 +219,14 @@ mod tests {
     #[test]
     fn container_written_then_read_gives_the_same_payloads() {
         let mut c = Container::from_bytes(&sample()).unwrap();
-        assert_eq!(c.take("probe.1").unwrap().decode::<ProbeV1>().unwrap(), ProbeV1 { level: 9 });
-        assert_eq!(c.take("probe.0").unwrap().decode::<ProbeV1>().unwrap(), ProbeV1 { level: 7 });
+        assert_eq!(
+            c.take("probe.1").unwrap().decode::<ProbeV1>().unwrap(),
+            ProbeV1 { level: 9 }
+        );
+        assert_eq!(
+            c.take("probe.0").unwrap().decode::<ProbeV1>().unwrap(),
+            ProbeV1 { level: 7 }
+        );
         c.finish().unwrap();
     }
 
@@ -232,14 +247,22 @@ mod tests {
         let mut bytes = sample();
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
-        assert!(matches!(Container::from_bytes(&bytes), Err(SnapshotError::Damaged { .. })));
+        assert!(matches!(
+            Container::from_bytes(&bytes),
+            Err(SnapshotError::Damaged { .. })
+        ));
     }
 
     #[test]
     fn payload_of_a_newer_version_is_refused_by_name() {
         let mut p = Payload::encode("probe.0", &ProbeV1 { level: 7 }).unwrap();
         p.version = 2;
-        assert!(p.decode::<ProbeV1>().unwrap_err().to_string().contains("'probe' has version 2"));
+        assert!(
+            p.decode::<ProbeV1>()
+                .unwrap_err()
+                .to_string()
+                .contains("'probe' has version 2")
+        );
     }
 
     #[test]

@@ -11,5 +11,5 @@
 mod container;
 mod payload;
 
-pub use container::{Container, ContainerIndex, IndexEntry, FORMAT_VERSION, MAX_CONTAINER_BYTES};
+pub use container::{Container, ContainerIndex, FORMAT_VERSION, IndexEntry, MAX_CONTAINER_BYTES};
 pub use payload::{MAX_PAYLOAD_BYTES, Payload, Schema, SnapshotError};

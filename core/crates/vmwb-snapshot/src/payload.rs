@@ -18,7 +18,9 @@ pub enum SnapshotError {
         found: String,
     },
     /// The payload was written by a newer version of the program.
-    #[error("saved state of '{kind}' has version {found}; this build reads up to version {newest}: use the newer build that wrote it")]
+    #[error(
+        "saved state of '{kind}' has version {found}; this build reads up to version {newest}: use the newer build that wrote it"
+    )]
     NewerVersion {
         /// Device.
         kind: String,
@@ -49,7 +51,10 @@ pub enum SnapshotError {
 impl SnapshotError {
     /// Reports damage in the payload of `kind`.
     pub fn damaged(kind: &str, reason: impl Into<String>) -> Self {
-        Self::Damaged { kind: kind.to_owned(), reason: reason.into() }
+        Self::Damaged {
+            kind: kind.to_owned(),
+            reason: reason.into(),
+        }
     }
 }
 
@@ -81,8 +86,14 @@ impl Payload {
     /// [`SnapshotError::Damaged`] when the type cannot be expressed as CBOR.
     pub fn encode<S: Schema>(name: &str, state: &S) -> Result<Self, SnapshotError> {
         let mut bytes = Vec::new();
-        ciborium::into_writer(state, &mut bytes).map_err(|e| SnapshotError::damaged(S::KIND, e.to_string()))?;
-        Ok(Self { name: name.to_owned(), kind: S::KIND.to_owned(), version: S::VERSION, bytes })
+        ciborium::into_writer(state, &mut bytes)
+            .map_err(|e| SnapshotError::damaged(S::KIND, e.to_string()))?;
+        Ok(Self {
+            name: name.to_owned(),
+            kind: S::KIND.to_owned(),
+            version: S::VERSION,
+            bytes,
+        })
     }
 
     /// Decodes the payload as exactly the version `S`. Devices with older versions match on [`Payload::version`] first.
@@ -91,7 +102,10 @@ impl Payload {
     /// Wrong kind, newer version, oversize or malformed CBOR.
     pub fn decode<S: Schema>(&self) -> Result<S, SnapshotError> {
         if self.kind != S::KIND {
-            return Err(SnapshotError::WrongKind { expected: S::KIND.to_owned(), found: self.kind.clone() });
+            return Err(SnapshotError::WrongKind {
+                expected: S::KIND.to_owned(),
+                found: self.kind.clone(),
+            });
         }
         if self.version > S::VERSION {
             return Err(SnapshotError::NewerVersion {
@@ -101,11 +115,18 @@ impl Payload {
             });
         }
         if self.version != S::VERSION {
-            return Err(SnapshotError::damaged(&self.kind, format!("version {} has no upgrade", self.version)));
+            return Err(SnapshotError::damaged(
+                &self.kind,
+                format!("version {} has no upgrade", self.version),
+            ));
         }
         if self.bytes.len() > MAX_PAYLOAD_BYTES {
-            return Err(SnapshotError::damaged(&self.kind, "it is larger than any real one"));
+            return Err(SnapshotError::damaged(
+                &self.kind,
+                "it is larger than any real one",
+            ));
         }
-        ciborium::from_reader(self.bytes.as_slice()).map_err(|e| SnapshotError::damaged(&self.kind, e.to_string()))
+        ciborium::from_reader(self.bytes.as_slice())
+            .map_err(|e| SnapshotError::damaged(&self.kind, e.to_string()))
     }
 }

@@ -178,7 +178,11 @@ impl Segment {
     /// Base 0, limit 4 GiB, present, writable and not expand-down data: accesses need no check.
     #[must_use]
     pub fn flat_data(self) -> bool {
-        self.base == 0 && self.limit == u32::MAX && self.present() && self.is_user() && self.kind() & 0b1110 == 0b0010
+        self.base == 0
+            && self.limit == u32::MAX
+            && self.present()
+            && self.is_user()
+            && self.kind() & 0b1110 == 0b0010
     }
 }
 
@@ -225,7 +229,10 @@ impl Fpu {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            st: [F80 { sign_exp: 0, significand: 0 }; 8],
+            st: [F80 {
+                sign_exp: 0,
+                significand: 0,
+            }; 8],
             control: 0x40,
             status: 0,
             top: 0,
@@ -501,7 +508,9 @@ impl Cpu {
         self.cc_res = u64::from(!bit(flag::ZF));
         // res 0 has even parity, res 1 odd: bit 8 corrects.
         let parity_wrong = bit(flag::PF) != bit(flag::ZF);
-        self.cc_aux = u64::from(bit(flag::AF)) << 3 | u64::from(parity_wrong) << 8 | u64::from(bit(flag::SF)) << 16;
+        self.cc_aux = u64::from(bit(flag::AF)) << 3
+            | u64::from(parity_wrong) << 8
+            | u64::from(bit(flag::SF)) << 16;
         self.set_cf_of(bit(flag::CF), bit(flag::OF));
     }
 
@@ -551,7 +560,10 @@ impl Cpu {
     /// Ends the instruction with an exception without error code.
     #[cold]
     pub(crate) fn raise(&mut self, vector: u8) -> Stop {
-        self.fault = Fault { vector, error: None };
+        self.fault = Fault {
+            vector,
+            error: None,
+        };
         self.why = Why::Fault;
         Stop
     }
@@ -559,7 +571,10 @@ impl Cpu {
     /// Ends the instruction with an exception and its error code.
     #[cold]
     pub(crate) fn raise_code(&mut self, vector: u8, error: u32) -> Stop {
-        self.fault = Fault { vector, error: Some(error) };
+        self.fault = Fault {
+            vector,
+            error: Some(error),
+        };
         self.why = Why::Fault;
         Stop
     }
@@ -578,7 +593,11 @@ impl Cpu {
 
     /// Demands CPL 0.
     pub(crate) fn need_cpl0(&mut self) -> Res {
-        if self.cpl == 0 { Ok(()) } else { Err(self.gp(0)) }
+        if self.cpl == 0 {
+            Ok(())
+        } else {
+            Err(self.gp(0))
+        }
     }
 
     // ---- registers ----

@@ -14,7 +14,8 @@ pub struct Features {
 
 /// x86-64-v1 with SSE3, CX16, LAHF and RDTSCP.
 const X86_64_V1: &[&str] = &[
-    "fpu", "tsc", "msr", "cx8", "sep", "cmov", "clfsh", "mmx", "fxsr", "sse", "sse2", "syscall", "cx16", "rdtscp", "sse3",
+    "fpu", "tsc", "msr", "cx8", "sep", "cmov", "clfsh", "mmx", "fxsr", "sse", "sse2", "syscall",
+    "cx16", "rdtscp", "sse3",
 ];
 
 impl Features {
@@ -46,16 +47,40 @@ fn text(s: &[u8; 4]) -> u32 {
 #[must_use]
 pub fn leaf(config: &CpuConfig, function: u32, apic_enabled: bool, apic_id: u32) -> Leaf {
     // FPU DE PSE TSC MSR PAE MCE CX8 - SEP MTRR PGE MCA CMOV PAT PSE36 - CLFSH MMX FXSR SSE SSE2; bit 9 is the APIC.
-    const EDX1: u32 = 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 12 | 1 << 13
-        | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 19 | 1 << 23 | 1 << 24 | 1 << 25 | 1 << 26;
+    const EDX1: u32 = 1
+        | 1 << 2
+        | 1 << 3
+        | 1 << 4
+        | 1 << 5
+        | 1 << 6
+        | 1 << 7
+        | 1 << 8
+        | 1 << 11
+        | 1 << 12
+        | 1 << 13
+        | 1 << 14
+        | 1 << 15
+        | 1 << 16
+        | 1 << 17
+        | 1 << 19
+        | 1 << 23
+        | 1 << 24
+        | 1 << 25
+        | 1 << 26;
     // SSE3, CX16, and bit 31: running under a hypervisor.
     const ECX1: u32 = 1 | 1 << 13 | 1 << 31;
     // The extended leaf repeats most of EDX1 (not SEP, SSE, SSE2, CLFSH) and adds SYSCALL, NX, RDTSCP, LM.
-    const EDX81: u32 = (EDX1 & !(1 << 11 | 1 << 19 | 1 << 25 | 1 << 26)) | 1 << 11 | 1 << 20 | 1 << 27 | 1 << 29;
+    const EDX81: u32 =
+        (EDX1 & !(1 << 11 | 1 << 19 | 1 << 25 | 1 << 26)) | 1 << 11 | 1 << 20 | 1 << 27 | 1 << 29;
     let apic = u32::from(apic_enabled) << 9;
     match function {
         0 => [1, text(b"Auth"), text(b"cAMD"), text(b"enti")],
-        1 => [SIGNATURE, apic_id << 24 | 1 << 16 | 8 << 8, ECX1, EDX1 | apic],
+        1 => [
+            SIGNATURE,
+            apic_id << 24 | 1 << 16 | 8 << 8,
+            ECX1,
+            EDX1 | apic,
+        ],
         0x4000_0000 => [0x4000_0000, text(b"VMWo"), text(b"rkbe"), text(b"nch ")],
         0x8000_0000 => [0x8000_0008, text(b"Auth"), text(b"cAMD"), text(b"enti")],
         // LAHF in 64-bit mode.
@@ -89,7 +114,11 @@ mod tests {
 
     #[test]
     fn every_feature_of_the_model_is_known_to_the_table_or_to_cpuid_alone() {
-        assert!(X86_64_V1.iter().all(|f| FEATURES.contains(f) || *f == "cx16"));
+        assert!(
+            X86_64_V1
+                .iter()
+                .all(|f| FEATURES.contains(f) || *f == "cx16")
+        );
     }
 
     #[test]

@@ -153,7 +153,20 @@ pub fn decode(bytes: &[u8], size: CodeSize) -> Result<Insn, DecodeError> {
                 rex = b;
                 b = c.u8()?;
                 // A prefix after REX takes it away.
-                if matches!(b, 0x66 | 0x67 | 0xF0 | 0xF2 | 0xF3 | 0x26 | 0x2E | 0x36 | 0x3E | 0x64 | 0x65 | 0x40..=0x4F) {
+                if matches!(
+                    b,
+                    0x66 | 0x67
+                        | 0xF0
+                        | 0xF2
+                        | 0xF3
+                        | 0x26
+                        | 0x2E
+                        | 0x36
+                        | 0x3E
+                        | 0x64
+                        | 0x65
+                        | 0x40..=0x4F
+                ) {
                     rex = 0;
                     c.at -= 1;
                     continue;
@@ -186,8 +199,20 @@ pub fn decode(bytes: &[u8], size: CodeSize) -> Result<Insn, DecodeError> {
         match f.osz {
             OperandSize::Force64 => 8,
             _ if rex & 8 != 0 => 8,
-            OperandSize::Default64 => if p66 { 2 } else { 8 },
-            OperandSize::Normal => if p66 { 2 } else { 4 },
+            OperandSize::Default64 => {
+                if p66 {
+                    2
+                } else {
+                    8
+                }
+            }
+            OperandSize::Normal => {
+                if p66 {
+                    2
+                } else {
+                    4
+                }
+            }
         }
     } else if (size == CodeSize::Bits32) != p66 {
         4
@@ -195,9 +220,27 @@ pub fn decode(bytes: &[u8], size: CodeSize) -> Result<Insn, DecodeError> {
         2
     };
     let addrsize = match size {
-        CodeSize::Bits64 => if p67 { 4 } else { 8 },
-        CodeSize::Bits32 => if p67 { 2 } else { 4 },
-        CodeSize::Bits16 => if p67 { 4 } else { 2 },
+        CodeSize::Bits64 => {
+            if p67 {
+                4
+            } else {
+                8
+            }
+        }
+        CodeSize::Bits32 => {
+            if p67 {
+                2
+            } else {
+                4
+            }
+        }
+        CodeSize::Bits16 => {
+            if p67 {
+                4
+            } else {
+                2
+            }
+        }
     };
     let mut insn = Insn {
         form,
@@ -223,7 +266,8 @@ pub fn decode(bytes: &[u8], size: CodeSize) -> Result<Insn, DecodeError> {
         insn.reg = ((m >> 3) & 7) | ((rex & 4) << 1);
         insn.rm = (m & 7) | ((rex & 1) << 3);
         // MOV to and from control and debug registers takes any mod as a register.
-        let register_only = matches!(f.operands[0].class, Class::R) || matches!(f.operands[1].class, Class::R);
+        let register_only =
+            matches!(f.operands[0].class, Class::R) || matches!(f.operands[1].class, Class::R);
         if m < 0xC0 && !register_only {
             let (mem, stack) = memory(&mut c, m, rex, addrsize, code64)?;
             insn.mem = Some(mem);
@@ -247,7 +291,13 @@ pub fn decode(bytes: &[u8], size: CodeSize) -> Result<Insn, DecodeError> {
             }
             (Class::O, _) => {
                 let disp = c.le(addrsize)? as i64;
-                insn.mem = Some(Mem { base: None, index: None, scale: 0, disp, rip: false });
+                insn.mem = Some(Mem {
+                    base: None,
+                    index: None,
+                    scale: 0,
+                    disp,
+                    rip: false,
+                });
             }
             (Class::One, _) => insn.imm = 1,
             _ => {}
@@ -288,7 +338,11 @@ fn select(
         }
         if f.modrm {
             let Some(m) = modrm else {
-                return Err(if at >= MAX_LEN { DecodeError::TooLong } else { DecodeError::Truncated });
+                return Err(if at >= MAX_LEN {
+                    DecodeError::TooLong
+                } else {
+                    DecodeError::Truncated
+                });
             };
             let is_mem = m < 0xC0;
             let fits = f.exact.is_none_or(|e| e == m)
@@ -308,9 +362,21 @@ fn select(
 }
 
 /// The memory operand that follows a ModRM byte, and whether its default segment is SS.
-fn memory(c: &mut Cursor<'_>, m: u8, rex: u8, addrsize: u8, code64: bool) -> Result<(Mem, bool), DecodeError> {
+fn memory(
+    c: &mut Cursor<'_>,
+    m: u8,
+    rex: u8,
+    addrsize: u8,
+    code64: bool,
+) -> Result<(Mem, bool), DecodeError> {
     let (md, rm) = (m >> 6, m & 7);
-    let mut mem = Mem { base: None, index: None, scale: 0, disp: 0, rip: false };
+    let mut mem = Mem {
+        base: None,
+        index: None,
+        scale: 0,
+        disp: 0,
+        rip: false,
+    };
     if addrsize == 2 {
         // SDM volume 2, table 2-1.
         (mem.base, mem.index) = match rm {
@@ -374,24 +440,45 @@ mod tests {
 
     #[test]
     fn decode_sixteen_prefixes_is_too_long() {
-        assert_eq!(decode(&[0x66; 20], CodeSize::Bits64), Err(DecodeError::TooLong));
+        assert_eq!(
+            decode(&[0x66; 20], CodeSize::Bits64),
+            Err(DecodeError::TooLong)
+        );
     }
 
     #[test]
     fn decode_lock_on_a_register_destination_is_invalid() {
-        assert_eq!(decode(&[0xF0, 0x01, 0xC8], CodeSize::Bits64), Err(DecodeError::Invalid));
+        assert_eq!(
+            decode(&[0xF0, 0x01, 0xC8], CodeSize::Bits64),
+            Err(DecodeError::Invalid)
+        );
     }
 
     #[test]
     fn decode_rip_relative_operand_has_no_base() {
         let i = decode(&[0x48, 0x8B, 0x05, 0x10, 0, 0, 0], CodeSize::Bits64).unwrap();
-        assert_eq!(i.mem, Some(Mem { base: None, index: None, scale: 0, disp: 16, rip: true }));
+        assert_eq!(
+            i.mem,
+            Some(Mem {
+                base: None,
+                index: None,
+                scale: 0,
+                disp: 16,
+                rip: true
+            })
+        );
     }
 
     #[test]
     fn decode_cut_at_every_byte_is_truncated() {
         let whole = [0x66, 0x81, 0x84, 0x88, 1, 2, 3, 4, 5, 6];
-        assert_eq!(usize::from(decode(&whole, CodeSize::Bits32).unwrap().len), whole.len());
-        assert!((0..whole.len()).all(|n| decode(&whole[..n], CodeSize::Bits32) == Err(DecodeError::Truncated)));
+        assert_eq!(
+            usize::from(decode(&whole, CodeSize::Bits32).unwrap().len),
+            whole.len()
+        );
+        assert!(
+            (0..whole.len())
+                .all(|n| decode(&whole[..n], CodeSize::Bits32) == Err(DecodeError::Truncated))
+        );
     }
 }

@@ -15,9 +15,18 @@ impl Descriptor {
         let d = self.low;
         let raw_limit = (d & 0xFFFF | (d >> 32) & 0xF_0000) as u32;
         let attr = ((d >> 40) & 0xF0FF) as u16;
-        let limit = if attr & 0x8000 != 0 { raw_limit << 12 | 0xFFF } else { raw_limit };
+        let limit = if attr & 0x8000 != 0 {
+            raw_limit << 12 | 0xFFF
+        } else {
+            raw_limit
+        };
         let base = (d >> 16) & 0xFF_FFFF | (d >> 32) & 0xFF00_0000 | self.high << 32;
-        Segment { selector, base, limit, attr }
+        Segment {
+            selector,
+            base,
+            limit,
+            attr,
+        }
     }
 
     pub(crate) fn kind(self) -> u8 {
@@ -76,7 +85,11 @@ impl Cpu {
             return Err(self.raise_code(bad, error_code(selector)));
         };
         let low = self.system_read(at, 8)?;
-        let high = if bytes == 16 { self.system_read(at.wrapping_add(8), 8)? & 0xFFFF_FFFF } else { 0 };
+        let high = if bytes == 16 {
+            self.system_read(at.wrapping_add(8), 8)? & 0xFFFF_FFFF
+        } else {
+            0
+        };
         Ok(Descriptor { low, high })
     }
 
@@ -108,7 +121,10 @@ impl Cpu {
 
     /// Sets the base of FS or GS (MSR, SWAPGS).
     pub(crate) fn set_segment_base(&mut self, n: usize, base: u64) {
-        let s = Segment { base, ..self.seg[n] };
+        let s = Segment {
+            base,
+            ..self.seg[n]
+        };
         self.set_segment(n, s);
     }
 
@@ -119,8 +135,20 @@ impl Cpu {
     pub(crate) fn load_segment(&mut self, n: usize, selector: u16) -> Res {
         if !self.protected() || self.v86() {
             let attr = if self.v86() { 0xF3 } else { self.seg[n].attr };
-            let limit = if self.v86() { 0xFFFF } else { self.seg[n].limit };
-            self.set_segment(n, Segment { selector, base: u64::from(selector) << 4, limit, attr });
+            let limit = if self.v86() {
+                0xFFFF
+            } else {
+                self.seg[n].limit
+            };
+            self.set_segment(
+                n,
+                Segment {
+                    selector,
+                    base: u64::from(selector) << 4,
+                    limit,
+                    attr,
+                },
+            );
             self.update_mode();
             return Ok(());
         }
@@ -131,9 +159,25 @@ impl Cpu {
                 return Err(self.gp(0));
             }
             // Bases of FS and GS survive a null load on this model, as on other AMD processors.
-            let base = if self.long_mode() && n >= seg::FS { self.seg[n].base } else { 0 };
-            let attr = if n == seg::SS { u16::from(self.cpl) << 5 } else { 0 };
-            self.set_segment(n, Segment { selector, base, limit: 0, attr });
+            let base = if self.long_mode() && n >= seg::FS {
+                self.seg[n].base
+            } else {
+                0
+            };
+            let attr = if n == seg::SS {
+                u16::from(self.cpl) << 5
+            } else {
+                0
+            };
+            self.set_segment(
+                n,
+                Segment {
+                    selector,
+                    base,
+                    limit: 0,
+                    attr,
+                },
+            );
             self.update_mode();
             return Ok(());
         }

@@ -6,7 +6,10 @@ use crate::vcpu::CpuStop;
 
 /// Exceptions that make a second one a double fault (SDM volume 3, table 6-5).
 fn contributory(v: u8) -> bool {
-    matches!(v, vector::DE | vector::TS | vector::NP | vector::SS | vector::GP)
+    matches!(
+        v,
+        vector::DE | vector::TS | vector::NP | vector::SS | vector::GP
+    )
 }
 
 impl Cpu {
@@ -34,11 +37,22 @@ impl Cpu {
                     }
                     let second = self.fault;
                     if fault.vector == vector::DF {
-                        return Err(CpuStop::TripleFault { rip, vector: first.vector });
+                        return Err(CpuStop::TripleFault {
+                            rip,
+                            vector: first.vector,
+                        });
                     }
                     let double = (contributory(fault.vector) && contributory(second.vector))
-                        || (fault.vector == vector::PF && (contributory(second.vector) || second.vector == vector::PF));
-                    fault = if double { Fault { vector: vector::DF, error: Some(0) } } else { second };
+                        || (fault.vector == vector::PF
+                            && (contributory(second.vector) || second.vector == vector::PF));
+                    fault = if double {
+                        Fault {
+                            vector: vector::DF,
+                            error: Some(0),
+                        }
+                    } else {
+                        second
+                    };
                 }
             }
         }
@@ -49,7 +63,13 @@ impl Cpu {
     /// # Errors
     /// The reason why the guest cannot run on.
     pub(crate) fn deliver_interrupt(&mut self, vector: u8) -> Result<(), CpuStop> {
-        match self.deliver(Fault { vector, error: None }, false) {
+        match self.deliver(
+            Fault {
+                vector,
+                error: None,
+            },
+            false,
+        ) {
             Ok(()) => Ok(()),
             Err(_) if self.why == Why::Stop => Err(self.take_stop()),
             Err(_) => {
@@ -74,9 +94,13 @@ impl Cpu {
         }
         let at = self.idtr.base.wrapping_add(u64::from(offset));
         let low = self.system_read(at, 8)?;
-        let high = if long { self.system_read(at.wrapping_add(8), 8)? & 0xFFFF_FFFF } else { 0 };
+        let high = if long {
+            self.system_read(at.wrapping_add(8), 8)? & 0xFFFF_FFFF
+        } else {
+            0
+        };
         let gate = Descriptor { low, high };
-        let valid = matches!((gate.kind(), long), (14 | 15, _) | (6 | 7 | 5, false)) && !gate.is_user();
+        let valid = matches!((gate.kind(), long), (14 | 15, _) | (5..=7, false)) && !gate.is_user();
         if !valid || (software && gate.dpl() < self.cpl) {
             return Err(self.gp(code));
         }
@@ -99,7 +123,9 @@ impl Cpu {
         if selector & !3 == 0 {
             return Err(self.gp(ext));
         }
-        let Some(_) = self.descriptor_address(selector, 8) else { return Err(self.gp(selector_code)) };
+        let Some(_) = self.descriptor_address(selector, 8) else {
+            return Err(self.gp(selector_code));
+        };
         let mut d = self.descriptor(selector, vector::GP, false)?;
         let wrong_size = long && (d.low >> 53 & 1 == 0 || d.low >> 54 & 1 != 0);
         if !d.is_code() || d.dpl() > self.cpl || wrong_size {
@@ -119,7 +145,11 @@ impl Cpu {
         };
         let step = u64::from(wide);
         let (old_ss, old_sp) = (self.seg[seg::SS], self.r[4]);
-        let offset = if wide == 2 { gate.gate_offset() & 0xFFFF } else { gate.gate_offset() };
+        let offset = if wide == 2 {
+            gate.gate_offset() & 0xFFFF
+        } else {
+            gate.gate_offset()
+        };
         if long && !Self::canonical(offset) {
             return Err(self.gp(0));
         }
@@ -175,7 +205,10 @@ impl Cpu {
             let at = base.wrapping_add(top.wrapping_sub(step * (i as u64 + 1)) & mask);
             if long { at } else { at & 0xFFFF_FFFF }
         };
-        if !long && (bottom.wrapping_add(step * n as u64 - 1) & mask) > u64::from(ss.limit) && ss.kind() & 4 == 0 {
+        if !long
+            && (bottom.wrapping_add(step * n as u64 - 1) & mask) > u64::from(ss.limit)
+            && ss.kind() & 4 == 0
+        {
             return Err(self.raise_code(vector::SS, ext));
         }
         // All or nothing: probe the ends first. A frame spans at most two pages.
@@ -187,7 +220,12 @@ impl Cpu {
         self.mark_accessed(selector, &mut d)?;
         self.set_code_segment(selector, d, new_cpl);
         if long && inner {
-            let s = crate::cpu::Segment { selector: u16::from(new_cpl), base: 0, limit: 0, attr: u16::from(new_cpl) << 5 };
+            let s = crate::cpu::Segment {
+                selector: u16::from(new_cpl),
+                base: 0,
+                limit: 0,
+                attr: u16::from(new_cpl) << 5,
+            };
             self.set_segment(seg::SS, s);
         } else if let Some(s) = new_ss {
             self.set_segment(seg::SS, s);
@@ -263,18 +301,29 @@ impl Cpu {
     #[cold]
     pub(crate) fn unimplemented(&mut self, what: &str) -> crate::cpu::Stop {
         let bytes = self.bytes_at_rip();
-        self.stop = Some(CpuStop::Unimplemented { rip: self.linear_pc(), bytes, what: what.to_owned() });
+        self.stop = Some(CpuStop::Unimplemented {
+            rip: self.linear_pc(),
+            bytes,
+            what: what.to_owned(),
+        });
         self.why = Why::Stop;
         crate::cpu::Stop
     }
 
     pub(crate) fn take_stop(&mut self) -> CpuStop {
-        self.stop.take().unwrap_or(CpuStop::TripleFault { rip: self.rip, vector: self.fault.vector })
+        self.stop.take().unwrap_or(CpuStop::TripleFault {
+            rip: self.rip,
+            vector: self.fault.vector,
+        })
     }
 
     /// Linear address of the next instruction.
     pub(crate) fn linear_pc(&self) -> u64 {
-        if self.code64() { self.rip } else { self.seg[seg::CS].base.wrapping_add(self.rip) & 0xFFFF_FFFF }
+        if self.code64() {
+            self.rip
+        } else {
+            self.seg[seg::CS].base.wrapping_add(self.rip) & 0xFFFF_FFFF
+        }
     }
 
     fn bytes_at_rip(&mut self) -> String {

@@ -183,11 +183,20 @@ mod tests {
 
     #[test]
     fn popf_and_sidt_are_sensitive_yet_not_privileged() {
-        assert!(["popf", "sidt M"].iter().all(|a| form(a).privilege.is_empty() && !form(a).sensitive.is_empty()));
+        assert!(
+            ["popf", "sidt M"]
+                .iter()
+                .all(|a| form(a).privilege.is_empty() && !form(a).sensitive.is_empty())
+        );
     }
 
     #[test]
     fn every_privileged_form_is_sensitive() {
-        assert!(FORMS.iter().filter(|f| !f.privilege.is_empty()).all(|f| !f.sensitive.is_empty() || f.feature == "monitor"));
+        assert!(
+            FORMS
+                .iter()
+                .filter(|f| !f.privilege.is_empty())
+                .all(|f| !f.sensitive.is_empty() || f.feature == "monitor")
+        );
     }
 }

@@ -68,7 +68,10 @@ pub(crate) struct TableWatch {
 
 impl TableWatch {
     pub(crate) fn new(pages: usize) -> Self {
-        Self { users: vec![0; pages].into_boxed_slice(), idle_writes: vec![0; pages].into_boxed_slice() }
+        Self {
+            users: vec![0; pages].into_boxed_slice(),
+            idle_writes: vec![0; pages].into_boxed_slice(),
+        }
     }
 }
 
@@ -93,9 +96,16 @@ impl Cpu {
     ///
     /// # Errors
     /// #PF; in 64-bit mode #GP(0), or #SS(0) with `stack`, for addresses that are not canonical.
-    pub(crate) fn resolve(&mut self, linear: u64, access: Access, user: bool, stack: bool) -> Res<Target> {
+    pub(crate) fn resolve(
+        &mut self,
+        linear: u64,
+        access: Access,
+        user: bool,
+        stack: bool,
+    ) -> Res<Target> {
         let page = linear & !0xFFF;
-        let e = &self.spaces.list[self.spaces.current].views[usize::from(user)].tlb[tlb_index(linear)];
+        let e =
+            &self.spaces.list[self.spaces.current].views[usize::from(user)].tlb[tlb_index(linear)];
         let hit = match access {
             Access::Read => e.read == page,
             Access::Write => e.write & !WATCHED == page,
@@ -133,11 +143,14 @@ impl Cpu {
         view.mark_filled();
         let write_allowed = walk.dirty && self.may_write(&walk, user);
         let exec_allowed = !walk.no_exec;
-        let flags = self.memory.page_flags(phys >> 12).expect("RAM pages have a state byte");
+        let flags = self
+            .memory
+            .page_flags(phys >> 12)
+            .expect("RAM pages have a state byte");
         let mut write = NO_TAG;
         if write_allowed {
             let watched = flags.load(Ordering::Relaxed) & (PageFlags::CODE | PageFlags::TABLE) != 0;
-            write = page | u64::from(watched) * WATCHED;
+            write = page | (u64::from(watched) * WATCHED);
             if !watched {
                 flags.fetch_or(WRITE_GRANTED, Ordering::Relaxed);
             }
@@ -158,11 +171,19 @@ impl Cpu {
 
     /// Reads a table entry of `size` bytes and notes that the current space depends on its page.
     fn table_entry(&mut self, addr: u64, size: u64) -> u64 {
-        let Some(host) = self.ram_page(addr) else { return u64::MAX >> (64 - 8 * size) };
+        let Some(host) = self.ram_page(addr) else {
+            return u64::MAX >> (64 - 8 * size);
+        };
         self.watch_table(addr, host);
         let at = host.wrapping_add((addr & 0xFFF) as usize);
         // SAFETY: entries are aligned to their size, so they lie inside the page; RAM outlives the processor.
-        unsafe { if size == 8 { at.cast::<u64>().read() } else { u64::from(at.cast::<u32>().read()) } }
+        unsafe {
+            if size == 8 {
+                at.cast::<u64>().read()
+            } else {
+                u64::from(at.cast::<u32>().read())
+            }
+        }
     }
 
     fn watch_table(&mut self, addr: u64, host: *mut u8) {
@@ -173,7 +194,10 @@ impl Cpu {
             return;
         }
         self.tables.users[page] |= bit;
-        let flags = self.memory.page_flags(addr >> 12).expect("RAM pages have a state byte");
+        let flags = self
+            .memory
+            .page_flags(addr >> 12)
+            .expect("RAM pages have a state byte");
         let before = flags.fetch_or(PageFlags::TABLE, Ordering::Relaxed);
         if before & PageFlags::TABLE == 0 {
             self.revoke_writes(addr >> 12, host);
@@ -182,7 +206,10 @@ impl Cpu {
 
     /// After a page has become watched: no soft TLB may write to it past the slow path.
     pub(crate) fn revoke_writes(&mut self, page: u64, host: *mut u8) {
-        let flags = self.memory.page_flags(page).expect("RAM pages have a state byte");
+        let flags = self
+            .memory
+            .page_flags(page)
+            .expect("RAM pages have a state byte");
         if flags.fetch_and(!WRITE_GRANTED, Ordering::Relaxed) & WRITE_GRANTED != 0 {
             self.spaces.watch_writes(host as u64);
         }
@@ -227,7 +254,14 @@ impl Cpu {
     pub(crate) fn walk(&mut self, linear: u64, access: Access, user: bool) -> Result<Walk, u32> {
         if self.cr0 & cr0::PG == 0 {
             let phys = linear & 0xFFFF_FFFF;
-            return Ok(Walk { phys, writable: true, user: true, no_exec: false, dirty: true, page_bytes: 4096 });
+            return Ok(Walk {
+                phys,
+                writable: true,
+                user: true,
+                no_exec: false,
+                dirty: true,
+                page_bytes: 4096,
+            });
         }
         let nxe = self.efer & efer::NXE != 0;
         let base_code = u32::from(access == Access::Write) << 1
@@ -248,7 +282,11 @@ impl Cpu {
             (e & PHYS_MASK & !0xFFF, 2, 8)
         };
         let index_bits = if size == 4 { 10 } else { 9 };
-        let reserved_high = if size == 8 { !PHYS_MASK & !PTE_NX & 0x000F_FFFF_FFFF_FFFF } else { 0 };
+        let reserved_high = if size == 8 {
+            !PHYS_MASK & !PTE_NX & 0x000F_FFFF_FFFF_FFFF
+        } else {
+            0
+        };
         for level in (1..=levels).rev() {
             let shift = 12 + index_bits * (level - 1);
             let index = (linear >> shift) & ((1 << index_bits) - 1);
@@ -313,7 +351,11 @@ impl Cpu {
                 walk.dirty |= access == Access::Write;
                 return Ok(walk);
             }
-            table = if size == 8 { e & PHYS_MASK & !0xFFF } else { e & 0xFFFF_F000 };
+            table = if size == 8 {
+                e & PHYS_MASK & !0xFFF
+            } else {
+                e & 0xFFFF_F000
+            };
         }
         unreachable!("level 1 always returns")
     }
@@ -323,7 +365,10 @@ impl Cpu {
         let base = cr3 & 0xFFFF_FFE0;
         let mut entries = [0u64; 4];
         for (i, e) in entries.iter_mut().enumerate() {
-            *e = self.memory.read_u64(GuestAddress(base + 8 * i as u64)).unwrap_or(0);
+            *e = self
+                .memory
+                .read_u64(GuestAddress(base + 8 * i as u64))
+                .unwrap_or(0);
             // Bits 2:1, 8:5 and those above the physical width are reserved.
             if *e & PTE_P != 0 && *e & (0x1E6 | (!PHYS_MASK)) != 0 {
                 return false;

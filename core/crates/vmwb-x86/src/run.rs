@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use vmwb_hw::{GuestMemory, Payload, SnapshotError};
 
-use crate::cpu::{Counters, Cpu, Fault, Fpu, Msrs, Segment, TableRegister, Why, cr0, flag, seg, slot, vector};
+use crate::cpu::{
+    Counters, Cpu, Fault, Fpu, Msrs, Segment, TableRegister, Why, cr0, flag, seg, slot, vector,
+};
 use crate::cpuid::Features;
 use crate::isa::FORMS;
 use crate::mmu::{Access, TableWatch, Target};
@@ -35,7 +37,8 @@ impl Interpreter {
     /// # Errors
     /// [`UnknownModel`].
     pub fn new(memory: Arc<GuestMemory>, config: CpuConfig) -> Result<Self, UnknownModel> {
-        let features = Features::of(&config.model).ok_or_else(|| UnknownModel(config.model.clone()))?;
+        let features =
+            Features::of(&config.model).ok_or_else(|| UnknownModel(config.model.clone()))?;
         let form_ok = FORMS.iter().map(|f| features.has(f.feature)).collect();
         let ram = memory.page_ptr(0).expect("page 0 is always RAM");
         let pages = (memory.ranges().last().map_or(0, |r| r.end) >> 12) as usize;
@@ -65,7 +68,10 @@ impl Interpreter {
             pdpte: [0; 4],
             msr: Msrs::default(),
             fpu: Fpu::new(),
-            fault: Fault { vector: 0, error: None },
+            fault: Fault {
+                vector: 0,
+                error: None,
+            },
             stop: None,
             shadow: false,
             look: true,
@@ -115,21 +121,56 @@ impl Cpu {
         self.set_flags(flag::FIXED);
         self.rip = 0xFFF0;
         self.cpl = 0;
-        let data = Segment { selector: 0, base: 0, limit: 0xFFFF, attr: 0x93 };
+        let data = Segment {
+            selector: 0,
+            base: 0,
+            limit: 0xFFFF,
+            attr: 0x93,
+        };
         self.seg = [data; 6];
-        self.seg[seg::CS] = Segment { selector: 0xF000, base: 0xFFFF_0000, limit: 0xFFFF, attr: 0x9B };
-        self.ldtr = Segment { selector: 0, base: 0, limit: 0xFFFF, attr: 0x82 };
-        self.tr = Segment { selector: 0, base: 0, limit: 0xFFFF, attr: 0x8B };
-        self.gdtr = TableRegister { base: 0, limit: 0xFFFF };
-        self.idtr = TableRegister { base: 0, limit: 0xFFFF };
+        self.seg[seg::CS] = Segment {
+            selector: 0xF000,
+            base: 0xFFFF_0000,
+            limit: 0xFFFF,
+            attr: 0x9B,
+        };
+        self.ldtr = Segment {
+            selector: 0,
+            base: 0,
+            limit: 0xFFFF,
+            attr: 0x82,
+        };
+        self.tr = Segment {
+            selector: 0,
+            base: 0,
+            limit: 0xFFFF,
+            attr: 0x8B,
+        };
+        self.gdtr = TableRegister {
+            base: 0,
+            limit: 0xFFFF,
+        };
+        self.idtr = TableRegister {
+            base: 0,
+            limit: 0xFFFF,
+        };
         self.cr0 = cr0::CD | cr0::NW | cr0::ET;
         (self.cr2, self.cr3, self.cr4, self.efer) = (0, 0, 0, 0);
         self.dr = [0, 0, 0, 0, 0, 0, 0xFFFF_0FF0, 0x400];
         self.pdpte = [0; 4];
-        self.msr = Msrs { pat: 0x0007_0406_0007_0406, ..Msrs::default() };
+        self.msr = Msrs {
+            pat: 0x0007_0406_0007_0406,
+            ..Msrs::default()
+        };
         self.fpu = Fpu::new();
         self.stop = None;
-        (self.shadow, self.look, self.touched, self.nmi_blocked, self.halted) = (false, true, false, false, false);
+        (
+            self.shadow,
+            self.look,
+            self.touched,
+            self.nmi_blocked,
+            self.halted,
+        ) = (false, true, false, false, false);
         self.retire_at_end = retired;
         self.budget = 0;
         self.drop_traces();
@@ -155,12 +196,19 @@ impl Cpu {
         } else {
             mode::BITS16
         };
-        let flat = cs.base == 0 && [seg::DS, seg::ES, seg::SS].iter().all(|&n| self.seg[n].flat_data());
+        let flat = cs.base == 0
+            && [seg::DS, seg::ES, seg::SS]
+                .iter()
+                .all(|&n| self.seg[n].flat_data());
         if m == mode::BITS64 {
             m |= mode::FLAT;
         } else {
             m |= if flat { mode::FLAT } else { 0 };
-            m |= if self.seg[seg::SS].big() { mode::STACK32 } else { 0 };
+            m |= if self.seg[seg::SS].big() {
+                mode::STACK32
+            } else {
+                0
+            };
         }
         self.mode = m;
         // Jump caches are keyed by offset in the code segment: another base or mode makes them void.
@@ -229,7 +277,11 @@ impl Cpu {
     /// The first bytes of the page behind the one that `pc` lies in.
     fn next_page_bytes(&mut self, pc: u64, len: usize) -> Option<Vec<u8>> {
         let next = (pc | 0xFFF).wrapping_add(1);
-        let next = if self.long_mode() { next } else { next & 0xFFFF_FFFF };
+        let next = if self.long_mode() {
+            next
+        } else {
+            next & 0xFFFF_FFFF
+        };
         let user = self.cpl == 3;
         match self.resolve(next, Access::Exec, user, false) {
             // SAFETY: `len` is at most 15 and the page has 4096 bytes.
@@ -282,7 +334,9 @@ impl Cpu {
 
     /// Runs the one instruction at RIP, with devices allowed.
     fn run_alone(&mut self) {
-        let Some(t) = self.find_trace(self.mode | mode::ALONE) else { return };
+        let Some(t) = self.find_trace(self.mode | mode::ALONE) else {
+            return;
+        };
         // With nothing left in the budget no operation chains into another trace.
         let kept = self.budget - 1;
         self.budget = 1;
@@ -346,10 +400,12 @@ impl Cpu {
                 link = std::ptr::null_mut();
             }
             let shadow = std::mem::take(&mut self.shadow);
-            if self.look && !shadow && !alone {
-                if let Err(stop) = self.take_interrupts() {
-                    return Exit::Stopped(stop);
-                }
+            if self.look
+                && !shadow
+                && !alone
+                && let Err(stop) = self.take_interrupts()
+            {
+                return Exit::Stopped(stop);
             }
             if self.budget <= 0 {
                 self.shadow = shadow;
@@ -372,7 +428,10 @@ impl Cpu {
                 Why::Jump | Why::Link => {
                     if trap {
                         self.dr[6] |= DR6_BS;
-                        if let Err(stop) = self.deliver_fault(Fault { vector: vector::DB, error: None }) {
+                        if let Err(stop) = self.deliver_fault(Fault {
+                            vector: vector::DB,
+                            error: None,
+                        }) {
                             return Exit::Stopped(stop);
                         }
                     }
@@ -410,20 +469,51 @@ impl Vcpu for Interpreter {
 
     fn set_boot_state(&mut self, state: BootState) {
         let c = &mut *self.cpu;
-        let code = |attr| Segment { selector: 0x10, base: 0, limit: u32::MAX, attr };
-        let data = Segment { selector: 0x18, base: 0, limit: u32::MAX, attr: 0xC093 };
+        let code = |attr| Segment {
+            selector: 0x10,
+            base: 0,
+            limit: u32::MAX,
+            attr,
+        };
+        let data = Segment {
+            selector: 0x18,
+            base: 0,
+            limit: u32::MAX,
+            attr: 0xC093,
+        };
         c.seg = [data; 6];
         c.set_flags(flag::FIXED);
         c.cpl = 0;
         match state {
-            BootState::Protected32 { eip, esi, ebx, eax, esp, gdt } => {
+            BootState::Protected32 {
+                eip,
+                esi,
+                ebx,
+                eax,
+                esp,
+                gdt,
+            } => {
                 c.seg[seg::CS] = code(0xC09B);
                 c.cr0 = cr0::PE | cr0::ET;
                 c.rip = u64::from(eip);
-                (c.r[0], c.r[3], c.r[4], c.r[6]) = (u64::from(eax), u64::from(ebx), u64::from(esp), u64::from(esi));
-                c.gdtr = TableRegister { base: u64::from(gdt.0), limit: gdt.1 };
+                (c.r[0], c.r[3], c.r[4], c.r[6]) = (
+                    u64::from(eax),
+                    u64::from(ebx),
+                    u64::from(esp),
+                    u64::from(esi),
+                );
+                c.gdtr = TableRegister {
+                    base: u64::from(gdt.0),
+                    limit: gdt.1,
+                };
             }
-            BootState::Long64 { rip, rsi, rsp, cr3, gdt } => {
+            BootState::Long64 {
+                rip,
+                rsi,
+                rsp,
+                cr3,
+                gdt,
+            } => {
                 c.seg[seg::CS] = code(0xA09B);
                 c.cr0 = cr0::PE | cr0::PG | cr0::ET;
                 c.cr3 = cr3;
@@ -431,7 +521,10 @@ impl Vcpu for Interpreter {
                 c.efer = crate::cpu::efer::LME | crate::cpu::efer::LMA;
                 c.rip = rip;
                 (c.r[4], c.r[6]) = (rsp, rsi);
-                c.gdtr = TableRegister { base: gdt.0, limit: gdt.1 };
+                c.gdtr = TableRegister {
+                    base: gdt.0,
+                    limit: gdt.1,
+                };
             }
         }
         c.idtr = TableRegister { base: 0, limit: 0 };
@@ -445,7 +538,9 @@ impl Vcpu for Interpreter {
         self.cpu.retire_at_end = retired.wrapping_add(budget as u64);
         let bus: *mut (dyn CpuBus + '_) = bus;
         // SAFETY: only the lifetime changes; the pointer is cleared below, before the borrow of `bus` ends.
-        self.cpu.bus = Some(unsafe { std::mem::transmute::<*mut (dyn CpuBus + '_), *mut (dyn CpuBus + 'static)>(bus) });
+        self.cpu.bus = Some(unsafe {
+            std::mem::transmute::<*mut (dyn CpuBus + '_), *mut (dyn CpuBus + 'static)>(bus)
+        });
         let exit = self.cpu.run_budget();
         self.cpu.bus = None;
         exit

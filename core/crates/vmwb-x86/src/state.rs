@@ -81,13 +81,23 @@ impl Schema for VcpuV1 {
 
 impl From<Segment> for SegmentV1 {
     fn from(s: Segment) -> Self {
-        Self { selector: s.selector, base: s.base, limit: s.limit, attr: s.attr }
+        Self {
+            selector: s.selector,
+            base: s.base,
+            limit: s.limit,
+            attr: s.attr,
+        }
     }
 }
 
 impl From<SegmentV1> for Segment {
     fn from(s: SegmentV1) -> Self {
-        Self { selector: s.selector, base: s.base, limit: s.limit, attr: s.attr & 0xF0FF }
+        Self {
+            selector: s.selector,
+            base: s.base,
+            limit: s.limit,
+            attr: s.attr & 0xF0FF,
+        }
     }
 }
 
@@ -160,19 +170,30 @@ pub(crate) fn restore(c: &mut Cpu, payload: &Payload) -> Result<(), SnapshotErro
     c.seg = s.segments.map(Segment::from);
     c.ldtr = s.ldtr.into();
     c.tr = s.tr.into();
-    c.gdtr = TableRegister { base: s.gdtr.0, limit: s.gdtr.1 };
-    c.idtr = TableRegister { base: s.idtr.0, limit: s.idtr.1 };
+    c.gdtr = TableRegister {
+        base: s.gdtr.0,
+        limit: s.gdtr.1,
+    };
+    c.idtr = TableRegister {
+        base: s.idtr.0,
+        limit: s.idtr.1,
+    };
     (c.cr0, c.cr2, c.cr3, c.cr4, c.efer) = (s.cr0, s.cr2, s.cr3, s.cr4, s.efer);
     (c.dr, c.pdpte) = (s.dr, s.pdpte);
     let m = &mut c.msr;
     (m.star, m.lstar, m.cstar, m.fmask) = (s.star, s.lstar, s.cstar, s.fmask);
     m.kernel_gs_base = s.kernel_gs_base;
     [m.sysenter_cs, m.sysenter_esp, m.sysenter_eip] = s.sysenter;
-    (m.pat, m.tsc_aux, m.tsc_offset, m.mtrr_def_type) = (s.pat, s.tsc_aux, s.tsc_offset, s.mtrr_def_type);
+    (m.pat, m.tsc_aux, m.tsc_offset, m.mtrr_def_type) =
+        (s.pat, s.tsc_aux, s.tsc_offset, s.mtrr_def_type);
     (m.mtrr_variable, m.mtrr_fixed) = (s.mtrr_variable, s.mtrr_fixed);
-    (m.mcg_status, m.mc_ctl, m.misc_enable, m.hwcr) = (s.mcg_status, s.mc_ctl, s.misc_enable, s.hwcr);
+    (m.mcg_status, m.mc_ctl, m.misc_enable, m.hwcr) =
+        (s.mcg_status, s.mc_ctl, s.misc_enable, s.hwcr);
     c.fpu = Fpu {
-        st: s.x87.map(|(sign_exp, significand)| F80 { sign_exp, significand }),
+        st: s.x87.map(|(sign_exp, significand)| F80 {
+            sign_exp,
+            significand,
+        }),
         control: s.x87_control,
         status: s.x87_status,
         top: s.x87_top,
@@ -182,7 +203,9 @@ pub(crate) fn restore(c: &mut Cpu, payload: &Payload) -> Result<(), SnapshotErro
         cs: s.x87_cs,
         dp: s.x87_dp,
         ds: s.x87_ds,
-        xmm: s.xmm.map(|(low, high)| u128::from(low) | u128::from(high) << 64),
+        xmm: s
+            .xmm
+            .map(|(low, high)| u128::from(low) | u128::from(high) << 64),
         mxcsr: s.mxcsr,
     };
     (c.shadow, c.nmi_blocked, c.halted) = (s.interrupt_shadow, s.nmi_blocked, s.halted);
@@ -201,14 +224,21 @@ fn check(s: &VcpuV1, model: &str) -> Result<(), SnapshotError> {
     if s.model != model {
         return Err(SnapshotError::damaged(
             KIND,
-            format!("it was taken on processor model '{}', this machine has '{model}'", s.model),
+            format!(
+                "it was taken on processor model '{}', this machine has '{model}'",
+                s.model
+            ),
         ));
     }
     let paging = s.cr0 & cr0::PG != 0;
     if s.cpl > 3 || s.x87_top > 7 {
         return refuse("a field is out of range");
     }
-    if s.cr4 & !cr4::ALLOWED != 0 || s.efer & !efer::ALLOWED != 0 || s.cr0 >> 32 != 0 || s.mxcsr & !MXCSR_MASK != 0 {
+    if s.cr4 & !cr4::ALLOWED != 0
+        || s.efer & !efer::ALLOWED != 0
+        || s.cr0 >> 32 != 0
+        || s.mxcsr & !MXCSR_MASK != 0
+    {
         return refuse("a control register has bits that this model does not have");
     }
     if paging && s.cr0 & cr0::PE == 0 {

@@ -29,7 +29,12 @@ pub struct TlbEntry {
 }
 
 impl TlbEntry {
-    pub(crate) const EMPTY: Self = Self { read: NO_TAG, write: NO_TAG, exec: NO_TAG, addend: 0 };
+    pub(crate) const EMPTY: Self = Self {
+        read: NO_TAG,
+        write: NO_TAG,
+        exec: NO_TAG,
+        addend: 0,
+    };
 }
 
 /// One cached jump target.
@@ -42,7 +47,10 @@ pub struct JumpEntry {
 }
 
 impl JumpEntry {
-    pub(crate) const EMPTY: Self = Self { rip: NO_TAG, op: std::ptr::null_mut() };
+    pub(crate) const EMPTY: Self = Self {
+        rip: NO_TAG,
+        op: std::ptr::null_mut(),
+    };
 }
 
 /// Table index of a linear address.
@@ -81,7 +89,12 @@ fn boxed<T: Copy, const N: usize>(value: T) -> Box<[T; N]> {
 
 impl View {
     fn new() -> Self {
-        Self { tlb: boxed(TlbEntry::EMPTY), jumps: boxed(JumpEntry::EMPTY), jump_mode: 0, dirty: false }
+        Self {
+            tlb: boxed(TlbEntry::EMPTY),
+            jumps: boxed(JumpEntry::EMPTY),
+            jump_mode: 0,
+            dirty: false,
+        }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -162,7 +175,9 @@ impl Space {
     }
 
     fn in_large(&self, linear: u64) -> bool {
-        self.large[..self.large_count].iter().any(|r| (r.0..=r.1).contains(&linear))
+        self.large[..self.large_count]
+            .iter()
+            .any(|r| (r.0..=r.1).contains(&linear))
     }
 
     fn forget_page(&mut self, linear: u64) {
@@ -184,7 +199,11 @@ pub(crate) struct Spaces {
 
 impl Spaces {
     pub(crate) fn new() -> Box<Self> {
-        Box::new(Self { list: std::array::from_fn(|_| Space::new()), current: 0, clock: 0 })
+        Box::new(Self {
+            list: std::array::from_fn(|_| Space::new()),
+            current: 0,
+            clock: 0,
+        })
     }
 
     pub(crate) fn current(&mut self) -> &mut Space {
@@ -196,7 +215,9 @@ impl Spaces {
         self.clock += 1;
         let kept = self.list.iter().position(|s| s.cr3 == Some(cr3));
         let index = kept.unwrap_or_else(|| {
-            (0..SPACES).min_by_key(|&i| (self.list[i].cr3.is_some(), self.list[i].used)).expect("there are spaces")
+            (0..SPACES)
+                .min_by_key(|&i| (self.list[i].cr3.is_some(), self.list[i].used))
+                .expect("there are spaces")
         });
         let space = &mut self.list[index];
         if kept.is_none() || space.stale {
@@ -209,7 +230,10 @@ impl Spaces {
 
     /// INVLPG: the page in every space (global pages live in all of them).
     pub(crate) fn forget_page(&mut self, linear: u64) {
-        self.list.iter_mut().filter(|s| s.cr3.is_some()).for_each(|s| s.forget_page(linear));
+        self.list
+            .iter_mut()
+            .filter(|s| s.cr3.is_some())
+            .for_each(|s| s.forget_page(linear));
     }
 
     /// Everything, everywhere.
@@ -224,12 +248,20 @@ impl Spaces {
     }
 
     pub(crate) fn clear_jumps(&mut self) {
-        self.list.iter_mut().flat_map(|s| &mut s.views).for_each(View::clear_jumps);
+        self.list
+            .iter_mut()
+            .flat_map(|s| &mut s.views)
+            .for_each(View::clear_jumps);
     }
 
     /// Marks the write tag of every entry that maps the host page at `host` as watched.
     pub(crate) fn watch_writes(&mut self, host: u64) {
-        for view in self.list.iter_mut().flat_map(|s| &mut s.views).filter(|v| v.dirty) {
+        for view in self
+            .list
+            .iter_mut()
+            .flat_map(|s| &mut s.views)
+            .filter(|v| v.dirty)
+        {
             for e in view.tlb.iter_mut() {
                 if e.write & 0xFFF == 0 && e.write.wrapping_add(e.addend) == host {
                     e.write |= WATCHED;
@@ -249,7 +281,12 @@ mod tests {
         s.switch_to(0x1000);
         s.current().note_large(0x20_0000, 0x20_0000);
         let e = &mut s.current().views[0].tlb[tlb_index(0x20_1000)];
-        *e = TlbEntry { read: 0x20_1000, write: NO_TAG, exec: NO_TAG, addend: 0 };
+        *e = TlbEntry {
+            read: 0x20_1000,
+            write: NO_TAG,
+            exec: NO_TAG,
+            addend: 0,
+        };
         s.current().views[0].mark_filled();
         s.forget_page(0x20_5000);
         assert_eq!(s.current().views[0].tlb[tlb_index(0x20_1000)].read, NO_TAG);

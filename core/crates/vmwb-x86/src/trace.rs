@@ -49,11 +49,8 @@ pub(crate) mod opflag {
     pub const REP_SHIFT: u16 = 4;
     pub const REP: u16 = 3 << 4;
     pub const MEM: u16 = 1 << 6;
-    pub const LOCK: u16 = 1 << 7;
     pub const SEG_SHIFT: u16 = 8;
     pub const SEG: u16 = 7 << 8;
-    /// The memory form uses the general, segmented address path.
-    pub const SEGMENTED: u16 = 1 << 11;
 }
 
 /// One pre-decoded operation: 32 bytes, two in a cache line.
@@ -173,7 +170,8 @@ pub(crate) struct TraceCache {
     memory: Arc<GuestMemory>,
 }
 
-const ARENA_LAYOUT: std::alloc::Layout = match std::alloc::Layout::from_size_align(ARENA_BYTES, 64) {
+const ARENA_LAYOUT: std::alloc::Layout = match std::alloc::Layout::from_size_align(ARENA_BYTES, 64)
+{
     Ok(l) => l,
     Err(_) => unreachable!(),
 };
@@ -184,7 +182,11 @@ impl TraceCache {
         let arena = NonNull::new(unsafe { std::alloc::alloc_zeroed(ARENA_LAYOUT) })
             .unwrap_or_else(|| std::alloc::handle_alloc_error(ARENA_LAYOUT));
         let pages = memory.ranges().last().map_or(0, |r| r.end >> 12) as usize;
-        let empty = PageCode { granules: 0, first: std::ptr::null_mut(), idle_writes: 0 };
+        let empty = PageCode {
+            granules: 0,
+            first: std::ptr::null_mut(),
+            idle_writes: 0,
+        };
         Self {
             arena,
             used: 0,
@@ -254,7 +256,9 @@ impl TraceCache {
     }
 
     pub(crate) fn is_watched(&self, page: u64) -> bool {
-        self.memory.page_flags(page).is_some_and(|f| f.load(Ordering::Relaxed) & PageFlags::CODE != 0)
+        self.memory
+            .page_flags(page)
+            .is_some_and(|f| f.load(Ordering::Relaxed) & PageFlags::CODE != 0)
     }
 
     /// Whether a write to these bytes of a watched page hits decoded code.
@@ -323,12 +327,16 @@ impl TraceCache {
         self.buckets.fill(std::ptr::null_mut());
         for (i, p) in self.pages.iter_mut().enumerate() {
             if p.granules != 0 || !p.first.is_null() || p.idle_writes != 0 {
-                *p = PageCode { granules: 0, first: std::ptr::null_mut(), idle_writes: 0 };
+                *p = PageCode {
+                    granules: 0,
+                    first: std::ptr::null_mut(),
+                    idle_writes: 0,
+                };
             }
-            if let Some(f) = self.memory.page_flags(i as u64) {
-                if f.load(Ordering::Relaxed) & PageFlags::CODE != 0 {
-                    f.fetch_and(!PageFlags::CODE, Ordering::Relaxed);
-                }
+            if let Some(f) = self.memory.page_flags(i as u64)
+                && f.load(Ordering::Relaxed) & PageFlags::CODE != 0
+            {
+                f.fetch_and(!PageFlags::CODE, Ordering::Relaxed);
             }
         }
     }
@@ -359,6 +367,14 @@ mod tests {
 
     #[test]
     fn granules_of_ranges_are_exact() {
-        assert_eq!((granules(0, 64), granules(63, 2), granules(0xFC0, 64), granules(0, 4096)), (1, 3, 1 << 63, u64::MAX));
+        assert_eq!(
+            (
+                granules(0, 64),
+                granules(63, 2),
+                granules(0xFC0, 64),
+                granules(0, 4096)
+            ),
+            (1, 3, 1 << 63, u64::MAX)
+        );
     }
 }

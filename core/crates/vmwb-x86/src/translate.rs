@@ -31,7 +31,11 @@ const ZERO: u8 = (slot::ZERO * 8) as u8;
 
 /// Byte offset of a general register; byte registers 4 to 7 without REX are AH to BH.
 fn reg_offset(n: u8, bytes: u8, rex: bool) -> u8 {
-    if bytes == 1 && !rex && (4..8).contains(&n) { (n - 4) * 8 + 1 } else { n * 8 }
+    if bytes == 1 && !rex && (4..8).contains(&n) {
+        (n - 4) * 8 + 1
+    } else {
+        n * 8
+    }
 }
 
 fn width_bytes(w: Width, opsize: u8) -> u8 {
@@ -91,7 +95,9 @@ pub(crate) fn lower(i: &Insn, offset: u16, m: u32) -> Op {
         let bytes = width_bytes(o.width, i.opsize);
         let place = match o.class {
             Class::G => Some(reg_offset(i.reg, bytes, i.rex)),
-            Class::E | Class::R if i.mem.is_none() || o.class == Class::R => Some(reg_offset(i.rm, bytes, i.rex)),
+            Class::E | Class::R if i.mem.is_none() || o.class == Class::R => {
+                Some(reg_offset(i.rm, bytes, i.rex))
+            }
             Class::Z => Some(reg_offset(i.rm, bytes, i.rex)),
             Class::Acc => Some(0),
             Class::Cl => {
@@ -131,7 +137,9 @@ pub(crate) fn lower(i: &Insn, offset: u16, m: u32) -> Op {
     }
     match f.operands[0].class {
         Class::A => op.disp = i.imm,
-        Class::Z | Class::Acc if f.mnemonic == "mov" && f.operands[1].width == Width::V => op.disp = i.imm,
+        Class::Z | Class::Acc if f.mnemonic == "mov" && f.operands[1].width == Width::V => {
+            op.disp = i.imm
+        }
         _ => {}
     }
     let bits64 = m & mode::SIZE == mode::BITS64;
@@ -165,7 +173,11 @@ pub(crate) fn lower(i: &Insn, offset: u16, m: u32) -> Op {
         } else if bits64 && i.seg >= seg::FS as u8 {
             if i.addrsize == 8 && mem.index.is_none() {
                 // The segment base takes the place of the index.
-                op.index = ((if i.seg == seg::FS as u8 { slot::FS_BASE } else { slot::GS_BASE }) * 8) as u8;
+                op.index = ((if i.seg == seg::FS as u8 {
+                    slot::FS_BASE
+                } else {
+                    slot::GS_BASE
+                }) * 8) as u8;
                 am::A64
             } else {
                 am::GENERAL
@@ -183,12 +195,20 @@ pub(crate) fn lower(i: &Insn, offset: u16, m: u32) -> Op {
                 op.index = ZERO;
             }
         }
-        addressing = if select.stack && stack_am != mem_am { am::GENERAL } else { mem_am };
+        addressing = if select.stack && stack_am != mem_am {
+            am::GENERAL
+        } else {
+            mem_am
+        };
         if addressing == am::GENERAL && mem.index.is_none() {
             op.index = ZERO;
         }
     }
-    let table = if i.mem.is_some() { &select.mem } else { &select.reg };
+    let table = if i.mem.is_some() {
+        &select.mem
+    } else {
+        &select.reg
+    };
     op.run = table[usize::from(addressing)][size.trailing_zeros() as usize];
     op
 }
@@ -196,10 +216,17 @@ pub(crate) fn lower(i: &Insn, offset: u16, m: u32) -> Op {
 impl Cpu {
     /// Decodes a trace at a physical address. `window` holds the bytes from there to the page end, `tail` those of the
     /// next page when they were needed.
-    pub(crate) fn build_trace(&mut self, phys: u64, window: &[u8], tail: Option<&[u8]>, m: u32) -> Built {
+    pub(crate) fn build_trace(
+        &mut self,
+        phys: u64,
+        window: &[u8],
+        tail: Option<&[u8]>,
+        m: u32,
+    ) -> Built {
         let size = code_size(m);
         let first_offset = phys & 0xFFF;
-        let mut ops: [std::mem::MaybeUninit<Op>; MAX_TRACE + 2] = [const { std::mem::MaybeUninit::uninit() }; MAX_TRACE + 2];
+        let mut ops: [std::mem::MaybeUninit<Op>; MAX_TRACE + 2] =
+            [const { std::mem::MaybeUninit::uninit() }; MAX_TRACE + 2];
         let mut count = 0usize;
         let mut at = 0usize;
         let mut tail_bytes: &[u8] = &[];
@@ -230,7 +257,11 @@ impl Cpu {
                 }
                 Err(DecodeError::Truncated) => {
                     if count == 0 {
-                        return if tail.is_none() { Built::NeedsNextPage } else { Built::Invalid };
+                        return if tail.is_none() {
+                            Built::NeedsNextPage
+                        } else {
+                            Built::Invalid
+                        };
                     }
                     break;
                 }
@@ -273,7 +304,9 @@ impl Cpu {
         }
         self.counters.traces += 1;
         let covered = granules(first_offset, at as u64);
-        let t = self.traces.insert(Trace::new(phys, m, count as u32, covered, tail_bytes), ops);
+        let t = self
+            .traces
+            .insert(Trace::new(phys, m, count as u32, covered, tail_bytes), ops);
         if let Some(host) = self.ram_page(phys) {
             self.revoke_writes(phys >> 12, host);
         }

@@ -141,7 +141,10 @@ pub struct CpuConfig {
 
 impl Default for CpuConfig {
     fn default() -> Self {
-        Self { model: "x86-64-v1".to_owned(), tsc_hz: 1_000_000_000 }
+        Self {
+            model: "x86-64-v1".to_owned(),
+            tsc_hz: 1_000_000_000,
+        }
     }
 }
 

@@ -58,7 +58,12 @@ pub(crate) struct Exec<const SZ: u8, const KIND: u8, const AM: u8> {
 impl<const SZ: u8, const KIND: u8, const AM: u8> Exec<SZ, KIND, AM> {
     #[inline(always)]
     fn new(cpu: *mut Cpu, op: *mut Op) -> Self {
-        Self { cpu, op, at: std::ptr::null_mut(), linear: 0 }
+        Self {
+            cpu,
+            op,
+            at: std::ptr::null_mut(),
+            linear: 0,
+        }
     }
 
     #[inline(always)]
@@ -105,7 +110,8 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Exec<SZ, KIND, AM> {
 
     #[inline(always)]
     fn raw_address(&mut self) -> u64 {
-        let (base, index, scale, disp) = (self.o().base, self.o().index, self.o().scale, self.o().disp);
+        let (base, index, scale, disp) =
+            (self.o().base, self.o().index, self.o().scale, self.o().disp);
         let b = self.get::<8>(base);
         let i = self.get::<8>(index);
         b.wrapping_add(i << (scale & 3)).wrapping_add(disp)
@@ -434,14 +440,22 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Ops for Exec<SZ, KIND, AM> {
             }
             Shift::Rol => {
                 let m = n % bits;
-                let r = if m == 0 { x } else { (x << m | x >> (bits - m)) & size_mask(SZ) };
+                let r = if m == 0 {
+                    x
+                } else {
+                    (x << m | x >> (bits - m)) & size_mask(SZ)
+                };
                 let cf = r & 1 != 0;
                 self.c().set_cf_of(cf, cf ^ msb(r));
                 r
             }
             Shift::Ror => {
                 let m = n % bits;
-                let r = if m == 0 { x } else { (x >> m | x << (bits - m)) & size_mask(SZ) };
+                let r = if m == 0 {
+                    x
+                } else {
+                    (x >> m | x << (bits - m)) & size_mask(SZ)
+                };
                 let cf = msb(r);
                 self.c().set_cf_of(cf, cf ^ (r >> (bits - 2) & 1 != 0));
                 r
@@ -607,10 +621,6 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Ops for Exec<SZ, KIND, AM> {
         r & size_mask(SZ)
     }
     #[inline(always)]
-    fn fall_through(&mut self) -> Flow {
-        Flow::Next
-    }
-    #[inline(always)]
     fn jump(&mut self) -> Flow {
         Flow::Static
     }
@@ -632,7 +642,10 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Ops for Exec<SZ, KIND, AM> {
 ///
 /// # Safety
 /// Called by the main loop or another handler with a valid processor and an operation of a trace.
-pub(crate) unsafe fn straight<S: Straight, const SZ: u8, const KIND: u8, const AM: u8>(cpu: *mut Cpu, op: *mut Op) {
+pub(crate) unsafe fn straight<S: Straight, const SZ: u8, const KIND: u8, const AM: u8>(
+    cpu: *mut Cpu,
+    op: *mut Op,
+) {
     // SAFETY: an operation is always followed by another or by the trace's last one, which is not straight.
     unsafe {
         if S::apply(&mut Exec::<SZ, KIND, AM>::new(cpu, op)).is_err() {
@@ -647,7 +660,10 @@ pub(crate) unsafe fn straight<S: Straight, const SZ: u8, const KIND: u8, const A
 ///
 /// # Safety
 /// As [`straight`].
-pub(crate) unsafe fn branch<S: Branch, const SZ: u8, const KIND: u8, const AM: u8>(cpu: *mut Cpu, op: *mut Op) {
+pub(crate) unsafe fn branch<S: Branch, const SZ: u8, const KIND: u8, const AM: u8>(
+    cpu: *mut Cpu,
+    op: *mut Op,
+) {
     // SAFETY: as in `straight`; only conditional branches fall through, and something follows them.
     unsafe {
         match S::apply(&mut Exec::<SZ, KIND, AM>::new(cpu, op)) {
@@ -658,7 +674,8 @@ pub(crate) unsafe fn branch<S: Branch, const SZ: u8, const KIND: u8, const AM: u
             Ok(Flow::Static) => {
                 let target = (*op).disp as *mut Op;
                 if !target.is_null() {
-                    let budget = (*cpu).budget + i64::from((*op).rest) - 1 - i64::from((*target).rest);
+                    let budget =
+                        (*cpu).budget + i64::from((*op).rest) - 1 - i64::from((*target).rest);
                     if budget >= 0 {
                         (*cpu).budget = budget;
                         return ((*target).run)(cpu, target);
@@ -698,8 +715,13 @@ pub(crate) unsafe fn go_to(cpu: *mut Cpu, rip: u64, refund: i64) {
 unsafe fn static_slow(cpu: *mut Cpu, op: *mut Op) {
     // SAFETY: valid pointers.
     unsafe {
-        let next = (*cpu).r[slot::PAGE].wrapping_add(u64::from((*op).offset) + u64::from((*op).len));
-        let width = if (*cpu).mode & mode::SIZE == mode::BITS64 { 8 } else { (*op).size() };
+        let next =
+            (*cpu).r[slot::PAGE].wrapping_add(u64::from((*op).offset) + u64::from((*op).len));
+        let width = if (*cpu).mode & mode::SIZE == mode::BITS64 {
+            8
+        } else {
+            (*op).size()
+        };
         let target = next.wrapping_add((*op).imm64()) & size_mask(width);
         let page_start = (*cpu).r[slot::PAGE];
         let same_page = target.wrapping_sub(page_start) < 0x1000;
@@ -710,7 +732,11 @@ unsafe fn static_slow(cpu: *mut Cpu, op: *mut Op) {
         (*cpu).rip = target;
         (*cpu).link_from = op;
         // With a link in place it was the budget that did not suffice.
-        (*cpu).why = if (*op).disp == 0 { Why::Link } else { Why::Jump };
+        (*cpu).why = if (*op).disp == 0 {
+            Why::Link
+        } else {
+            Why::Jump
+        };
     }
 }
 
@@ -730,13 +756,21 @@ pub(crate) unsafe fn through(cpu: *mut Cpu, op: *mut Op) {
             }
         }
         let rip = (*cpu).r[slot::PAGE].wrapping_add(u64::from((*op).offset));
-        let rip = if (*cpu).mode & mode::SIZE == mode::BITS64 { rip } else { rip & 0xFFFF_FFFF };
+        let rip = if (*cpu).mode & mode::SIZE == mode::BITS64 {
+            rip
+        } else {
+            rip & 0xFFFF_FFFF
+        };
         if (*op).offset >= 0x1000 {
             return go_to(cpu, rip, 0);
         }
         (*cpu).rip = rip;
         (*cpu).link_from = op;
-        (*cpu).why = if target.is_null() { Why::Link } else { Why::Jump };
+        (*cpu).why = if target.is_null() {
+            Why::Link
+        } else {
+            Why::Jump
+        };
     }
 }
 
@@ -831,13 +865,21 @@ impl Cpu {
     /// Instruction pointer of the operation.
     pub(crate) fn rip_of(&self, op: &Op) -> u64 {
         let rip = self.r[slot::PAGE].wrapping_add(u64::from(op.offset));
-        if self.mode & mode::SIZE == mode::BITS64 { rip } else { rip & 0xFFFF_FFFF }
+        if self.mode & mode::SIZE == mode::BITS64 {
+            rip
+        } else {
+            rip & 0xFFFF_FFFF
+        }
     }
 
     /// Instruction pointer behind the operation.
     pub(crate) fn rip_after(&self, op: &Op) -> u64 {
         let rip = self.r[slot::PAGE].wrapping_add(u64::from(op.offset) + u64::from(op.len));
-        if self.mode & mode::SIZE == mode::BITS64 { rip } else { rip & 0xFFFF_FFFF }
+        if self.mode & mode::SIZE == mode::BITS64 {
+            rip
+        } else {
+            rip & 0xFFFF_FFFF
+        }
     }
 
     /// Retired instructions before the one of this operation.

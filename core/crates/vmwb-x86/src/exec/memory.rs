@@ -32,7 +32,9 @@ unsafe fn read_host(p: *const u8, n: u8) -> u64 {
             2 => u64::from(p.cast::<u16>().read_unaligned()),
             4 => u64::from(p.cast::<u32>().read_unaligned()),
             8 => p.cast::<u64>().read_unaligned(),
-            _ => (0..n).map(|i| u64::from(p.add(usize::from(i)).read()) << (8 * i)).sum(),
+            _ => (0..n)
+                .map(|i| u64::from(p.add(usize::from(i)).read()) << (8 * i))
+                .sum(),
         }
     }
 }
@@ -126,7 +128,11 @@ unsafe fn store_slow(cpu: *mut Cpu, op: *const Op, linear: u64, v: u64, n: u8) -
 
 impl Cpu {
     fn wrap(&self, linear: u64) -> u64 {
-        if self.long_mode() { linear } else { linear & 0xFFFF_FFFF }
+        if self.long_mode() {
+            linear
+        } else {
+            linear & 0xFFFF_FFFF
+        }
     }
 
     /// Reads `n` bytes (1 to 8) with the rights of user or supervisor mode.
@@ -145,7 +151,14 @@ impl Cpu {
     }
 
     /// Writes `n` bytes (1 to 8). Nothing is written when any byte cannot be.
-    pub(crate) fn write_linear(&mut self, linear: u64, n: u8, v: u64, user: bool, stack: bool) -> Res {
+    pub(crate) fn write_linear(
+        &mut self,
+        linear: u64,
+        n: u8,
+        v: u64,
+        user: bool,
+        stack: bool,
+    ) -> Res {
         let linear = self.wrap(linear);
         let in_first = (0x1000 - (linear & 0xFFF)).min(u64::from(n)) as u8;
         let a = self.writable(linear, u64::from(in_first), user, stack)?;
@@ -207,7 +220,10 @@ impl Cpu {
                 self.touch();
                 let retired = self.retired().wrapping_sub(1);
                 if n.is_power_of_two() {
-                    return Ok(self.bus().mmio_read(GuestAddress(phys), access_size(n), retired) & size_mask(n));
+                    return Ok(self
+                        .bus()
+                        .mmio_read(GuestAddress(phys), access_size(n), retired)
+                        & size_mask(n));
                 }
                 let mut v = 0;
                 for i in 0..n {
@@ -236,11 +252,17 @@ impl Cpu {
                 self.touch();
                 let retired = self.retired().wrapping_sub(1);
                 if n.is_power_of_two() {
-                    self.bus().mmio_write(GuestAddress(phys), access_size(n), v & size_mask(n), retired);
+                    self.bus().mmio_write(
+                        GuestAddress(phys),
+                        access_size(n),
+                        v & size_mask(n),
+                        retired,
+                    );
                 } else {
                     for i in 0..n {
                         let at = GuestAddress(phys + u64::from(i));
-                        self.bus().mmio_write(at, AccessSize::Byte, (v >> (8 * i)) & 0xFF, retired);
+                        self.bus()
+                            .mmio_write(at, AccessSize::Byte, (v >> (8 * i)) & 0xFF, retired);
                     }
                 }
                 Ok(())
@@ -251,7 +273,13 @@ impl Cpu {
     /// Keeps decoded code and cached translations true before bytes of one RAM page change.
     pub(crate) fn before_ram_write(&mut self, phys: u64, n: u64) {
         let page = phys >> 12;
-        let Some(flags) = self.memory.page_flags(page).map(|f| f.load(Ordering::Relaxed)) else { return };
+        let Some(flags) = self
+            .memory
+            .page_flags(page)
+            .map(|f| f.load(Ordering::Relaxed))
+        else {
+            return;
+        };
         if flags & PageFlags::CODE != 0 && self.traces.hits(phys, n) {
             self.counters.invalidated += self.traces.invalidate(phys, n, left_trace);
         }
@@ -263,10 +291,13 @@ impl Cpu {
     /// Gives a page that is no longer watched its plain write tag back. Called where a slow store found the tag watched.
     pub(crate) fn settle_write_tag(&mut self, linear: u64, user: bool, host: *mut u8) {
         let page = self.phys_of(host) >> 12;
-        let Some(flags) = self.memory.page_flags(page) else { return };
+        let Some(flags) = self.memory.page_flags(page) else {
+            return;
+        };
         if flags.load(Ordering::Relaxed) & (PageFlags::CODE | PageFlags::TABLE) == 0 {
             flags.fetch_or(WRITE_GRANTED, Ordering::Relaxed);
-            let e = &mut self.spaces.list[self.spaces.current].views[usize::from(user)].tlb[tlb_index(linear)];
+            let e = &mut self.spaces.list[self.spaces.current].views[usize::from(user)].tlb
+                [tlb_index(linear)];
             if e.write == (linear & !0xFFF) | WATCHED {
                 e.write &= !WATCHED;
             }
@@ -296,7 +327,9 @@ impl Cpu {
     #[inline]
     pub(crate) fn offset_of(&self, op: &Op) -> u64 {
         let at = |o: u8| self.r[usize::from(o >> 3)];
-        let sum = at(op.base).wrapping_add(at(op.index) << op.scale).wrapping_add(op.disp);
+        let sum = at(op.base)
+            .wrapping_add(at(op.index) << op.scale)
+            .wrapping_add(op.disp);
         sum & size_mask(op.address_size())
     }
 
@@ -304,21 +337,42 @@ impl Cpu {
     ///
     /// # Errors
     /// #GP(0), or #SS(0) for the stack segment (SDM volume 3, sections 5.3 and 5.5).
-    pub(crate) fn segment_address(&mut self, segment: usize, offset: u64, n: u64, write: bool) -> Res<u64> {
+    pub(crate) fn segment_address(
+        &mut self,
+        segment: usize,
+        offset: u64,
+        n: u64,
+        write: bool,
+    ) -> Res<u64> {
         let s = &self.seg[segment];
         if self.code64() {
-            return Ok(if segment >= seg::FS { s.base.wrapping_add(offset) } else { offset });
+            return Ok(if segment >= seg::FS {
+                s.base.wrapping_add(offset)
+            } else {
+                offset
+            });
         }
         if s.flat_data() {
             return Ok(offset & 0xFFFF_FFFF);
         }
-        let bad = |c: &mut Self| Err(c.raise_code(if segment == seg::SS { vector::SS } else { vector::GP }, 0));
+        let bad = |c: &mut Self| {
+            Err(c.raise_code(
+                if segment == seg::SS {
+                    vector::SS
+                } else {
+                    vector::GP
+                },
+                0,
+            ))
+        };
         let s = *s;
         let real = !self.protected() || self.v86();
         if !real {
             let code = s.kind() & 8 != 0;
-            let unusable = s.attr & 0x80 == 0 || s.selector & !3 == 0 && segment != seg::CS && s.attr == 0;
-            if unusable || (write && (code || s.kind() & 2 == 0)) || (!write && code && s.kind() & 2 == 0) {
+            // A null selector leaves a segment that is not present.
+            let bit1 = s.kind() & 2 != 0;
+            let allowed = if write { !code && bit1 } else { !code || bit1 };
+            if !s.present() || !allowed {
                 return bad(self);
             }
         }

@@ -135,8 +135,6 @@ pub trait Ops {
 
     /// Address of the next instruction.
     fn next_rip(&mut self) -> Self::V;
-    /// Goes on behind this instruction.
-    fn fall_through(&mut self) -> Self::Flow;
     /// Goes to the target in the instruction, always.
     fn jump(&mut self) -> Self::Flow;
     /// Goes to the target in the instruction when `c` holds.

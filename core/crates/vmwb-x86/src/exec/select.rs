@@ -1,7 +1,9 @@
 //! Which handler an instruction gets: expanded from the description, one [`Select`] a form.
 
 use super::helpers;
-use super::interp::{am, branch, checked_helper, ending_helper, go_to, kind, leave, straight, straight_helper};
+use super::interp::{
+    am, branch, checked_helper, ending_helper, go_to, kind, leave, straight, straight_helper,
+};
 use super::ops::{Branch, Straight};
 use super::sem;
 use crate::cpu::{Cpu, Why};
@@ -21,7 +23,12 @@ pub(crate) struct Select {
 
 macro_rules! sizes {
     ($f:ident, $s:ident, $kind:expr, $am:expr) => {
-        [$f::<$s, 1, { $kind }, { $am }>, $f::<$s, 2, { $kind }, { $am }>, $f::<$s, 4, { $kind }, { $am }>, $f::<$s, 8, { $kind }, { $am }>]
+        [
+            $f::<$s, 1, { $kind }, { $am }>,
+            $f::<$s, 2, { $kind }, { $am }>,
+            $f::<$s, 4, { $kind }, { $am }>,
+            $f::<$s, 8, { $kind }, { $am }>,
+        ]
     };
 }
 
@@ -30,8 +37,16 @@ impl Select {
         Self {
             reg: [
                 sizes!(straight, S, REG, am::A64),
-                if S::STACK { sizes!(straight, S, REG, am::A32) } else { sizes!(straight, S, REG, am::A64) },
-                if S::STACK { sizes!(straight, S, REG, am::GENERAL) } else { sizes!(straight, S, REG, am::A64) },
+                if S::STACK {
+                    sizes!(straight, S, REG, am::A32)
+                } else {
+                    sizes!(straight, S, REG, am::A64)
+                },
+                if S::STACK {
+                    sizes!(straight, S, REG, am::GENERAL)
+                } else {
+                    sizes!(straight, S, REG, am::A64)
+                },
             ],
             mem: [
                 sizes!(straight, S, MEM, am::A64),
@@ -47,8 +62,16 @@ impl Select {
         Self {
             reg: [
                 sizes!(branch, S, REG, am::A64),
-                if S::STACK { sizes!(branch, S, REG, am::A32) } else { sizes!(branch, S, REG, am::A64) },
-                if S::STACK { sizes!(branch, S, REG, am::GENERAL) } else { sizes!(branch, S, REG, am::A64) },
+                if S::STACK {
+                    sizes!(branch, S, REG, am::A32)
+                } else {
+                    sizes!(branch, S, REG, am::A64)
+                },
+                if S::STACK {
+                    sizes!(branch, S, REG, am::GENERAL)
+                } else {
+                    sizes!(branch, S, REG, am::A64)
+                },
             ],
             mem: [
                 sizes!(branch, S, MEM, am::A64),
@@ -61,7 +84,12 @@ impl Select {
     }
 
     const fn helper(h: Handler) -> Self {
-        Self { reg: [[h; 4]; 3], mem: [[h; 4]; 3], stack: false, is_helper: true }
+        Self {
+            reg: [[h; 4]; 3],
+            mem: [[h; 4]; 3],
+            stack: false,
+            is_helper: true,
+        }
     }
 }
 

@@ -85,7 +85,9 @@ pub(crate) fn idiv(c: &mut Cpu, op: &Op) -> Res {
     if y == 0 {
         return Err(c.raise(vector::DE));
     }
-    let Some(q) = x.checked_div(y) else { return Err(c.raise(vector::DE)) };
+    let Some(q) = x.checked_div(y) else {
+        return Err(c.raise(vector::DE));
+    };
     if i128::from(sext(q as u64, n) as i64) != q {
         return Err(c.raise(vector::DE));
     }
@@ -95,10 +97,15 @@ pub(crate) fn idiv(c: &mut Cpu, op: &Op) -> Res {
 
 fn set_al_flags(c: &mut Cpu, al: u8, cf: bool, af: bool) {
     let mut f = 0;
-    for (bit, on) in [(flag::CF, cf), (flag::AF, af), (flag::ZF, al == 0), (flag::SF, al >= 0x80)] {
+    for (bit, on) in [
+        (flag::CF, cf),
+        (flag::AF, af),
+        (flag::ZF, al == 0),
+        (flag::SF, al >= 0x80),
+    ] {
         f |= bit * u64::from(on);
     }
-    f |= flag::PF * u64::from(al.count_ones() % 2 == 0);
+    f |= flag::PF * u64::from(al.count_ones().is_multiple_of(2));
     c.set_arith_flags(f);
 }
 
@@ -196,7 +203,11 @@ pub(crate) fn rcr(c: &mut Cpu, op: &Op) -> Res {
 
 fn shift_count(c: &Cpu, op: &Op) -> u32 {
     // `extra` marks the forms that count by CL.
-    let raw = if op.extra != 0 { c.r[RCX] as u32 } else { op.imm as u32 };
+    let raw = if op.extra != 0 {
+        c.r[RCX] as u32
+    } else {
+        op.imm as u32
+    };
     raw & if op.size() == 8 { 63 } else { 31 }
 }
 
@@ -204,8 +215,16 @@ fn rotate_through_carry(c: &mut Cpu, op: &Op, left: bool) -> Res {
     let n = op.size();
     let bits = 8 * u32::from(n);
     let count = shift_count(c, op) % (bits + 1);
-    let at = if op.is_mem() { c.operand_address(op, u64::from(n), true)? } else { 0 };
-    let x = if op.is_mem() { c.load(op, at, n)? } else { c.reg_at(op.dst, n) };
+    let at = if op.is_mem() {
+        c.operand_address(op, u64::from(n), true)?
+    } else {
+        0
+    };
+    let x = if op.is_mem() {
+        c.load(op, at, n)?
+    } else {
+        c.reg_at(op.dst, n)
+    };
     let wide = u128::from(c.cf()) << bits | u128::from(x);
     let total = bits + 1;
     let mask = (1u128 << total) - 1;
@@ -225,7 +244,11 @@ fn rotate_through_carry(c: &mut Cpu, op: &Op, left: bool) -> Res {
     if shift_count(c, op) != 0 {
         let cf = r >> bits & 1 != 0;
         let msb = low >> (bits - 1) & 1 != 0;
-        let of = if left { cf ^ msb } else { msb ^ (low >> (bits - 2) & 1 != 0) };
+        let of = if left {
+            cf ^ msb
+        } else {
+            msb ^ (low >> (bits - 2) & 1 != 0)
+        };
         c.set_cf_of(cf, of);
     }
     Ok(())
@@ -244,10 +267,22 @@ pub(crate) fn shrd(c: &mut Cpu, op: &Op) -> Res {
 fn double_shift(c: &mut Cpu, op: &Op, left: bool) -> Res {
     let n = op.size();
     let bits = 8 * u32::from(n);
-    let raw = if op.extra != 0 { c.r[RCX] as u32 } else { op.imm as u32 };
+    let raw = if op.extra != 0 {
+        c.r[RCX] as u32
+    } else {
+        op.imm as u32
+    };
     let count = raw & if n == 8 { 63 } else { 31 };
-    let at = if op.is_mem() { c.operand_address(op, u64::from(n), true)? } else { 0 };
-    let x = if op.is_mem() { c.load(op, at, n)? } else { c.reg_at(op.dst, n) };
+    let at = if op.is_mem() {
+        c.operand_address(op, u64::from(n), true)?
+    } else {
+        0
+    };
+    let x = if op.is_mem() {
+        c.load(op, at, n)?
+    } else {
+        c.reg_at(op.dst, n)
+    };
     if count == 0 {
         // The upper half of a 32-bit register is cleared all the same.
         if !op.is_mem() {
@@ -258,7 +293,11 @@ fn double_shift(c: &mut Cpu, op: &Op, left: bool) -> Res {
     let y = c.reg_at(op.src, n);
     // Counts above 16 with 16-bit operands are undefined; processors rotate through the concatenation.
     let (r, cf) = if n == 8 {
-        if left { (x << count | y >> (64 - count), x >> (64 - count) & 1 != 0) } else { (x >> count | y << (64 - count), x >> (count - 1) & 1 != 0) }
+        if left {
+            (x << count | y >> (64 - count), x >> (64 - count) & 1 != 0)
+        } else {
+            (x >> count | y << (64 - count), x >> (count - 1) & 1 != 0)
+        }
     } else if left {
         let wide = x << bits | y;
         let wide = u128::from(wide) << bits | u128::from(x);
@@ -266,7 +305,10 @@ fn double_shift(c: &mut Cpu, op: &Op, left: bool) -> Res {
         ((wide << count >> (2 * bits)) as u64 & size_mask(n), cf)
     } else {
         let wide = u128::from(x) << (2 * bits) | u128::from(y) << bits | u128::from(x);
-        ((wide >> count) as u64 & size_mask(n), wide >> (count - 1) & 1 != 0)
+        (
+            (wide >> count) as u64 & size_mask(n),
+            wide >> (count - 1) & 1 != 0,
+        )
     };
     if op.is_mem() {
         c.store(op, at, n, r)?;
@@ -291,18 +333,30 @@ enum BitOp {
 fn bit_op(c: &mut Cpu, op: &Op, kind: BitOp, by_register: bool) -> Res {
     let n = op.size();
     let bits = 8 * u64::from(n);
-    let index = if by_register { sext(c.reg_at(op.src, n), n) } else { op.imm as u64 & 0xFF };
+    let index = if by_register {
+        sext(c.reg_at(op.src, n), n)
+    } else {
+        op.imm as u64 & 0xFF
+    };
     let bit = index & (bits - 1);
     let write = kind != BitOp::Test;
     let at = if op.is_mem() {
         // With a register index the bit string may reach anywhere (SDM volume 2, BT).
-        let words = if by_register { ((index as i64) >> bits.trailing_zeros()) * i64::from(n) } else { 0 };
+        let words = if by_register {
+            ((index as i64) >> bits.trailing_zeros()) * i64::from(n)
+        } else {
+            0
+        };
         let offset = c.offset_of(op).wrapping_add(words as u64) & size_mask(op.address_size());
         c.segment_address(op.segment(), offset, u64::from(n), write)?
     } else {
         0
     };
-    let x = if op.is_mem() { c.load(op, at, n)? } else { c.reg_at(op.dst, n) };
+    let x = if op.is_mem() {
+        c.load(op, at, n)?
+    } else {
+        c.reg_at(op.dst, n)
+    };
     let mask = 1u64 << bit;
     let r = match kind {
         BitOp::Test => x,
@@ -374,7 +428,11 @@ fn flags_of_compare(c: &mut Cpu, x: u64, y: u64, n: u8) {
 /// CMPXCHG. Memory is written in both cases (SDM volume 2: the destination gets a write cycle).
 pub(crate) fn cmpxchg(c: &mut Cpu, op: &Op) -> Res {
     let n = op.size();
-    let at = if op.is_mem() { c.operand_address(op, u64::from(n), true)? } else { 0 };
+    let at = if op.is_mem() {
+        c.operand_address(op, u64::from(n), true)?
+    } else {
+        0
+    };
     let acc = c.reg_at(0, n);
     if op.is_mem() {
         let (user, stack) = (c.cpl == 3, op.segment() == crate::cpu::seg::SS);
@@ -420,14 +478,18 @@ pub(crate) fn cmpxchg8b(c: &mut Cpu, op: &Op) -> Res {
     let high = c.load(op, at.wrapping_add(u64::from(half)), half)?;
     let reg = |c: &Cpu, r: usize| c.reg_at((r * 8) as u8, half);
     let equal = low == reg(c, RAX) && high == reg(c, RDX);
-    let (new_low, new_high) = if equal { (reg(c, RBX), reg(c, RCX)) } else { (low, high) };
+    let (new_low, new_high) = if equal {
+        (reg(c, RBX), reg(c, RCX))
+    } else {
+        (low, high)
+    };
     c.store(op, at, half, new_low)?;
     c.store(op, at.wrapping_add(u64::from(half)), half, new_high)?;
     if !equal {
         c.set_reg_at(0, half, low);
         c.set_reg_at((RDX * 8) as u8, half, high);
     }
-    let f = c.arith_flags() & !flag::ZF | flag::ZF * u64::from(equal);
+    let f = c.arith_flags() & !flag::ZF | (flag::ZF * u64::from(equal));
     c.set_arith_flags(f);
     Ok(())
 }

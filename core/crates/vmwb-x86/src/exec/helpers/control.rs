@@ -64,7 +64,9 @@ pub(crate) fn pop_mem(c: &mut Cpu, op: &Op) -> Res {
     }
     let old = c.r[4];
     c.drop_stack(u64::from(n));
-    let written = c.operand_address(op, u64::from(n), true).and_then(|at| c.store(op, at, n, v));
+    let written = c
+        .operand_address(op, u64::from(n), true)
+        .and_then(|at| c.store(op, at, n, v));
     if written.is_err() {
         c.r[4] = old;
     }
@@ -76,7 +78,11 @@ pub(crate) fn pusha(c: &mut Cpu, op: &Op) -> Res {
     let n = op.size();
     let old = c.r[4];
     for r in 0..8u8 {
-        let v = if r == 4 { old & size_mask(n) } else { c.reg_at(r * 8, n) };
+        let v = if r == 4 {
+            old & size_mask(n)
+        } else {
+            c.reg_at(r * 8, n)
+        };
         if let Err(e) = c.push(n, v) {
             c.r[4] = old;
             return Err(e);
@@ -116,24 +122,34 @@ pub(crate) fn enter(c: &mut Cpu, op: &Op) -> Res {
     }
     let frame = c.reg_at(4 * 8, width);
     for i in 1..level {
-        let at = c.reg_at(5 * 8, width).wrapping_sub(u64::from(i) * u64::from(n)) & size_mask(width);
+        let at = c
+            .reg_at(5 * 8, width)
+            .wrapping_sub(u64::from(i) * u64::from(n))
+            & size_mask(width);
         let v = c
             .segment_address(seg::SS, at, u64::from(n), false)
-            .and_then(|at| { let user = c.cpl == 3; c.read_linear(at, n, user, true) })
+            .and_then(|at| {
+                let user = c.cpl == 3;
+                c.read_linear(at, n, user, true)
+            })
             .and_then(|v| c.push(n, v));
         if let Err(e) = v {
             return restore(c, e);
         }
     }
-    if level > 0 && let Err(e) = c.push(n, frame) {
+    if level > 0
+        && let Err(e) = c.push(n, frame)
+    {
         return restore(c, e);
     }
     let sp = c.reg_at(4 * 8, width).wrapping_sub(room) & size_mask(width);
     // The new top of the stack must be writable.
-    let probe = c.segment_address(seg::SS, sp, u64::from(n), true).and_then(|at| {
-        let user = c.cpl == 3;
-        c.probe_write(at, n, user, true)
-    });
+    let probe = c
+        .segment_address(seg::SS, sp, u64::from(n), true)
+        .and_then(|at| {
+            let user = c.cpl == 3;
+            c.probe_write(at, n, user, true)
+        });
     if let Err(e) = probe {
         c.r[5] = old_bp;
         return restore(c, e);
@@ -191,7 +207,11 @@ fn far_pointer(c: &mut Cpu, op: &Op) -> Res<(u16, u64)> {
 
 fn check_code_target(c: &mut Cpu, selector: u16, d: Descriptor, offset: u64) -> Res {
     let rpl = (selector & 3) as u8;
-    let privilege_ok = if d.conforming() { d.dpl() <= c.cpl } else { rpl <= c.cpl && d.dpl() == c.cpl };
+    let privilege_ok = if d.conforming() {
+        d.dpl() <= c.cpl
+    } else {
+        rpl <= c.cpl && d.dpl() == c.cpl
+    };
     let bad_mode = c.long_mode() && d.low >> 53 & 1 != 0 && d.low >> 54 & 1 != 0;
     if !d.is_code() || !privilege_ok || bad_mode {
         return Err(c.selector_fault(vector::GP, selector));
@@ -204,7 +224,11 @@ fn check_code_target(c: &mut Cpu, selector: u16, d: Descriptor, offset: u64) -> 
 
 fn check_offset(c: &mut Cpu, d: Descriptor, offset: u64) -> Res {
     let s = d.segment(0);
-    let ok = if c.long_mode() && s.long() { Cpu::canonical(offset) } else { offset <= u64::from(s.limit) };
+    let ok = if c.long_mode() && s.long() {
+        Cpu::canonical(offset)
+    } else {
+        offset <= u64::from(s.limit)
+    };
     if ok { Ok(()) } else { Err(c.gp(0)) }
 }
 
@@ -258,7 +282,11 @@ fn far_target(c: &mut Cpu, selector: u16, offset: u64) -> Res<(u16, Descriptor, 
     if !d.conforming() && d.dpl() < c.cpl {
         return Err(c.unimplemented("a call gate to a more privileged segment"));
     }
-    let offset = if gate.kind() == 4 { gate.gate_offset() & 0xFFFF } else { gate.gate_offset() };
+    let offset = if gate.kind() == 4 {
+        gate.gate_offset() & 0xFFFF
+    } else {
+        gate.gate_offset()
+    };
     Ok((target & !3, d, offset))
 }
 
@@ -305,13 +333,25 @@ pub(crate) fn ret_far(c: &mut Cpu, op: &Op) -> Res {
 }
 
 /// The common end of RET far and IRET: `popped` bytes stood on the old stack before SS:RSP, `extra` go from both stacks.
-fn return_to(c: &mut Cpu, n: u8, selector: u16, ip: u64, popped: u64, extra: u64, flags: Option<u64>) -> Res {
+fn return_to(
+    c: &mut Cpu,
+    n: u8,
+    selector: u16,
+    ip: u64,
+    popped: u64,
+    extra: u64,
+    flags: Option<u64>,
+) -> Res {
     let rpl = (selector & 3) as u8;
     if selector & !3 == 0 {
         return Err(c.gp(0));
     }
     let mut d = c.descriptor(selector, vector::GP, false)?;
-    let dpl_ok = if d.conforming() { d.dpl() <= rpl } else { d.dpl() == rpl };
+    let dpl_ok = if d.conforming() {
+        d.dpl() <= rpl
+    } else {
+        d.dpl() == rpl
+    };
     let bad_mode = c.long_mode() && d.low >> 53 & 1 != 0 && d.low >> 54 & 1 != 0;
     if !d.is_code() || rpl < c.cpl || !dpl_ok || bad_mode {
         return Err(c.selector_fault(vector::GP, selector));
@@ -363,7 +403,12 @@ fn checked_stack(c: &mut Cpu, ss: u16, rpl: u8, target_long: bool) -> Res<crate:
     if ss & !3 == 0 {
         if target_long && rpl < 3 && (ss & 3) as u8 == rpl {
             let attr = u16::from(rpl) << 5;
-            return Ok(crate::cpu::Segment { selector: ss, base: 0, limit: 0, attr });
+            return Ok(crate::cpu::Segment {
+                selector: ss,
+                base: 0,
+                limit: 0,
+                attr,
+            });
         }
         return Err(c.gp(0));
     }
@@ -385,8 +430,20 @@ fn drop_privileged_segments(c: &mut Cpu) {
         let s = c.seg[n];
         let conforming_code = s.kind() & 0b1100 == 0b1100;
         if s.selector & !3 != 0 && !conforming_code && s.dpl() < c.cpl {
-            let base = if c.long_mode() && n >= seg::FS { s.base } else { 0 };
-            c.set_segment(n, crate::cpu::Segment { selector: 0, base, limit: 0, attr: 0 });
+            let base = if c.long_mode() && n >= seg::FS {
+                s.base
+            } else {
+                0
+            };
+            c.set_segment(
+                n,
+                crate::cpu::Segment {
+                    selector: 0,
+                    base,
+                    limit: 0,
+                    attr: 0,
+                },
+            );
         }
     }
     c.update_mode();
@@ -457,7 +514,11 @@ pub(crate) fn int_n(c: &mut Cpu, op: &Op) -> Res {
 
 /// INTO.
 pub(crate) fn into(c: &mut Cpu, _op: &Op) -> Res {
-    if c.of() { c.software_interrupt(vector::OF) } else { Ok(()) }
+    if c.of() {
+        c.software_interrupt(vector::OF)
+    } else {
+        Ok(())
+    }
 }
 
 /// UD0, UD1, UD2, and RSM outside system-management mode.
@@ -468,7 +529,12 @@ pub(crate) fn ud(c: &mut Cpu, _op: &Op) -> Res {
 // ---- fast system calls ----
 
 fn flat_segment(selector: u16, attr: u16) -> crate::cpu::Segment {
-    crate::cpu::Segment { selector, base: 0, limit: u32::MAX, attr }
+    crate::cpu::Segment {
+        selector,
+        base: 0,
+        limit: u32::MAX,
+        attr,
+    }
 }
 
 /// 64-bit code, DPL in bits 5-6.
@@ -519,9 +585,12 @@ pub(crate) fn sysret(c: &mut Cpu, op: &Op) -> Res {
     let ip = c.r[RCX];
     if !c.long_mode() {
         c.set_segment(seg::CS, flat_segment(base | 3, CODE32 | 3 << 5));
-        c.set_segment(seg::SS, flat_segment(base.wrapping_add(8) | 3, DATA32 | 3 << 5));
+        c.set_segment(
+            seg::SS,
+            flat_segment(base.wrapping_add(8) | 3, DATA32 | 3 << 5),
+        );
         c.eflags |= flag::IF;
-            c.cpl = 3;
+        c.cpl = 3;
         c.update_mode();
         c.rip = ip & 0xFFFF_FFFF;
         return Ok(());
@@ -530,13 +599,19 @@ pub(crate) fn sysret(c: &mut Cpu, op: &Op) -> Res {
         if !Cpu::canonical(ip) {
             return Err(c.gp(0));
         }
-        c.set_segment(seg::CS, flat_segment(base.wrapping_add(16) | 3, CODE64 | 3 << 5));
+        c.set_segment(
+            seg::CS,
+            flat_segment(base.wrapping_add(16) | 3, CODE64 | 3 << 5),
+        );
         c.rip = ip;
     } else {
         c.set_segment(seg::CS, flat_segment(base | 3, CODE32 | 3 << 5));
         c.rip = ip & 0xFFFF_FFFF;
     }
-    c.set_segment(seg::SS, flat_segment(base.wrapping_add(8) | 3, DATA32 | 3 << 5));
+    c.set_segment(
+        seg::SS,
+        flat_segment(base.wrapping_add(8) | 3, DATA32 | 3 << 5),
+    );
     let f = c.r[11] & !(flag::RF | flag::VM) & 0x3C_7FD7;
     c.set_flags(f);
     c.cpl = 3;
@@ -573,8 +648,14 @@ pub(crate) fn sysexit(c: &mut Cpu, _op: &Op) -> Res {
     if !c.protected() || cs & !3 == 0 || c.cpl != 0 {
         return Err(c.gp(0));
     }
-    c.set_segment(seg::CS, flat_segment((cs & !3).wrapping_add(16) | 3, CODE32 | 3 << 5));
-    c.set_segment(seg::SS, flat_segment((cs & !3).wrapping_add(24) | 3, DATA32 | 3 << 5));
+    c.set_segment(
+        seg::CS,
+        flat_segment((cs & !3).wrapping_add(16) | 3, CODE32 | 3 << 5),
+    );
+    c.set_segment(
+        seg::SS,
+        flat_segment((cs & !3).wrapping_add(24) | 3, DATA32 | 3 << 5),
+    );
     c.cpl = 3;
     c.update_mode();
     c.r[4] = c.r[RCX] & 0xFFFF_FFFF;
@@ -586,7 +667,13 @@ impl Cpu {
     /// Delivers a software interrupt from the instruction that ends here.
     fn software_interrupt(&mut self, vector: u8) -> Res {
         self.counters.exceptions += 1;
-        self.deliver(Fault { vector, error: None }, true)
+        self.deliver(
+            Fault {
+                vector,
+                error: None,
+            },
+            true,
+        )
     }
 
     /// Whether RDTSC, RDTSCP and RDPMC are closed to this privilege.

@@ -35,8 +35,16 @@ pub(crate) fn fxsave(c: &mut Cpu, op: &Op) -> Res {
     let status = u64::from(f.status & !0x3800 | u16::from(f.top) << 11);
     let mut words = [0u64; 4];
     words[0] = u64::from(f.control) | status << 16 | tags << 32 | u64::from(f.opcode) << 48;
-    words[1] = if wide { f.ip } else { f.ip & 0xFFFF_FFFF | u64::from(f.cs) << 32 };
-    words[2] = if wide { f.dp } else { f.dp & 0xFFFF_FFFF | u64::from(f.ds) << 32 };
+    words[1] = if wide {
+        f.ip
+    } else {
+        f.ip & 0xFFFF_FFFF | u64::from(f.cs) << 32
+    };
+    words[2] = if wide {
+        f.dp
+    } else {
+        f.dp & 0xFFFF_FFFF | u64::from(f.ds) << 32
+    };
     words[3] = u64::from(f.mxcsr) | u64::from(MXCSR_MASK) << 32;
     for (i, w) in words.into_iter().enumerate() {
         c.store(op, at + 8 * i as u64, 8, w)?;
@@ -76,13 +84,24 @@ pub(crate) fn fxrstor(c: &mut Cpu, op: &Op) -> Res {
     f.status = status & !0x3800;
     f.empty = !((words[0] >> 32) as u8);
     f.opcode = (words[0] >> 48) as u16 & 0x7FF;
-    (f.ip, f.cs) = if wide { (words[1], 0) } else { (words[1] & 0xFFFF_FFFF, (words[1] >> 32) as u16) };
-    (f.dp, f.ds) = if wide { (words[2], 0) } else { (words[2] & 0xFFFF_FFFF, (words[2] >> 32) as u16) };
+    (f.ip, f.cs) = if wide {
+        (words[1], 0)
+    } else {
+        (words[1] & 0xFFFF_FFFF, (words[1] >> 32) as u16)
+    };
+    (f.dp, f.ds) = if wide {
+        (words[2], 0)
+    } else {
+        (words[2] & 0xFFFF_FFFF, (words[2] >> 32) as u16)
+    };
     for i in 0..8 {
         let slot = at + 32 + 16 * i as u64;
         let significand = c.load(op, slot, 8)?;
         let sign_exp = c.load(op, slot + 8, 2)? as u16;
-        f.st[(usize::from(f.top) + i) & 7] = F80 { sign_exp, significand };
+        f.st[(usize::from(f.top) + i) & 7] = F80 {
+            sign_exp,
+            significand,
+        };
     }
     if sse {
         f.mxcsr = mxcsr;
@@ -123,7 +142,11 @@ pub(crate) fn fwait(c: &mut Cpu, _op: &Op) -> Res {
 
 /// An unmasked x87 exception of an earlier instruction: #MF.
 pub(crate) fn check_pending(c: &mut Cpu) -> Res {
-    if c.fpu.status & 0x80 != 0 { Err(c.raise(vector::MF)) } else { Ok(()) }
+    if c.fpu.status & 0x80 != 0 {
+        Err(c.raise(vector::MF))
+    } else {
+        Ok(())
+    }
 }
 
 /// EMMS: all x87 registers become empty.

@@ -38,7 +38,11 @@ pub(super) fn check_port(c: &mut Cpu, port: u16, n: u8) -> Res {
 
 fn port_of(c: &Cpu, op: &Op) -> u16 {
     // The form says where the port is: `extra` is 1 for DX.
-    if op.extra != 0 { c.r[RDX] as u16 } else { op.imm as u8 as u16 }
+    if op.extra != 0 {
+        c.r[RDX] as u16
+    } else {
+        op.imm as u8 as u16
+    }
 }
 
 pub(super) fn port_read(c: &mut Cpu, op: &Op, port: u16, n: u8) -> u32 {

@@ -63,7 +63,11 @@ macro_rules! far_loads {
 far_loads! { les ES lds DS lss SS lfs FS lgs GS }
 
 fn umip(c: &mut Cpu) -> Res {
-    if c.cr4 & cr4::UMIP != 0 { c.need_cpl0() } else { Ok(()) }
+    if c.cr4 & cr4::UMIP != 0 {
+        c.need_cpl0()
+    } else {
+        Ok(())
+    }
 }
 
 fn store_table(c: &mut Cpu, op: &Op, t: TableRegister) -> Res {
@@ -116,14 +120,21 @@ pub(crate) fn lidt(c: &mut Cpu, op: &Op) -> Res {
 }
 
 fn need_protected(c: &mut Cpu) -> Res {
-    if c.protected() && !c.v86() { Ok(()) } else { Err(c.ud()) }
+    if c.protected() && !c.v86() {
+        Ok(())
+    } else {
+        Err(c.ud())
+    }
 }
 
 /// SLDT.
 pub(crate) fn sldt(c: &mut Cpu, op: &Op) -> Res {
     need_protected(c)?;
     umip(c)?;
-    let (v, size) = (u64::from(c.ldtr.selector), if op.is_mem() { 2 } else { op.size() });
+    let (v, size) = (
+        u64::from(c.ldtr.selector),
+        if op.is_mem() { 2 } else { op.size() },
+    );
     c.write_rm(op, op.dst, size, v)
 }
 
@@ -131,7 +142,10 @@ pub(crate) fn sldt(c: &mut Cpu, op: &Op) -> Res {
 pub(crate) fn str(c: &mut Cpu, op: &Op) -> Res {
     need_protected(c)?;
     umip(c)?;
-    let (v, size) = (u64::from(c.tr.selector), if op.is_mem() { 2 } else { op.size() });
+    let (v, size) = (
+        u64::from(c.tr.selector),
+        if op.is_mem() { 2 } else { op.size() },
+    );
     c.write_rm(op, op.dst, size, v)
 }
 
@@ -141,7 +155,10 @@ pub(crate) fn lldt(c: &mut Cpu, op: &Op) -> Res {
     c.need_cpl0()?;
     let selector = c.read_rm(op, op.dst, 2)? as u16;
     if selector & !3 == 0 {
-        c.ldtr = crate::cpu::Segment { selector, ..Default::default() };
+        c.ldtr = crate::cpu::Segment {
+            selector,
+            ..Default::default()
+        };
         return Ok(());
     }
     if selector & 4 != 0 {
@@ -167,7 +184,11 @@ pub(crate) fn ltr(c: &mut Cpu, op: &Op) -> Res {
         return Err(c.selector_fault(vector::GP, selector));
     }
     let d = c.descriptor(selector, vector::GP, true)?;
-    let available = if c.long_mode() { d.kind() == 9 } else { matches!(d.kind(), 1 | 9) };
+    let available = if c.long_mode() {
+        d.kind() == 9
+    } else {
+        matches!(d.kind(), 1 | 9)
+    };
     if d.is_user() || !available {
         return Err(c.selector_fault(vector::GP, selector));
     }
@@ -194,7 +215,7 @@ fn visible(c: &mut Cpu, selector: u16) -> Res<Option<crate::descriptor::Descript
 }
 
 fn set_zf(c: &mut Cpu, on: bool) {
-    let f = c.arith_flags() & !flag::ZF | flag::ZF * u64::from(on);
+    let f = c.arith_flags() & !flag::ZF | (flag::ZF * u64::from(on));
     c.set_arith_flags(f);
 }
 
@@ -202,7 +223,8 @@ fn set_zf(c: &mut Cpu, on: bool) {
 pub(crate) fn verr(c: &mut Cpu, op: &Op) -> Res {
     need_protected(c)?;
     let selector = c.read_rm(op, op.dst, 2)? as u16;
-    let ok = visible(c, selector)?.is_some_and(|d| d.is_user() && (!d.is_code() || d.kind() & 2 != 0));
+    let ok =
+        visible(c, selector)?.is_some_and(|d| d.is_user() && (!d.is_code() || d.kind() & 2 != 0));
     set_zf(c, ok);
     Ok(())
 }
@@ -211,7 +233,8 @@ pub(crate) fn verr(c: &mut Cpu, op: &Op) -> Res {
 pub(crate) fn verw(c: &mut Cpu, op: &Op) -> Res {
     need_protected(c)?;
     let selector = c.read_rm(op, op.dst, 2)? as u16;
-    let ok = visible(c, selector)?.is_some_and(|d| d.is_user() && !d.is_code() && d.kind() & 2 != 0);
+    let ok =
+        visible(c, selector)?.is_some_and(|d| d.is_user() && !d.is_code() && d.kind() & 2 != 0);
     set_zf(c, ok);
     Ok(())
 }
@@ -222,7 +245,11 @@ pub(crate) fn lar(c: &mut Cpu, op: &Op) -> Res {
     let selector = c.read_rm(op, op.src, 2)? as u16;
     let long = c.long_mode();
     let valid = visible(c, selector)?.filter(|d| {
-        d.is_user() || matches!((d.kind(), long), (2 | 9 | 11 | 12, _) | (1 | 3 | 4 | 5, false))
+        d.is_user()
+            || matches!(
+                (d.kind(), long),
+                (2 | 9 | 11 | 12, _) | (1 | 3 | 4 | 5, false)
+            )
     });
     if let Some(d) = valid {
         c.set_reg_at(op.dst, op.size(), d.low >> 32 & 0x00FF_FF00);

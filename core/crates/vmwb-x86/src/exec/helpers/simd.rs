@@ -10,7 +10,11 @@ use crate::trace::{Op, mode};
 /// The SSE unit may be used now: #UD or #NM otherwise.
 #[inline(always)]
 pub(super) fn begin_sse(c: &mut Cpu) -> Res {
-    if c.cr0 & (cr0::EM | cr0::TS) == 0 && c.cr4 & cr4::OSFXSR != 0 { Ok(()) } else { need_sse(c) }
+    if c.cr0 & (cr0::EM | cr0::TS) == 0 && c.cr4 & cr4::OSFXSR != 0 {
+        Ok(())
+    } else {
+        need_sse(c)
+    }
 }
 
 /// The MMX registers may be used now: #UD by CR0.EM, #NM by CR0.TS, #MF for an earlier x87 exception.
@@ -37,7 +41,10 @@ pub(super) fn mm(c: &Cpu, n: u8) -> u64 {
 /// Writes MMX register `n`; sign and exponent of the x87 register become ones.
 #[inline(always)]
 pub(super) fn set_mm(c: &mut Cpu, n: u8, v: u64) {
-    c.fpu.st[usize::from(n & 7)] = crate::fpu::F80 { sign_exp: 0xFFFF, significand: v };
+    c.fpu.st[usize::from(n & 7)] = crate::fpu::F80 {
+        sign_exp: 0xFFFF,
+        significand: v,
+    };
 }
 
 /// XMM register `n`.
@@ -109,19 +116,31 @@ pub(super) fn source128(c: &mut Cpu, op: &Op, reg: u8) -> Res<u128> {
 /// Low 64 bits of XMM register `reg`, or 8 bytes of memory.
 #[inline(always)]
 pub(super) fn source64(c: &mut Cpu, op: &Op, reg: u8) -> Res<u64> {
-    if op.is_mem() { load_mem::<8>(c, op) } else { Ok(xmm(c, reg) as u64) }
+    if op.is_mem() {
+        load_mem::<8>(c, op)
+    } else {
+        Ok(xmm(c, reg) as u64)
+    }
 }
 
 /// Low 32 bits of XMM register `reg`, or 4 bytes of memory.
 #[inline(always)]
 pub(super) fn source32(c: &mut Cpu, op: &Op, reg: u8) -> Res<u32> {
-    if op.is_mem() { Ok(load_mem::<4>(c, op)? as u32) } else { Ok(xmm(c, reg) as u32) }
+    if op.is_mem() {
+        Ok(load_mem::<4>(c, op)? as u32)
+    } else {
+        Ok(xmm(c, reg) as u32)
+    }
 }
 
 /// MMX register `reg`, or 8 bytes of memory.
 #[inline(always)]
 pub(super) fn source_mm(c: &mut Cpu, op: &Op, reg: u8) -> Res<u64> {
-    if op.is_mem() { load_mem::<8>(c, op) } else { Ok(mm(c, reg)) }
+    if op.is_mem() {
+        load_mem::<8>(c, op)
+    } else {
+        Ok(mm(c, reg))
+    }
 }
 
 /// The result of a floating-point operation, or the exception that MXCSR does not mask: #XM, and #UD when the system has
@@ -136,5 +155,9 @@ pub(super) fn unmasked<T>(c: &mut Cpu, result: Result<T, Unmasked>) -> Res<T> {
 
 #[cold]
 fn simd_exception(c: &mut Cpu) -> Stop {
-    if c.cr4 & cr4::OSXMMEXCPT != 0 { c.raise(vector::XM) } else { c.ud() }
+    if c.cr4 & cr4::OSXMMEXCPT != 0 {
+        c.raise(vector::XM)
+    } else {
+        c.ud()
+    }
 }

@@ -2,8 +2,8 @@
 //! [`crate::simd`]; here are operands, destinations and faults. Source: SDM volume 2, instruction pages.
 
 use super::simd::{
-    begin_mmx, begin_sse, enter_mmx_state, set_mm, source32, source64, source128, source_mm, unmasked, with_low32, with_low64,
-    xmm, xmm_mut,
+    begin_mmx, begin_sse, enter_mmx_state, set_mm, source_mm, source32, source64, source128,
+    unmasked, with_low32, with_low64, xmm, xmm_mut,
 };
 use crate::cpu::{Cpu, Res};
 use crate::simd::{approx, float};
@@ -210,7 +210,11 @@ pub(crate) fn cvtsi2sd(c: &mut Cpu, op: &Op) -> Res {
 fn integer(c: &mut Cpu, op: &Op) -> Res<i64> {
     let size = op.size();
     let v = c.read_rm(op, op.src, size)?;
-    Ok(if size == 8 { v as i64 } else { i64::from(v as u32 as i32) })
+    Ok(if size == 8 {
+        v as i64
+    } else {
+        i64::from(v as u32 as i32)
+    })
 }
 
 /// CVTDQ2PD: reads 8 bytes of memory, at any address.

@@ -2,8 +2,8 @@
 
 use super::mmx::store_masked;
 use super::simd::{
-    address, aligned_address, begin_mmx, begin_sse, enter_mmx_state, load_mem, mm, set_mm, source64, source128, store_mem,
-    with_low32, with_low64, xmm, xmm_mut,
+    address, aligned_address, begin_mmx, begin_sse, enter_mmx_state, load_mem, mm, set_mm,
+    source64, source128, store_mem, with_low32, with_low64, xmm, xmm_mut,
 };
 use crate::cpu::{Cpu, Res, size_mask};
 use crate::simd::xmm as lanes;

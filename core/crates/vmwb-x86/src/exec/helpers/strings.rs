@@ -13,10 +13,17 @@ const CX: u8 = (RCX * 8) as u8;
 /// One iteration: `Ok(true)` when a REPE or REPNE condition ends the loop.
 type Step = fn(&mut Cpu, &Op, u8) -> Res<bool>;
 
+/// Up to so many iterations at once; gives how many it did.
+type Bulk = fn(&mut Cpu, &Op, u8, u64) -> Res<u64>;
+
 fn advance(c: &mut Cpu, op: &Op, reg: u8, bytes: u64) {
     let width = op.address_size();
     let v = c.reg_at(reg, width);
-    let v = if c.eflags & flag::DF == 0 { v.wrapping_add(bytes) } else { v.wrapping_sub(bytes) };
+    let v = if c.eflags & flag::DF == 0 {
+        v.wrapping_add(bytes)
+    } else {
+        v.wrapping_sub(bytes)
+    };
     c.set_reg_at(reg, width, v & size_mask(width));
 }
 
@@ -32,7 +39,7 @@ fn destination(c: &mut Cpu, op: &Op, n: u8, write: bool) -> Res<u64> {
 
 /// Runs `step` once, or as often as RCX, its condition and the budget allow. `bulk` may do many iterations at once: it
 /// gets the most it may do and returns how many it did, 0 when it cannot.
-fn repeat(c: &mut Cpu, op: &Op, n: u8, step: Step, bulk: Option<fn(&mut Cpu, &Op, u8, u64) -> Res<u64>>) -> Res {
+fn repeat(c: &mut Cpu, op: &Op, n: u8, step: Step, bulk: Option<Bulk>) -> Res {
     if op.rep() == 0 {
         return step(c, op, n).map(|_| ());
     }
@@ -112,14 +119,20 @@ fn movs_bulk(c: &mut Cpu, op: &Op, n: u8, most: u64) -> Res<u64> {
     }
     let (width, size) = (op.address_size(), u64::from(n));
     let (from, to) = (c.reg_at(SI, width), c.reg_at(DI, width));
-    let count = most.min(to_page_end(from) / size).min(to_page_end(to) / size);
+    let count = most
+        .min(to_page_end(from) / size)
+        .min(to_page_end(to) / size);
     if count < 2 {
         return Ok(0);
     }
     let bytes = count * size;
     let user = c.cpl == 3;
-    let Target::Ram(src) = c.resolve(from, Access::Read, user, false)? else { return Ok(0) };
-    let Target::Ram(dst) = c.writable(to, bytes, user, false)? else { return Ok(0) };
+    let Target::Ram(src) = c.resolve(from, Access::Read, user, false)? else {
+        return Ok(0);
+    };
+    let Target::Ram(dst) = c.writable(to, bytes, user, false)? else {
+        return Ok(0);
+    };
     let phys = c.phys_of(dst);
     c.before_ram_write(phys, bytes);
     let overlap = (dst as u64).wrapping_sub(src as u64);
@@ -164,7 +177,9 @@ fn stos_bulk(c: &mut Cpu, op: &Op, n: u8, most: u64) -> Res<u64> {
     }
     let bytes = count * size;
     let user = c.cpl == 3;
-    let Target::Ram(dst) = c.writable(to, bytes, user, false)? else { return Ok(0) };
+    let Target::Ram(dst) = c.writable(to, bytes, user, false)? else {
+        return Ok(0);
+    };
     let phys = c.phys_of(dst);
     c.before_ram_write(phys, bytes);
     let v = c.r[RAX];
@@ -172,8 +187,12 @@ fn stos_bulk(c: &mut Cpu, op: &Op, n: u8, most: u64) -> Res<u64> {
     unsafe {
         match n {
             1 => std::ptr::write_bytes(dst, v as u8, bytes as usize),
-            2 => (0..count as usize).for_each(|i| dst.cast::<u16>().add(i).write_unaligned(v as u16)),
-            4 => (0..count as usize).for_each(|i| dst.cast::<u32>().add(i).write_unaligned(v as u32)),
+            2 => {
+                (0..count as usize).for_each(|i| dst.cast::<u16>().add(i).write_unaligned(v as u16))
+            }
+            4 => {
+                (0..count as usize).for_each(|i| dst.cast::<u32>().add(i).write_unaligned(v as u32))
+            }
             _ => (0..count as usize).for_each(|i| dst.cast::<u64>().add(i).write_unaligned(v)),
         }
     }

@@ -80,7 +80,18 @@ fn debug_register(c: &mut Cpu, n: u8) -> Res<usize> {
 
 impl Cpu {
     fn write_cr0(&mut self, v: u64) -> Res {
-        let v = v & (cr0::PE | cr0::MP | cr0::EM | cr0::TS | cr0::NE | cr0::WP | cr0::AM | cr0::NW | cr0::CD | cr0::PG | v & !0xFFFF_FFFF)
+        let v = v
+            & (cr0::PE
+                | cr0::MP
+                | cr0::EM
+                | cr0::TS
+                | cr0::NE
+                | cr0::WP
+                | cr0::AM
+                | cr0::NW
+                | cr0::CD
+                | cr0::PG
+                | v & !0xFFFF_FFFF)
             | cr0::ET;
         let (pe, pg) = (v & cr0::PE != 0, v & cr0::PG != 0);
         if v >> 32 != 0 || (pg && !pe) || (v & cr0::NW != 0 && v & cr0::CD == 0) {
@@ -120,7 +131,11 @@ impl Cpu {
         } else {
             v & 0xFFFF_FFFF
         };
-        if self.cr4 & cr4::PAE != 0 && self.cr0 & cr0::PG != 0 && !self.long_mode() && !self.load_pdptes(v) {
+        if self.cr4 & cr4::PAE != 0
+            && self.cr0 & cr0::PG != 0
+            && !self.long_mode()
+            && !self.load_pdptes(v)
+        {
             return Err(self.gp(0));
         }
         self.counters.cr3_loads += 1;
@@ -188,7 +203,11 @@ pub(crate) fn invlpg(c: &mut Cpu, op: &Op) -> Res {
     let offset = c.offset_of(op);
     let segment = op.segment();
     let linear = if c.code64() {
-        if segment >= seg::FS { c.seg[segment].base.wrapping_add(offset) } else { offset }
+        if segment >= seg::FS {
+            c.seg[segment].base.wrapping_add(offset)
+        } else {
+            offset
+        }
     } else {
         c.seg[segment].base.wrapping_add(offset) & 0xFFFF_FFFF
     };
@@ -224,7 +243,11 @@ pub(crate) fn mwait(c: &mut Cpu, _op: &Op) -> Res {
 }
 
 fn may_change_if(c: &mut Cpu) -> Res {
-    if !c.protected() || c.cpl <= c.iopl() && !(c.v86() && c.iopl() < 3) { Ok(()) } else { Err(c.gp(0)) }
+    if !c.protected() || c.cpl <= c.iopl() && !(c.v86() && c.iopl() < 3) {
+        Ok(())
+    } else {
+        Err(c.gp(0))
+    }
 }
 
 /// CLI.
@@ -392,7 +415,13 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
     let v = c.r[RAX] & 0xFFFF_FFFF | c.r[RDX] << 32;
     let needs_canonical = matches!(
         n,
-        msr::LSTAR | msr::CSTAR | msr::FS_BASE | msr::GS_BASE | msr::KERNEL_GS_BASE | msr::SYSENTER_ESP | msr::SYSENTER_EIP
+        msr::LSTAR
+            | msr::CSTAR
+            | msr::FS_BASE
+            | msr::GS_BASE
+            | msr::KERNEL_GS_BASE
+            | msr::SYSENTER_ESP
+            | msr::SYSENTER_EIP
     );
     if needs_canonical && !Cpu::canonical(v) {
         return Err(c.gp(0));
@@ -466,7 +495,11 @@ pub(crate) fn need_fpu(c: &mut Cpu, wait: bool) -> Res {
     } else {
         c.cr0 & (cr0::EM | cr0::TS) != 0
     };
-    if blocked { Err(c.raise(vector::NM)) } else { Ok(()) }
+    if blocked {
+        Err(c.raise(vector::NM))
+    } else {
+        Ok(())
+    }
 }
 
 /// The SSE unit may be used now.

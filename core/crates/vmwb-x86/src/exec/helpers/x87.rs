@@ -125,8 +125,15 @@ pub(super) fn note(c: &mut Cpu, op: &Op) {
 
 /// Keeps the exceptions found before the computation when one of them is not masked: nothing was computed then.
 pub(super) fn settle<T>(out: Outcome<T>, env: Env) -> Outcome<T> {
-    let status = if out.status & env.unmasked & BEFORE != 0 { out.status & (BEFORE | STACK_FAULT) } else { out.status };
-    Outcome { value: out.value, status }
+    let status = if out.status & env.unmasked & BEFORE != 0 {
+        out.status & (BEFORE | STACK_FAULT)
+    } else {
+        out.status
+    };
+    Outcome {
+        value: out.value,
+        status,
+    }
 }
 
 /// A 32-bit or 64-bit real or an integer of memory as an operand of arithmetic: a signaling NaN stays one, so that the
@@ -142,12 +149,19 @@ pub(super) fn real_operand(c: &mut Cpu, op: &Op) -> Res<Operand> {
     let at = c.operand_address(op, u64::from(n), false)?;
     let bits = c.load(op, at, n)?;
     let env = c.fpu.env();
-    let out = if n == 4 { crate::fpu::from_f32(bits as u32, env) } else { crate::fpu::from_f64(bits, env) };
+    let out = if n == 4 {
+        crate::fpu::from_f32(bits as u32, env)
+    } else {
+        crate::fpu::from_f64(bits, env)
+    };
     let mut value = out.value;
     if out.status & status::IE != 0 {
         value.significand &= !(1 << 62);
     }
-    Ok(Operand { value, status: out.status & status::DE })
+    Ok(Operand {
+        value,
+        status: out.status & status::DE,
+    })
 }
 
 /// Reads the integer operand, of the operand size.
@@ -160,11 +174,22 @@ pub(super) fn integer_operand(c: &mut Cpu, op: &Op) -> Res<Operand> {
 }
 
 /// Adds the denormal flag of a memory operand to a result, which it belongs to unless a NaN has gone before it.
-pub(super) fn with_denormal<T>(out: Outcome<T>, operand: &Operand, other: F80, env: Env) -> Outcome<T> {
+pub(super) fn with_denormal<T>(
+    out: Outcome<T>,
+    operand: &Operand,
+    other: F80,
+    env: Env,
+) -> Outcome<T> {
     if operand.status == 0 || is_nan_or_unsupported(other) {
         return out;
     }
-    settle(Outcome { value: out.value, status: out.status | operand.status }, env)
+    settle(
+        Outcome {
+            value: out.value,
+            status: out.status | operand.status,
+        },
+        env,
+    )
 }
 
 fn is_nan_or_unsupported(v: F80) -> bool {

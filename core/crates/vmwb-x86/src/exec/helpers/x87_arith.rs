@@ -1,7 +1,10 @@
 //! x87 arithmetic: the four operations in all their forms, comparisons, and the functions of one or two registers.
 //! Source: SDM volume 1, sections 8.3.4 to 8.3.9, and the instruction pages of volume 2.
 
-use super::x87::{CONDITIONS, OVERFLOW, UNDERFLOW, begin, integer_operand, note, real_operand, settle, with_denormal};
+use super::x87::{
+    CONDITIONS, OVERFLOW, UNDERFLOW, begin, integer_operand, note, real_operand, settle,
+    with_denormal,
+};
 use crate::cpu::{Cpu, Fpu, Res};
 use crate::fpu::{self, Env, F80, Outcome, Relation, status};
 use crate::trace::Op;
@@ -19,7 +22,12 @@ fn deliver(f: &mut Fpu, i: u8, out: Outcome<F80>, clear: u16) -> bool {
 }
 
 /// ST(0) and a memory operand, result into ST(0). `a` and `b` of `operation` are ST(0) and the operand.
-fn with_memory(c: &mut Cpu, op: &Op, operand: super::x87::Operand, operation: impl Fn(F80, F80, Env) -> Outcome<F80>) {
+fn with_memory(
+    c: &mut Cpu,
+    op: &Op,
+    operand: super::x87::Operand,
+    operation: impl Fn(F80, F80, Env) -> Outcome<F80>,
+) {
     let f = &mut c.fpu;
     if f.is_empty(0) {
         if f.stack_fault(UNDERFLOW) {
@@ -34,7 +42,11 @@ fn with_memory(c: &mut Cpu, op: &Op, operand: super::x87::Operand, operation: im
 }
 
 /// ST(dst) and ST(src), result into ST(dst).
-fn with_register<const POPS: bool>(c: &mut Cpu, op: &Op, operation: impl Fn(F80, F80, Env) -> Outcome<F80>) {
+fn with_register<const POPS: bool>(
+    c: &mut Cpu,
+    op: &Op,
+    operation: impl Fn(F80, F80, Env) -> Outcome<F80>,
+) {
     let f = &mut c.fpu;
     let (dst, src) = (op.dst, op.src);
     let done = if f.is_empty(dst) || f.is_empty(src) {
@@ -114,7 +126,10 @@ fn compared<const POPS: u8>(f: &mut Fpu, out: Outcome<Relation>) {
     }
 }
 
-const UNORDERED_EMPTY: Outcome<Relation> = Outcome { value: Relation::Unordered, status: UNDERFLOW };
+const UNORDERED_EMPTY: Outcome<Relation> = Outcome {
+    value: Relation::Unordered,
+    status: UNDERFLOW,
+};
 
 fn compare_memory<const POPS: u8>(c: &mut Cpu, op: &Op, operand: super::x87::Operand) {
     let f = &mut c.fpu;
@@ -129,7 +144,11 @@ fn compare_memory<const POPS: u8>(c: &mut Cpu, op: &Op, operand: super::x87::Ope
 }
 
 fn compare_registers(f: &Fpu, i: u8, how: fn(F80, F80) -> Outcome<Relation>) -> Outcome<Relation> {
-    if f.is_empty(0) || f.is_empty(i) { UNORDERED_EMPTY } else { how(f.st(0), f.st(i)) }
+    if f.is_empty(0) || f.is_empty(i) {
+        UNORDERED_EMPTY
+    } else {
+        how(f.st(0), f.st(i))
+    }
 }
 
 macro_rules! comparisons {
@@ -233,7 +252,11 @@ pub(crate) fn fucompp(c: &mut Cpu, op: &Op) -> Res {
 pub(crate) fn ftst(c: &mut Cpu, op: &Op) -> Res {
     begin(c)?;
     let f = &mut c.fpu;
-    let out = if f.is_empty(0) { UNORDERED_EMPTY } else { fpu::compare(f.st(0), F80::ZERO) };
+    let out = if f.is_empty(0) {
+        UNORDERED_EMPTY
+    } else {
+        fpu::compare(f.st(0), F80::ZERO)
+    };
     compared::<0>(f, out);
     note(c, op);
     Ok(())
@@ -317,7 +340,11 @@ fn binary<const DST: u8, const POPS: bool>(
     } else {
         let out = function(f.st(0), f.st(1), f.env());
         // An invalid remainder says nothing about a quotient.
-        let clear = if out.status & status::IE != 0 { clear & !(status::C0 | status::C3) } else { clear };
+        let clear = if out.status & status::IE != 0 {
+            clear & !(status::C0 | status::C3)
+        } else {
+            clear
+        };
         deliver(f, DST, out, clear)
     };
     if POPS && done {
@@ -354,11 +381,18 @@ pub(crate) fn fyl2xp1(c: &mut Cpu, op: &Op) -> Res {
 
 /// FPATAN.
 pub(crate) fn fpatan(c: &mut Cpu, op: &Op) -> Res {
-    binary::<1, true>(c, op, status::C1, |x, y, env| fpu::partial_arctangent(y, x, env))
+    binary::<1, true>(c, op, status::C1, |x, y, env| {
+        fpu::partial_arctangent(y, x, env)
+    })
 }
 
 /// Replaces ST(0) and pushes: both a full register below the top and an empty top are stack faults.
-fn replace_and_push(c: &mut Cpu, op: &Op, clear: u16, function: impl Fn(F80, Env) -> Outcome<(F80, F80)>) -> Res {
+fn replace_and_push(
+    c: &mut Cpu,
+    op: &Op,
+    clear: u16,
+    function: impl Fn(F80, Env) -> Outcome<(F80, F80)>,
+) -> Res {
     begin(c)?;
     let f = &mut c.fpu;
     if f.is_empty(0) || !f.is_empty(7) {

@@ -32,12 +32,22 @@ impl Fpu {
 
     /// Two bits a register: valid, zero, special, empty (SDM volume 1, section 8.1.7).
     fn tag_word(&self) -> u16 {
-        (0..8).map(|n| u16::from(if self.empty >> n & 1 != 0 { 3 } else { self.st[n].tag() }) << (2 * n)).sum()
+        (0..8)
+            .map(|n| {
+                u16::from(if self.empty >> n & 1 != 0 {
+                    3
+                } else {
+                    self.st[n].tag()
+                }) << (2 * n)
+            })
+            .sum()
     }
 
     /// Only whether a register is empty is taken from a tag word; the rest is in the registers.
     fn set_tag_word(&mut self, tags: u16) {
-        self.empty = (0..8).map(|n| u8::from(tags >> (2 * n) & 3 == 3) << n).sum();
+        self.empty = (0..8)
+            .map(|n| u8::from(tags >> (2 * n) & 3 == 3) << n)
+            .sum();
     }
 }
 
@@ -142,7 +152,10 @@ struct Layout {
 
 impl Layout {
     fn of(c: &Cpu, op: &Op) -> Self {
-        Self { field: if op.size() == 2 { 2 } else { 4 }, linear: !c.protected() || c.v86() }
+        Self {
+            field: if op.size() == 2 { 2 } else { 4 },
+            linear: !c.protected() || c.v86(),
+        }
     }
 
     fn bytes(self) -> u64 {
@@ -158,12 +171,30 @@ fn environment(f: &Fpu, layout: Layout) -> [u32; 7] {
     let pointers = if layout.linear {
         let ip = (u32::from(f.cs) << 4).wrapping_add(f.ip as u32);
         let dp = (u32::from(f.ds) << 4).wrapping_add(f.dp as u32);
-        [ip & 0xFFFF, ip >> 16 << 12 | u32::from(f.opcode), dp & 0xFFFF, dp >> 16 << 12]
+        [
+            ip & 0xFFFF,
+            ip >> 16 << 12 | u32::from(f.opcode),
+            dp & 0xFFFF,
+            dp >> 16 << 12,
+        ]
     } else {
         let opcode = if wide { u32::from(f.opcode) << 16 } else { 0 };
-        [f.ip as u32, u32::from(f.cs) | opcode, f.dp as u32, u32::from(f.ds) | reserved]
+        [
+            f.ip as u32,
+            u32::from(f.cs) | opcode,
+            f.dp as u32,
+            u32::from(f.ds) | reserved,
+        ]
     };
-    [words[0], words[1], words[2], pointers[0], pointers[1], pointers[2], pointers[3]]
+    [
+        words[0],
+        words[1],
+        words[2],
+        pointers[0],
+        pointers[1],
+        pointers[2],
+        pointers[3],
+    ]
 }
 
 fn set_environment(f: &mut Fpu, fields: [u32; 7], layout: Layout) {
@@ -178,7 +209,11 @@ fn set_environment(f: &mut Fpu, fields: [u32; 7], layout: Layout) {
     } else {
         (f.ip, f.cs) = (u64::from(ip), code as u16);
         (f.dp, f.ds) = (u64::from(dp), data as u16);
-        f.opcode = if layout.field == 4 { (code >> 16) as u16 & 0x7FF } else { 0 };
+        f.opcode = if layout.field == 4 {
+            (code >> 16) as u16 & 0x7FF
+        } else {
+            0
+        };
     }
 }
 
@@ -194,7 +229,12 @@ fn writable_image(c: &mut Cpu, op: &Op, bytes: u64) -> Res<u64> {
 fn store_environment(c: &mut Cpu, op: &Op, at: u64, layout: Layout) -> Res {
     let n = layout.field;
     for (i, v) in environment(&c.fpu, layout).into_iter().enumerate() {
-        c.store(op, at.wrapping_add(u64::from(n) * i as u64), n, u64::from(v))?;
+        c.store(
+            op,
+            at.wrapping_add(u64::from(n) * i as u64),
+            n,
+            u64::from(v),
+        )?;
     }
     Ok(())
 }
@@ -255,7 +295,10 @@ pub(crate) fn frstor(c: &mut Cpu, op: &Op) -> Res {
     for (i, v) in registers.iter_mut().enumerate() {
         let slot = at.wrapping_add(layout.bytes() + REGISTER_BYTES * i as u64);
         let significand = c.load(op, slot, 8)?;
-        *v = F80 { sign_exp: c.load(op, slot.wrapping_add(8), 2)? as u16, significand };
+        *v = F80 {
+            sign_exp: c.load(op, slot.wrapping_add(8), 2)? as u16,
+            significand,
+        };
     }
     set_environment(&mut c.fpu, fields, layout);
     let top = usize::from(c.fpu.top);

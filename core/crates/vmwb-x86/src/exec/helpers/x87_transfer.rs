@@ -34,7 +34,11 @@ pub(crate) fn fld_real(c: &mut Cpu, op: &Op) -> Res {
     let at = c.operand_address(op, u64::from(n), false)?;
     let bits = c.load(op, at, n)?;
     let env = c.fpu.env();
-    let out = if n == 4 { fpu::from_f32(bits as u32, env) } else { fpu::from_f64(bits, env) };
+    let out = if n == 4 {
+        fpu::from_f32(bits as u32, env)
+    } else {
+        fpu::from_f64(bits, env)
+    };
     push(c, op, out);
     Ok(())
 }
@@ -43,7 +47,10 @@ fn load_ten(c: &mut Cpu, op: &Op) -> Res<F80> {
     let at = c.operand_address(op, 10, false)?;
     let significand = c.load(op, at, 8)?;
     let sign_exp = c.load(op, at.wrapping_add(8), 2)? as u16;
-    Ok(F80 { sign_exp, significand })
+    Ok(F80 {
+        sign_exp,
+        significand,
+    })
 }
 
 fn store_ten(c: &mut Cpu, op: &Op, v: F80) -> Res {
@@ -136,7 +143,10 @@ fn store_converted<const POPS: bool>(
     let n = op.size();
     let env = c.fpu.env();
     let out = if c.fpu.is_empty(0) {
-        Outcome { value: indefinite, status: UNDERFLOW }
+        Outcome {
+            value: indefinite,
+            status: UNDERFLOW,
+        }
     } else {
         convert(c.fpu.st(0), env)
     };
@@ -158,11 +168,18 @@ fn narrow(v: F80, env: Env, n: u8) -> Outcome<u64> {
         return fpu::to_f64(v, env);
     }
     let out = fpu::to_f32(v, env);
-    Outcome { value: u64::from(out.value), status: out.status }
+    Outcome {
+        value: u64::from(out.value),
+        status: out.status,
+    }
 }
 
 fn real_indefinite(n: u8) -> u64 {
-    if n == 4 { 0xFFC0_0000 } else { 0xFFF8_0000_0000_0000 }
+    if n == 4 {
+        0xFFC0_0000
+    } else {
+        0xFFF8_0000_0000_0000
+    }
 }
 
 /// FST to a 32-bit or 64-bit real.
@@ -197,7 +214,10 @@ fn to_integer(v: F80, env: Env, n: u8) -> Outcome<u64> {
             (out.value, out.status)
         }
     };
-    Outcome { value: value as u64, status }
+    Outcome {
+        value: value as u64,
+        status,
+    }
 }
 
 /// FIST.
@@ -216,7 +236,14 @@ pub(crate) fn fistp(c: &mut Cpu, op: &Op) -> Res {
 pub(crate) fn fisttp(c: &mut Cpu, op: &Op) -> Res {
     let n = op.size();
     store_converted::<true>(c, op, integer_indefinite(n), |v, env| {
-        to_integer(v, Env { rounding: Rounding::Zero, ..env }, n)
+        to_integer(
+            v,
+            Env {
+                rounding: Rounding::Zero,
+                ..env
+            },
+            n,
+        )
     })
 }
 
@@ -244,7 +271,10 @@ pub(crate) fn fbstp(c: &mut Cpu, op: &Op) -> Res {
     let out = if c.fpu.is_empty(0) {
         // An invalid conversion gives the packed decimal indefinite, and so does nothing at all.
         let out = fpu::to_bcd(F80::INDEFINITE, env);
-        Outcome { value: out.value, status: out.status | STACK_FAULT }
+        Outcome {
+            value: out.value,
+            status: out.status | STACK_FAULT,
+        }
     } else {
         fpu::to_bcd(c.fpu.st(0), env)
     };
@@ -301,7 +331,13 @@ pub(crate) fn fxch(c: &mut Cpu, op: &Op) -> Res {
         true
     };
     if go_on {
-        let value = |n: u8| if f.is_empty(n) { F80::INDEFINITE } else { f.st(n) };
+        let value = |n: u8| {
+            if f.is_empty(n) {
+                F80::INDEFINITE
+            } else {
+                f.st(n)
+            }
+        };
         let (a, b) = (value(0), value(i));
         f.set(0, b);
         f.set(i, a);
