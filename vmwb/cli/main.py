@@ -6,8 +6,8 @@ or with ``--json`` one object with ``code``, ``message`` and ``context``.
 
 from __future__ import annotations
 
+import os
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -70,10 +70,14 @@ def run(arguments: Sequence[str], settings: Settings | None = None) -> int:
     """Run one command and give the exit code."""
     given = with_debug_exit_port(arguments)
     as_json = "--json" in given
-    # A reader that has enough (`vmwb list | head`) is no error.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         result = app(args=given, prog_name="vmwb", standalone_mode=False, obj=settings)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # A reader that has enough (`vmwb list | head`) is no error; nothing more can be said to it.
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - its descriptor is what counts
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return ExitCode.OK
     except VmwbError as error:
         return fail(error, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):

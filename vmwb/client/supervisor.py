@@ -21,8 +21,6 @@ from vmwb.client.worker_client import WorkerClient
 from vmwb.ipc.framing import encode_frame
 from vmwb.ipc.launch import LAUNCH_DESCRIPTOR, Launch
 from vmwb.ipc.platform_linux import kill, process_handle, reap, spawn_session
-from vmwb.library.files import storage_errors
-from vmwb.library.layout import Bundle, rotate_logs
 from vmwb.model.errors import ProtocolError, TimedOutError, VmwbError, WorkerError, WorkerGoneError
 
 HELLO_SECONDS: Final = 20.0
@@ -44,21 +42,16 @@ class Supervisor:
         self._children: dict[int, int] = {}
         self._exits: dict[int, asyncio.Future[int]] = {}
 
-    async def launch(self, launch: Launch) -> WorkerClient:
-        """Start a worker and return once its machine runs.
+    async def launch(self, launch: Launch, log_path: Path) -> WorkerClient:
+        """Start a worker that logs to a file, and return once its machine runs.
 
         Raises:
             VmwbError: the worker's own reason, when it gave one.
             WorkerError: it died without a reason; the last lines of its log are in the sentence.
         """
-        bundle = Bundle(Path(launch.bundle))
         ours, theirs = socket.socketpair()
         try:
-            with storage_errors("The log cannot be written", bundle.logs):
-                rotate_logs(bundle)
-                log = os.open(
-                    bundle.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-                )
+            log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
                 order = replace(launch, spawned_ns=time.monotonic_ns())
                 pid = spawn_session(
@@ -89,7 +82,7 @@ class Supervisor:
                 await self.wait_exit(pid)
             if not isinstance(error, WorkerGoneError | ProtocolError | TimedOutError):
                 raise
-            tail = log_tail(bundle)
+            tail = log_tail(log_path)
             raise WorkerError(
                 f"The worker of {launch.name} could not be started: {error.sentence}"
                 + (f" Its log ends with: {tail}" if tail else ""),
@@ -160,9 +153,9 @@ async def _foreign_exit(pid: int) -> None:
         os.close(handle)
 
 
-def log_tail(bundle: Bundle, lines: int = LOG_TAIL_LINES) -> str:
-    """Give the last lines of a bundle's log; empty when there is none."""
-    with contextlib.suppress(OSError), bundle.log.open("rb") as log:
+def log_tail(log_path: Path, lines: int = LOG_TAIL_LINES) -> str:
+    """Give the last lines of a log; empty when there is none."""
+    with contextlib.suppress(OSError), log_path.open("rb") as log:
         size = log.seek(0, os.SEEK_END)
         log.seek(max(0, size - max(LOG_TAIL_BYTES, lines * 512)))
         return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])

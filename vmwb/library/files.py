@@ -91,19 +91,29 @@ def read_bounded(path: Path, limit: int = TEXT_MAX_BYTES) -> bytes:
     """
     try:
         with storage_errors("A file cannot be read", path):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            with os.fdopen(descriptor, "rb") as file:
-                data = file.read(limit + 1)
+            data = _read(path, limit + 1)
     except StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             raise NotFoundError(f"There is no file {path}.", {"path": str(path)}) from error
         raise
-    if data is None or len(data) > limit:
+    if len(data) > limit:
         raise CorruptError(
             f"The file {path} is not what it should be: it is larger than {limit} bytes.",
             {"path": str(path)},
         )
     return data
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """Read at most so many bytes; a FIFO or device in place of the file does not hang."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    data = bytearray()
+    try:
+        while len(data) < limit and (part := os.read(descriptor, limit - len(data))):
+            data += part
+    finally:
+        os.close(descriptor)
+    return bytes(data)
 
 
 def disk_usage(path: Path) -> tuple[int, int]:

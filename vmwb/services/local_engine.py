@@ -12,7 +12,8 @@ from vmwb.client.supervisor import Supervisor, log_tail
 from vmwb.client.worker_client import WorkerClient
 from vmwb.ipc.launch import Launch, SerialTarget
 from vmwb.ipc.platform_linux import kill, process_handle, socket_path
-from vmwb.library.layout import Bundle, is_locked
+from vmwb.library.files import storage_errors
+from vmwb.library.layout import Bundle, is_locked, rotate_logs
 from vmwb.library.library import Library, bundle_status
 from vmwb.library.runfile import read_run_record
 from vmwb.library.states import suspended_state
@@ -96,6 +97,7 @@ class LocalEngine:
         state = await asyncio.to_thread(suspended_state, bundle) if resume else None
         if resume and state is None:
             raise WrongStateError(f"{machine.name} has no suspended state: start it instead.")
+        await asyncio.to_thread(_begin_log, bundle)
         return await self._supervisor.launch(
             Launch(
                 machine_id=machine.id,
@@ -112,7 +114,8 @@ class LocalEngine:
                 ),
                 resume_state=None if state is None else state.id,
                 tied=tied,
-            )
+            ),
+            bundle.log,
         )
 
     async def attach(self, machine: MachineSummary) -> WorkerClient:
@@ -150,7 +153,7 @@ class LocalEngine:
     async def logs(self, machine: MachineSummary, lines: int) -> str:
         """Give the last lines of a machine's log; see ``Engine``."""
         return await asyncio.to_thread(
-            log_tail, Bundle(machine.path), max(1, min(lines, LOG_LINES_MAX))
+            log_tail, Bundle(machine.path).log, max(1, min(lines, LOG_LINES_MAX))
         )
 
     def close(self) -> None:
@@ -201,3 +204,10 @@ class LocalEngine:
             cached = (stamp, self._library.read(bundle))
             self._cache[bundle.path] = cached
         return cached[1]
+
+
+def _begin_log(bundle: Bundle) -> None:
+    """Put the last run's log aside, unless a worker writes it just now."""
+    with storage_errors("The log cannot be written", bundle.logs):
+        if not is_locked(bundle):
+            rotate_logs(bundle)

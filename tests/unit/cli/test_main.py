@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vmwb import __version__
+from vmwb.cli.main import run, with_debug_exit_port
+from vmwb.cli.options import MachineOptions, reply
+from vmwb.model.config import DisplayKind, EngineKind, SerialConfig, SerialKind, VmConfig
+from vmwb.model.errors import NotFoundError, NotSupportedError, UsageError
+
+VERBS = (
+    *("run", "create", "start", "stop", "reset", "pause", "unpause", "suspend", "resume"),
+    *("delete", "list", "show", "edit", "rename", "send", "type", "keys", "wait", "console"),
+    *("text", "screenshot", "events", "stats", "logs", "doctor"),
+)
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def private(monkeypatch: pytest.MonkeyPatch, short_tmp_path: Path) -> Path:
+    monkeypatch.setenv("VMWB_LIBRARY", str(short_tmp_path / "library"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_tmp_path))
+    return short_tmp_path
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, capsys: Captured) -> None:
+    assert run([verb, "--help"]) == 0
+    assert "--" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "console"])
+def test_every_verb_but_the_console_knows_json_and_library(verb: str, capsys: Captured) -> None:
+    run([verb, "--help"])
+    out = capsys.readouterr().out
+
+    assert "--json" in out
+    assert "--library" in out
+
+
+def test_version(capsys: Captured) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"vmwb {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["frobnicate"], 2),
+        (["create"], 2),
+        (["create", "a/b"], 2),
+        (["create", "deb", "--memory", "10T"], 2),
+        (["create", "deb", "--kernel", "/nonexistent"], 3),
+        (["create", "deb", "--disk-size", "8G"], 2),
+        (["edit", "deb"], 2),
+        (["show", "nobody"], 3),
+        (["start", "nobody", "--headless"], 3),
+        (["stop", "nobody", "--hard", "--soft"], 2),
+        (["wait", "nobody"], 2),
+        (["wait", "nobody", "--serial", "a", "--state", "off"], 2),
+        (["wait", "nobody", "--serial", ""], 2),
+        (["run", "--headless"], 2),
+        (["run", "--headless", "--trace", "f"], 2),
+        (["run", "--headless", "--on-serial", "no equals sign", "--kernel", "/dev/null"], 2),
+        (["run", "--debug-exit", "x"], 2),
+        (["keys", "nobody", "hyper-x"], 2),
+        (["type", "nobody", "ä"], 2),
+    ],
+)
+def test_errors_are_one_sentence_and_the_documented_code(
+    arguments: list[str], code: int, capsys: Captured
+) -> None:
+    assert run(arguments) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.strip().splitlines()) == 1
+    assert captured.err.strip().endswith(".")
+
+
+def test_errors_with_json_are_an_object(capsys: Captured) -> None:
+    assert run(["show", "nobody", "--json"]) == 3
+    error = json.loads(capsys.readouterr().err)
+
+    assert set(error) == {"code", "message", "context"}
+    assert error["code"] == "not_found"
+
+
+def test_create_show_list_edit_rename_delete(private: Path, capsys: Captured) -> None:
+    kernel = private / "kernel"
+    kernel.touch()
+
+    assert run(["create", "deb", "--kernel", str(kernel), "--memory", "64M", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert run(["edit", "deb", "--append", "quiet", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["config"]["append"] == "quiet"
+    assert run(["edit", "deb", "--memory", "1G", "--json"]) == 0
+    edited = json.loads(capsys.readouterr().out)
+    assert run(["rename", "deb", "new"]) == 0
+    capsys.readouterr()
+    assert run(["list", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert run(["show", "new"]) == 0
+    assert "1 GiB" in capsys.readouterr().out
+    assert run(["list"]) == 0
+    assert "new" in capsys.readouterr().out
+    assert run(["delete", "new", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["deleted"] is False
+    assert run(["delete", "new", "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["deleted"] is True
+
+    assert made["config"]["memory_mib"] == 64
+    assert edited["config"] | {"memory_mib": 64} == made["config"]
+    assert (listed["id"], listed["name"], listed["state"]) == (made["id"], "new", "off")
+
+
+def test_library_can_be_said_before_and_after_the_verb(private: Path, capsys: Captured) -> None:
+    assert run(["--library", str(private / "one"), "create", "a"]) == 0
+    assert run(["create", "b", "--library", str(private / "two")]) == 0
+
+    assert (private / "one" / "a.vmwb").is_dir()
+    assert (private / "two" / "b.vmwb").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["run", "--debug-exit"], ["run", "--debug-exit=0x501"]),
+        (["run", "--debug-exit", "--headless"], ["run", "--debug-exit=0x501", "--headless"]),
+        (["run", "--debug-exit", "0xf4"], ["run", "--debug-exit", "0xf4"]),
+    ],
+)
+def test_debug_exit_without_a_port_means_the_default(given: list[str], expected: list[str]) -> None:
+    assert with_debug_exit_port(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("login:=root\\n", ("login:", "root\n")),
+        ("a\\=b=c=d", ("a=b", "c=d")),
+        ("x=\\t\\\\\\q", ("x", "\t\\\\q")),
+        ("x=", ("x", "")),
+    ],
+)
+def test_reply_splits_text_and_answer(text: str, pair: tuple[str, str]) -> None:
+    assert reply("--on-serial", text) == pair
+
+
+def test_options_change_only_what_is_given(private: Path) -> None:
+    (private / "k").touch()
+    base = VmConfig(name="deb", memory_mib=64)
+    changed = MachineOptions(
+        engine="interpreter",
+        deterministic=True,
+        display="none",
+        serial=("file:log",),
+        debug_exit="0xf4",
+        kernel=private / "k",
+        firmware="none",
+        nic=("none",),
+    ).apply(base)
+
+    assert changed.memory_mib == 64
+    assert changed.engine is EngineKind.INTERPRETER
+    assert changed.display is DisplayKind.NONE
+    assert changed.serial == (SerialConfig(SerialKind.FILE, str(Path("log").absolute())),)
+    assert changed.debug_exit_port == 0xF4
+    assert changed.boot.kernel == str(private / "k")
+    assert MachineOptions().apply(base) == base
+    assert not MachineOptions().given
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (MachineOptions(floppy=("a",)), NotSupportedError),
+        (MachineOptions(nic=("nat",)), NotSupportedError),
+        (MachineOptions(sound="yes"), NotSupportedError),
+        (MachineOptions(firmware="seabios"), NotSupportedError),
+        (MachineOptions(serial=("unix:/s",)), NotSupportedError),
+        (MachineOptions(serial=("radio",)), UsageError),
+        (MachineOptions(engine="steam"), UsageError),
+        (MachineOptions(display="paper"), UsageError),
+        (MachineOptions(debug_exit="x"), UsageError),
+        (MachineOptions(initrd=Path("/nonexistent")), NotFoundError),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    options: MachineOptions, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        options.apply(VmConfig(name="deb"))
