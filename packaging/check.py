@@ -101,7 +101,7 @@ def lanes(kind: str) -> list[Lane]:
     """Return the lanes of `full`, `quick` or `lint`, in the order in which they run."""
     manifest = ("--manifest-path", "core/Cargo.toml")
     setup = Lane("setup", [sys.executable, "packaging/setup.py"], one, needed=True)
-    fmt = Lane("rust format", ["cargo", "fmt", *manifest, "--all", "--check"], one)
+    fmt = Lane("rust format", ["cargo", "fmt", *manifest, "--all", "--check", "--", "-l"], one)
     clippy_arguments = ("--workspace", "--all-targets", "--quiet", "--", "-D", "warnings")
     clippy = Lane("clippy", ["cargo", "clippy", *manifest, *clippy_arguments], one)
     if shutil.which("cargo-nextest"):
@@ -115,7 +115,7 @@ def lanes(kind: str) -> list[Lane]:
             "python format", [str(PYTHON), "-m", "ruff", "format", "--quiet", "--check", "."], one
         ),
         Lane("mypy", [str(PYTHON), "-m", "mypy"], one),
-        Lane("doors", [str(PYTHON.with_name("lint-imports"))], one),
+        Lane("doors", [str(PYTHON.with_name("lint-imports")), "--no-logo"], one),
     ]
     stubs = Lane("stubs", [str(PYTHON), "-m", "mypy.stubtest", "vmwb_core"], one)
     offscreen = (("QT_QPA_PLATFORM", "offscreen"),)

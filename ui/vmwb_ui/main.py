@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -30,10 +31,7 @@ def main(request: FrontendRequest) -> int:
 
     app = make_application()
     with asyncio.Runner(loop_factory=lambda: QEventLoop(app)) as runner:
-        try:
-            return runner.run(session(request))
-        except KeyboardInterrupt:
-            return 130
+        return runner.run(session(request))
 
 
 def make_application() -> QApplication:
@@ -62,8 +60,31 @@ def install_language(app: QApplication, locale: QLocale) -> bool:
     return found
 
 
+class _Signals:
+    """Ends the window in good order, without questions, when the process is told to end."""
+
+    def __init__(self, task: asyncio.Task[int]) -> None:
+        self.number: int | None = None
+        self._task = task
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._loop.add_signal_handler(number, self._told, number)
+
+    def _told(self, number: int) -> None:
+        self.number = number
+        self._task.cancel()
+
+    def close(self) -> None:
+        """Give the signals back."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._loop.remove_signal_handler(number)
+
+
 async def session(request: FrontendRequest) -> int:
     """Show the library's window, or one run, and return when it is closed."""
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine of the runner is a task"
+    stopping = _Signals(task)
     services = build_services(request.paths)
     try:
         if request.run is not None:
@@ -71,8 +92,13 @@ async def session(request: FrontendRequest) -> int:
 
             return await show_run(services, request.run)
         return await show_library(services, request.machine)
+    except asyncio.CancelledError:
+        if stopping.number is None:
+            raise
+        return 128 + stopping.number
     finally:
         await services.close()
+        stopping.close()
 
 
 async def show_library(services: Services, machine: str | None) -> int:

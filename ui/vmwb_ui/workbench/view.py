@@ -173,9 +173,12 @@ class MainWindow(QMainWindow):
         self._buttons: dict[Command, QAction] = {}
         for slot in TOOLBAR:
             if slot is None:
-                bar.addSeparator()
+                if self._buttons:
+                    bar.addSeparator()
                 continue
             for command in slot:
+                if command in self._hidden:
+                    continue
                 source = self.actions_of[command]
                 # A copy, because only one command of a place is shown at a time.
                 button = QAction(source.icon(), source.text().replace("&", ""), bar)
@@ -309,7 +312,9 @@ class MainWindow(QMainWindow):
         for slot in TOOLBAR:
             shown = None if slot is None else shown_in_slot(slot, state, self._hidden)
             for command in slot or ():
-                button = self._buttons[command]
+                button = self._buttons.get(command)
+                if button is None:
+                    continue
                 button.setVisible(command is shown)
                 button.setEnabled(self.actions_of[command].isEnabled())
                 button.setToolTip(self.actions_of[command].toolTip())
