@@ -86,7 +86,10 @@ fn loop_runs_exactly_to_every_budget() {
             left -= n;
         }
         assert_eq!((cpu.retired(), cpu.cpu().r[0]), (total, 500_500));
-        assert!(matches!(cpu.run(&mut bus, 10), Exit::Stopped(CpuStop::HaltedForGood { .. })));
+        assert!(matches!(
+            cpu.run(&mut bus, 10),
+            Exit::Stopped(CpuStop::HaltedForGood { .. })
+        ));
     }
 }
 
@@ -115,7 +118,9 @@ fn device_memory_in_the_middle_of_a_trace_is_stamped_exactly() {
 #[test]
 fn code_that_overwrites_its_next_instruction_runs_the_new_one() {
     // mov byte [0x10000c], 0x42 (inc edx instead of inc ecx); nop x5; inc ecx; hlt
-    let code = [0xC6, 0x05, 0x0C, 0, 0x10, 0, 0x42, 0x90, 0x90, 0x90, 0x90, 0x90, 0x41, 0xF4];
+    let code = [
+        0xC6, 0x05, 0x0C, 0, 0x10, 0, 0x42, 0x90, 0x90, 0x90, 0x90, 0x90, 0x41, 0xF4,
+    ];
     let (_m, mut cpu) = machine(&code);
     cpu.run(&mut Recorder::default(), 100);
     assert_eq!((cpu.cpu().r[1], cpu.cpu().r[2]), (0, 1));
@@ -152,7 +157,9 @@ fn rep_movs_stops_at_the_budget_and_goes_on() {
 #[test]
 fn overlapping_rep_movs_repeats_what_it_wrote() {
     // mov esi, 0x180000; mov edi, 0x180001; mov ecx, 99; rep movsb; hlt
-    let code = [0xBE, 0, 0, 0x18, 0, 0xBF, 1, 0, 0x18, 0, 0xB9, 99, 0, 0, 0, 0xF3, 0xA4, 0xF4];
+    let code = [
+        0xBE, 0, 0, 0x18, 0, 0xBF, 1, 0, 0x18, 0, 0xB9, 99, 0, 0, 0, 0xF3, 0xA4, 0xF4,
+    ];
     let (m, mut cpu) = machine(&code);
     m.write(GuestAddress(0x18_0000), b"x").unwrap();
     cpu.run(&mut Recorder::default(), 1000);
@@ -165,11 +172,14 @@ fn overlapping_rep_movs_repeats_what_it_wrote() {
 fn instruction_across_two_pages_runs_and_sees_changes_of_its_tail() {
     // at 0x100ffe: mov eax, imm32 (5 bytes: 2 in the first page); jmp back there after inc of the immediate
     let (m, mut cpu) = machine(&[0xE9, 0xF9, 0x0F, 0, 0]);
-    m.write(GuestAddress(0x10_0FFE), &[0xB8, 1, 2, 3, 4]).unwrap();
+    m.write(GuestAddress(0x10_0FFE), &[0xB8, 1, 2, 3, 4])
+        .unwrap();
     // inc byte [0x101002]; cmp byte [0x101002], 8; jne 0x100ffe; hlt
     m.write(
         GuestAddress(0x10_1003),
-        &[0xFE, 0x05, 0x02, 0x10, 0x10, 0, 0x80, 0x3D, 0x02, 0x10, 0x10, 0, 8, 0x75, 0xEC, 0xF4],
+        &[
+            0xFE, 0x05, 0x02, 0x10, 0x10, 0, 0x80, 0x3D, 0x02, 0x10, 0x10, 0, 8, 0x75, 0xEC, 0xF4,
+        ],
     )
     .unwrap();
     cpu.run(&mut Recorder::default(), 1000);
@@ -181,20 +191,38 @@ fn halted_processor_wakes_for_an_interrupt_and_returns_from_it() {
     // GDT at 0x1000 (null, null, code, data), IDT at 0x2000 with gate 0x30 -> 0x100100.
     // lgdt [0x3000]; lidt [0x3008]; sti; hlt; mov ebx, 0x77; cli; hlt        handler: inc ecx; iretd
     let code = [
-        0x0F, 0x01, 0x15, 0, 0x30, 0, 0, 0x0F, 0x01, 0x1D, 8, 0x30, 0, 0, 0xFB, 0xF4, 0xBB, 0x77, 0, 0, 0, 0xFA, 0xF4,
+        0x0F, 0x01, 0x15, 0, 0x30, 0, 0, 0x0F, 0x01, 0x1D, 8, 0x30, 0, 0, 0xFB, 0xF4, 0xBB, 0x77,
+        0, 0, 0, 0xFA, 0xF4,
     ];
     let (m, mut cpu) = machine(&code);
     m.write(GuestAddress(CODE + 0x100), &[0x41, 0xCF]).unwrap();
-    m.write(GuestAddress(0x1010), &0x00CF_9B00_0000_FFFFu64.to_le_bytes()).unwrap();
-    m.write(GuestAddress(0x1018), &0x00CF_9300_0000_FFFFu64.to_le_bytes()).unwrap();
-    m.write(GuestAddress(0x2000 + 0x30 * 8), &0x0010_8E00_0010_0100u64.to_le_bytes()).unwrap();
-    m.write(GuestAddress(0x3000), &[0x1F, 0, 0, 0x10, 0, 0]).unwrap();
-    m.write(GuestAddress(0x3008), &[0xFF, 7, 0, 0x20, 0, 0]).unwrap();
+    m.write(
+        GuestAddress(0x1010),
+        &0x00CF_9B00_0000_FFFFu64.to_le_bytes(),
+    )
+    .unwrap();
+    m.write(
+        GuestAddress(0x1018),
+        &0x00CF_9300_0000_FFFFu64.to_le_bytes(),
+    )
+    .unwrap();
+    m.write(
+        GuestAddress(0x2000 + 0x30 * 8),
+        &0x0010_8E00_0010_0100u64.to_le_bytes(),
+    )
+    .unwrap();
+    m.write(GuestAddress(0x3000), &[0x1F, 0, 0, 0x10, 0, 0])
+        .unwrap();
+    m.write(GuestAddress(0x3008), &[0xFF, 7, 0, 0x20, 0, 0])
+        .unwrap();
     let mut bus = Recorder::default();
     assert_eq!(cpu.run(&mut bus, 100), Exit::Halted);
     assert_eq!(cpu.run(&mut bus, 100), Exit::Halted);
     bus.pending = Some(0x30);
-    assert!(matches!(cpu.run(&mut bus, 100), Exit::Stopped(CpuStop::HaltedForGood { .. })));
+    assert!(matches!(
+        cpu.run(&mut bus, 100),
+        Exit::Stopped(CpuStop::HaltedForGood { .. })
+    ));
     assert_eq!((cpu.cpu().r[1], cpu.cpu().r[3]), (1, 0x77));
 }
 
@@ -215,5 +243,11 @@ fn saved_state_in_another_processor_goes_on_alike() {
 fn triple_fault_without_an_idt_is_named() {
     let (_m, mut cpu) = machine(&[0x0F, 0x0B]);
     let exit = cpu.run(&mut Recorder::default(), 10);
-    assert_eq!(exit, Exit::Stopped(CpuStop::TripleFault { rip: CODE, vector: 6 }));
+    assert_eq!(
+        exit,
+        Exit::Stopped(CpuStop::TripleFault {
+            rip: CODE,
+            vector: 6
+        })
+    );
 }

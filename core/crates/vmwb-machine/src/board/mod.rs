@@ -9,6 +9,8 @@
 mod bus;
 mod devices;
 mod saved;
+#[cfg(test)]
+mod tests;
 mod wiring;
 
 use std::collections::{BTreeSet, VecDeque};
