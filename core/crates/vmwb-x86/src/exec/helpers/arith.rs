@@ -214,7 +214,8 @@ fn shift_count(c: &Cpu, op: &Op) -> u32 {
 fn rotate_through_carry(c: &mut Cpu, op: &Op, left: bool) -> Res {
     let n = op.size();
     let bits = 8 * u32::from(n);
-    let count = shift_count(c, op) % (bits + 1);
+    let masked = shift_count(c, op);
+    let count = masked % (bits + 1);
     let at = if op.is_mem() {
         c.operand_address(op, u64::from(n), true)?
     } else {
@@ -241,7 +242,7 @@ fn rotate_through_carry(c: &mut Cpu, op: &Op, left: bool) -> Res {
     } else {
         c.set_reg_at(op.dst, n, low);
     }
-    if shift_count(c, op) != 0 {
+    if masked != 0 {
         let cf = r >> bits & 1 != 0;
         let msb = low >> (bits - 1) & 1 != 0;
         let of = if left {
@@ -452,8 +453,6 @@ pub(crate) fn cmpxchg(c: &mut Cpu, op: &Op) -> Res {
             c.set_reg_at(op.dst, n, new);
         } else {
             c.set_reg_at(0, n, x);
-            // The destination is written with its own value: a 32-bit register loses its upper half.
-            c.set_reg_at(op.dst, n, x);
         }
     }
     Ok(())
