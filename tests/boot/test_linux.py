@@ -18,13 +18,14 @@ from command import BOOT_SECONDS, SHELL, Vmwb
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(BOOT_SECONDS * 3)]
 
 ON_SERIAL = "console=ttyS0 rdinit=/bin/sh"
-#: A first process that does something, says so, and switches the machine off at a point of its own
-#: choice.
+#: A first process that does something, says so, and switches the machine off: at a point of its own
+#: choice, or, with `hold=1` on the kernel's command line, when it has read a line.
 SHORT_INIT = b"""#!/bin/busybox sh
 /bin/busybox mkdir -p /proc
 /bin/busybox mount -t proc proc /proc
 /bin/busybox sha256sum /bin/busybox
 echo "the end is reached"
+[ -z "$hold" ] || read line
 /bin/busybox poweroff -f
 """
 LAST_WORDS = "the end is reached"
@@ -45,7 +46,10 @@ def machine(architecture: str, append: str = ON_SERIAL) -> list[str]:
 
 
 def short_machine(
-    folder: Path, kernel: Path | None = None, architecture: str = "amd64"
+    folder: Path,
+    kernel: Path | None = None,
+    architecture: str = "amd64",
+    append: str = "console=ttyS0",
 ) -> list[str]:
     """Return the options of a machine whose first process ends by itself."""
     busybox = guests.busybox(architecture).read_bytes()
@@ -60,7 +64,7 @@ def short_machine(
     image = folder / "short.cpio.gz"
     image.write_bytes(initramfs.archive(entries))
     chosen = str(kernel or guests.linux(architecture).kernel)
-    return ["--kernel", chosen, "--initrd", str(image), "--append", "console=ttyS0"]
+    return ["--kernel", chosen, "--initrd", str(image), "--append", append]
 
 
 def run_short(vmwb: Vmwb, folder: Path) -> ShortRun:
@@ -134,11 +138,13 @@ def test_suspend_at_random_points_of_a_boot_resumes_in_a_new_process(
     vmwb: Vmwb, tmp_path: Path, short_run: ShortRun, pytestconfig: pytest.Config
 ) -> None:
     # Letters only: numbers in the kernel's messages differ from boot to boot.
-    messages = sorted(set(re.findall(r"\] ([A-Z][A-Za-z ]{11,30})", short_run.output)))
+    boot = short_run.output.partition(LAST_WORDS)[0]
+    messages = sorted(set(re.findall(r"\] ([A-Z][A-Za-z ]{11,30})", boot)))
     seed = random.SystemRandom().randrange(1 << 32)
     marks = random.Random(seed).choices(messages, k=pytestconfig.getoption("--suspend-points"))
     print(f"seed {seed}: suspending at {marks}")
-    vmwb.ok("create", "deb", *short_machine(tmp_path))
+    # It holds at its end, so that it is still there to be looked at, however late it was suspended.
+    vmwb.ok("create", "deb", *short_machine(tmp_path, append="console=ttyS0 hold=1"))
 
     for mark in marks:
         vmwb.ok("start", "deb", "--headless")
@@ -146,4 +152,5 @@ def test_suspend_at_random_points_of_a_boot_resumes_in_a_new_process(
         vmwb.ok("suspend", "deb", seconds=120)
         vmwb.ok("resume", "deb", seconds=120)
         vmwb.wait("deb", "--serial", LAST_WORDS, seconds=BOOT_SECONDS)
+        vmwb.ok("send", "deb", "\n")
         vmwb.wait("deb", "--state", "off", seconds=60)

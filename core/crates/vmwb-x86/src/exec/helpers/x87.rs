@@ -180,7 +180,9 @@ pub(super) fn with_denormal<T>(
     other: F80,
     env: Env,
 ) -> Outcome<T> {
-    if operand.status == 0 || is_nan_or_unsupported(other) {
+    // A division by zero and an invalid operation come before a denormal operand (SDM volume 1, section 4.9.2).
+    let earlier = out.status & (status::IE | status::ZE) != 0;
+    if operand.status == 0 || earlier || is_nan_or_unsupported(other) {
         return out;
     }
     settle(

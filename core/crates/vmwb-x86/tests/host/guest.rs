@@ -1,0 +1,160 @@
+//! The same instruction on the interpreter: a guest in 64-bit mode with identity-mapped memory.
+
+use std::sync::Arc;
+
+use vmwb_hw::{AccessSize, GuestAddress, GuestMemory};
+use vmwb_x86::fpu::F80;
+use vmwb_x86::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
+
+use super::{CODE, DATA, DATA_BYTES, End, State, TAKEN};
+
+const TABLES: u64 = 0x1000;
+/// OSFXSR and OSXMMEXCPT beside PAE.
+const CR4: u64 = 1 << 5 | 1 << 9 | 1 << 10;
+
+/// A bus without devices: user-level instructions touch none.
+#[derive(Debug)]
+struct NoDevices;
+
+impl CpuBus for NoDevices {
+    fn pio_read(&mut self, _port: u16, _size: AccessSize, _retired: u64) -> u32 {
+        0
+    }
+    fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _retired: u64) {}
+    fn mmio_read(&mut self, _addr: GuestAddress, _size: AccessSize, _retired: u64) -> u64 {
+        0
+    }
+    fn mmio_write(&mut self, _addr: GuestAddress, _size: AccessSize, _value: u64, _retired: u64) {}
+    fn interrupt_pending(&self) -> bool {
+        false
+    }
+    fn acknowledge_interrupt(&mut self, _retired: u64) -> Option<u8> {
+        None
+    }
+    fn take_nmi(&mut self) -> bool {
+        false
+    }
+    fn tsc(&mut self, retired: u64) -> u64 {
+        retired
+    }
+    fn cr8(&self) -> u8 {
+        0
+    }
+    fn set_cr8(&mut self, _value: u8, _retired: u64) {}
+    fn apic_base(&self) -> u64 {
+        0
+    }
+    fn set_apic_base(&mut self, _value: u64) -> bool {
+        false
+    }
+    fn attention(&self) -> bool {
+        false
+    }
+}
+
+/// The interpreter with the code and data areas of the host runner.
+#[derive(Debug)]
+pub struct Guest {
+    memory: Arc<GuestMemory>,
+    cpu: Interpreter,
+}
+
+impl Guest {
+    /// A guest with 8 MiB of memory.
+    pub fn new() -> Self {
+        let memory = Arc::new(GuestMemory::new(8 << 20).unwrap());
+        // One level of tables each; the last maps 2-MiB pages: present, writable, user.
+        let entry = |at: u64, v: u64| memory.write(GuestAddress(at), &v.to_le_bytes()).unwrap();
+        entry(TABLES, (TABLES + 0x1000) | 7);
+        entry(TABLES + 0x1000, (TABLES + 0x2000) | 7);
+        (0..4).for_each(|n| entry(TABLES + 0x2000 + 8 * n, n << 21 | 0x87));
+        let mut cpu = Interpreter::new(Arc::clone(&memory), CpuConfig::default()).unwrap();
+        cpu.set_boot_state(BootState::Long64 {
+            rip: CODE,
+            rsi: 0,
+            rsp: DATA,
+            cr3: TABLES,
+            gdt: (0x8000, 0x1F),
+        });
+        cpu.cpu_mut().cr4 = CR4;
+        cpu.cpu_mut().registers_changed();
+        Self { memory, cpu }
+    }
+
+    /// Copies the data area.
+    pub fn data(&self) -> Vec<u8> {
+        let mut v = vec![0; DATA_BYTES];
+        self.memory.read(GuestAddress(DATA), &mut v).unwrap();
+        v
+    }
+
+    /// Writes into the data area.
+    pub fn set_data(&mut self, at: usize, bytes: &[u8]) {
+        self.memory
+            .write(GuestAddress(DATA + at as u64), bytes)
+            .unwrap();
+    }
+
+    /// As [`super::Host::run`].
+    pub fn run(&mut self, bytes: &[u8], state: &mut State) -> End {
+        let mut code = [0x90; 32];
+        code[..bytes.len()].copy_from_slice(bytes);
+        self.memory.write(GuestAddress(CODE), &code).unwrap();
+        let c = self.cpu.cpu_mut();
+        c.r[..16].copy_from_slice(&state.gpr);
+        c.set_flags(state.flags & !0x200);
+        c.rip = CODE;
+        load_fpu(&mut c.fpu, state);
+        // A string instruction counts each of its repetitions.
+        let mut exit = self.cpu.run(&mut NoDevices, 1);
+        while exit == Exit::Budget && self.cpu.cpu().rip == CODE {
+            exit = self.cpu.run(&mut NoDevices, 1);
+        }
+        let c = self.cpu.cpu();
+        state.gpr.copy_from_slice(&c.r[..16]);
+        state.flags = c.flags();
+        store_fpu(&c.fpu, state);
+        match exit {
+            Exit::Budget if c.rip == CODE + TAKEN => End::Taken,
+            Exit::Budget => {
+                assert_eq!(c.rip, CODE + bytes.len() as u64);
+                End::Next
+            }
+            Exit::Stopped(CpuStop::TripleFault { vector, .. }) => End::Fault(vector),
+            other => panic!("unexpected end of the run: {other:?}"),
+        }
+    }
+}
+
+fn load_fpu(f: &mut vmwb_x86::cpu::Fpu, state: &State) {
+    f.control = state.get16(0);
+    let status = state.get16(2);
+    f.status = status & !0x3800;
+    f.top = (status >> 11 & 7) as u8;
+    f.empty = !state.fx[4];
+    f.mxcsr = state.mxcsr();
+    for i in 0..8 {
+        let (significand, sign_exp) = state.st(i);
+        f.st[(usize::from(f.top) + i) & 7] = F80 {
+            sign_exp,
+            significand,
+        };
+    }
+    for i in 0..16 {
+        f.xmm[i] = state.xmm(i);
+    }
+}
+
+fn store_fpu(f: &vmwb_x86::cpu::Fpu, state: &mut State) {
+    state.set16(0, f.control);
+    state.set16(2, f.status | u16::from(f.top) << 11);
+    state.fx[4] = !f.empty;
+    state.set_mxcsr(f.mxcsr);
+    for i in 0..8 {
+        let v = f.st[(usize::from(f.top) + i) & 7];
+        state.set_st(i, v.significand, v.sign_exp);
+    }
+    for i in 0..16 {
+        state.set_xmm(i, f.xmm[i]);
+    }
+}
