@@ -1,7 +1,7 @@
 //! The interpreter's operations and its chained handlers.
 //!
 //! A handler is monomorphised for one semantics, operand size, operand kind and addressing; it ends in a sibling call of
-//! the next operation's handler, which compiles to a jump (ADR 0002). Handlers therefore keep nothing that needs dropping
+//! the next operation's handler, which compiles to a jump (ADR 0004). Handlers therefore keep nothing that needs dropping
 //! and no locals whose address escapes; slow paths are functions of their own.
 //!
 //! ```text
