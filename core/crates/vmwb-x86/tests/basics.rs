@@ -251,3 +251,27 @@ fn triple_fault_without_an_idt_is_named() {
         })
     );
 }
+
+#[test]
+fn a_hundred_million_operations_fit_into_a_small_stack() {
+    // Handlers end in sibling calls: were one of them a call that returns, this would overflow.
+    // mov ecx, 9_100_000; l: push ecx; add eax, [esp]; pop edx; mov [0x180000], edx; inc dword [0x180004];
+    // xor edx, eax; shl edx, 3; cmp edx, eax; setb bl; lea esi, [eax+ecx*2+5]; dec ecx; jnz l; hlt
+    let code = [
+        0xB9, 0xE0, 0xDA, 0x8A, 0, 0x51, 0x03, 0x04, 0x24, 0x5A, 0x89, 0x15, 0, 0, 0x18, 0, 0xFF,
+        0x05, 4, 0, 0x18, 0, 0x31, 0xC2, 0xC1, 0xE2, 3, 0x39, 0xC2, 0x0F, 0x92, 0xC3, 0x8D, 0x74,
+        0x48, 5, 0x49, 0x75, 0xDE, 0xF4,
+    ];
+    let (m, mut cpu) = machine(&code);
+    let run = move || {
+        let exit = cpu.run(&mut Recorder::default(), u64::MAX >> 1);
+        let counted = m.read_u32(GuestAddress(0x18_0004)).unwrap();
+        (exit, cpu.retired(), counted)
+    };
+    let small = std::thread::Builder::new().stack_size(64 << 10);
+
+    let (exit, retired, counted) = small.spawn(run).unwrap().join().unwrap();
+
+    assert!(matches!(exit, Exit::Stopped(CpuStop::HaltedForGood { .. })));
+    assert_eq!((retired, counted), (2 + 12 * 9_100_000, 9_100_000));
+}

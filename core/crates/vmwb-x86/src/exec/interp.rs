@@ -9,7 +9,7 @@
 //! branch:   [op] -> link in `disp` -> first op of the target's trace, if the budget covers it; else the main loop
 //! ```
 
-use super::memory::{load, modify, store};
+use super::memory::{get, load, modify, put, store};
 use super::ops::{Branch, Cond, Ops, Shift, Straight};
 use crate::cpu::{Cpu, RBP, RSP, Res, Stop, Why, flag, seg, sext, size_mask, slot};
 use crate::tlb::{JumpEntry, jump_index};
@@ -86,10 +86,10 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Exec<SZ, KIND, AM> {
         unsafe {
             let p = self.cpu.cast::<u8>().add(usize::from(offset));
             match N {
-                1 => u64::from(p.read()),
-                2 => u64::from(p.cast::<u16>().read()),
-                4 => u64::from(p.cast::<u32>().read()),
-                _ => p.cast::<u64>().read(),
+                1 => u64::from(get::<u8>(p)),
+                2 => u64::from(get::<u16>(p)),
+                4 => u64::from(get::<u32>(p)),
+                _ => get::<u64>(p),
             }
         }
     }
@@ -100,10 +100,10 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Exec<SZ, KIND, AM> {
         unsafe {
             let p = self.cpu.cast::<u8>().add(usize::from(offset));
             match SZ {
-                1 => p.write(v as u8),
-                2 => p.cast::<u16>().write(v as u16),
+                1 => put::<u8>(p, v as u8),
+                2 => put::<u16>(p, v as u16),
                 // 32-bit results clear the upper half (SDM volume 1, section 3.4.1.1).
-                _ => p.cast::<u64>().write(v),
+                _ => put::<u64>(p, v),
             }
         }
     }
@@ -254,10 +254,10 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Ops for Exec<SZ, KIND, AM> {
                         return modify_slow(self.cpu, self.op, self.linear, SZ);
                     }
                     Ok(match SZ {
-                        1 => u64::from(self.at.read()),
-                        2 => u64::from(self.at.cast::<u16>().read_unaligned()),
-                        4 => u64::from(self.at.cast::<u32>().read_unaligned()),
-                        _ => self.at.cast::<u64>().read_unaligned(),
+                        1 => u64::from(get::<u8>(self.at)),
+                        2 => u64::from(get::<u16>(self.at)),
+                        4 => u64::from(get::<u32>(self.at)),
+                        _ => get::<u64>(self.at),
                     })
                 }
             }
@@ -277,10 +277,10 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Ops for Exec<SZ, KIND, AM> {
                         return write_back_slow(self.cpu, self.op, self.linear, SZ, v);
                     }
                     match SZ {
-                        1 => self.at.write(v as u8),
-                        2 => self.at.cast::<u16>().write_unaligned(v as u16),
-                        4 => self.at.cast::<u32>().write_unaligned(v as u32),
-                        _ => self.at.cast::<u64>().write_unaligned(v),
+                        1 => put::<u8>(self.at, v as u8),
+                        2 => put::<u16>(self.at, v as u16),
+                        4 => put::<u32>(self.at, v as u32),
+                        _ => put::<u64>(self.at, v),
                     }
                 }
             }

@@ -24,14 +24,40 @@ fn access_size(n: u8) -> AccessSize {
     }
 }
 
+/// A value at any address. Handlers read and write guest RAM by it instead of `read_unaligned`, whose debug checks take
+/// the address of a local and so would turn the sibling call at the handler's end into a call that returns.
+#[repr(C, packed)]
+struct Unaligned<T>(T);
+
+/// Reads a value at any address.
+///
+/// # Safety
+/// `p` covers a `T` of guest RAM.
+#[inline(always)]
+pub(crate) unsafe fn get<T: Copy>(p: *const u8) -> T {
+    // SAFETY: the caller's; a packed value has no alignment.
+    unsafe { (*p.cast::<Unaligned<T>>()).0 }
+}
+
+/// Writes a value at any address.
+///
+/// # Safety
+/// As [`get`].
+#[inline(always)]
+pub(crate) unsafe fn put<T: Copy>(p: *mut u8, v: T) {
+    // SAFETY: as in `get`.
+    unsafe { (*p.cast::<Unaligned<T>>()).0 = v }
+}
+
+#[inline(always)]
 unsafe fn read_host(p: *const u8, n: u8) -> u64 {
     // SAFETY: the caller has a pointer to `n` bytes of guest RAM.
     unsafe {
         match n {
-            1 => u64::from(p.read()),
-            2 => u64::from(p.cast::<u16>().read_unaligned()),
-            4 => u64::from(p.cast::<u32>().read_unaligned()),
-            8 => p.cast::<u64>().read_unaligned(),
+            1 => u64::from(get::<u8>(p)),
+            2 => u64::from(get::<u16>(p)),
+            4 => u64::from(get::<u32>(p)),
+            8 => get::<u64>(p),
             _ => (0..n)
                 .map(|i| u64::from(p.add(usize::from(i)).read()) << (8 * i))
                 .sum(),
@@ -39,14 +65,15 @@ unsafe fn read_host(p: *const u8, n: u8) -> u64 {
     }
 }
 
+#[inline(always)]
 unsafe fn write_host(p: *mut u8, n: u8, v: u64) {
     // SAFETY: the caller has a pointer to `n` bytes of guest RAM.
     unsafe {
         match n {
-            1 => p.write(v as u8),
-            2 => p.cast::<u16>().write_unaligned(v as u16),
-            4 => p.cast::<u32>().write_unaligned(v as u32),
-            8 => p.cast::<u64>().write_unaligned(v),
+            1 => put::<u8>(p, v as u8),
+            2 => put::<u16>(p, v as u16),
+            4 => put::<u32>(p, v as u32),
+            8 => put::<u64>(p, v),
             _ => (0..n).for_each(|i| p.add(usize::from(i)).write((v >> (8 * i)) as u8)),
         }
     }
@@ -471,7 +498,7 @@ impl Cpu {
         unsafe {
             let p = modify::<16>(cpu, linear);
             if !p.is_null() {
-                p.cast::<u128>().write_unaligned(v);
+                put::<u128>(p, v);
                 return Ok(());
             }
             let (user, stack) = (self.cpl == 3, is_stack(o));
