@@ -84,7 +84,7 @@ pub fn sample(index: usize, random: &mut Random) -> Option<Sample> {
         .operands
         .iter()
         .any(|o| matches!(o.width, Width::V | Width::Y | Width::Z))
-        || (!branch && f.operands[0].class == Class::None && f.osz != OperandSize::Force64);
+        || (f.operands[0].class == Class::None && f.osz != OperandSize::Force64);
     let mut bytes = Vec::new();
     match f.prefix {
         Prefix::P66 => bytes.push(0x66),
