@@ -1,672 +1,672 @@
 <?xml version="1.0" encoding="utf-8"?>
 <!DOCTYPE TS>
 <TS version="2.1" language="de_DE" sourcelanguage="en_US">
-<context>
-    <name>Actions</name>
-    <message>
-        <source>&amp;New Virtual Machine...</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Put a new machine into the library</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Close Tab</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Close this tab; its machine runs on</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Quit</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Close the window</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Copy Screen Text</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Copy the text on the machine&apos;s screen</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Library</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Show or hide the list of machines</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Find a Machine</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Search the library</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Start</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Switch the machine on</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Resume</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Bring the suspended machine back</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Continue</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Let the paused machine run on</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Pause</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Stop the processor; memory stays as it is</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>S&amp;uspend</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Save the machine&apos;s whole state and end its process</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>R&amp;eset</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Press the machine&apos;s reset button</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Shut &amp;Down Guest</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Press the power button and let the guest shut down</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Power &amp;Off</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Switch the machine off at once</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Discard Suspended State...</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Throw the saved state away; the machine is off then</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Grab Keyboard</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Give the keyboard to the machine; Ctrl+Alt takes it</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Send Ctrl+Alt+&amp;Del</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Press these keys in the machine (also Ctrl+Alt+Ins)</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Show &amp;Log...</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>The last lines of the machine&apos;s log</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Delete from Disk...</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Remove the machine and all its files</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;About VM Workbench</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Which version this is</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;File</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Edit</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;View</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;VM</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Help</source>
-        <translation type="unfinished"></translation>
-    </message>
-</context>
-<context>
-    <name>Banner</name>
-    <message>
-        <source>Message</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Close this message</source>
-        <translation type="unfinished"></translation>
-    </message>
-</context>
-<context>
-    <name>FileField</name>
-    <message>
-        <source>Browse...</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Browse for: {title}</source>
-        <translation type="unfinished"></translation>
-    </message>
-</context>
-<context>
-    <name>LibraryPane</name>
-    <message>
-        <source>Search</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Search the library</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Machines of the library</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>The library is empty.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>New Virtual Machine...</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>New virtual machine</source>
-        <translation type="unfinished"></translation>
-    </message>
-</context>
-<context>
-    <name>LogDialog</name>
-    <message>
-        <source>Log of {machine}</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Refresh</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>The log is empty.</source>
-        <translation type="unfinished"></translation>
-    </message>
-</context>
-<context>
-    <name>MachineTab</name>
-    <message>
-        <source>Views of the machine</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Summary</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Screen</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Serial terminal</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>To get the keyboard back, press Ctrl+Alt</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>To type into the machine, click its screen or press Ctrl+G</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>What you type goes to the machine&apos;s serial port</source>
-        <translation type="unfinished"></translation>
-    </message>
-</context>
-<context>
-    <name>MainWindow</name>
-    <message>
-        <source>VM Workbench</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Machines</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Open machines</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Choose a machine in the library, or create one.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Library</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Menu bar</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Tool bar</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Status bar</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>How to reach the machine</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>State of the machine</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Instructions a second</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Load on the host&apos;s processor</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>There is no machine {name} in the library.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Commands of the machine</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Shut Down Guest</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>The guest did not shut down within a minute. It runs on.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Power Off</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Discard Suspended State</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>The suspended state is thrown away, with all that was not saved in it.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Discard</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>There is no text on the screen: it is in a graphics mode.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>The screen&apos;s text is on the clipboard.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Delete from Disk</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Delete the machine {name} and all its files?</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Delete</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>{count} files, {size}, in {path}. This cannot be undone.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>About VM Workbench</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>VM Workbench {version}</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Virtual machines with an emulator of their own. Apache License 2.0.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Close the Workbench</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Machines are running: {names}.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Run in Background</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>In the background they run on; the window finds them again.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>End the Run</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Nothing of this machine is kept when its window closes.</source>
-        <translation type="unfinished"></translation>
-    </message>
-</context>
-<context>
-    <name>NewMachineDialog</name>
-    <message>
-        <source>New Virtual Machine</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source> MiB</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Kernel</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Initial RAM disk</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>What is wrong</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Name</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Memory</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Kernel (Linux bzImage)</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>&amp;Initial RAM disk (optional)</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Kernel &amp;command line</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Create</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>A machine needs something to boot: choose a kernel.</source>
-        <translation type="unfinished"></translation>
-    </message>
-</context>
-<context>
-    <name>ScreenView</name>
-    <message>
-        <source>Screen of the machine</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Who has the keyboard</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>The machine has the keyboard: Ctrl+Alt gives it back</source>
-        <translation type="unfinished"></translation>
-    </message>
-</context>
-<context>
-    <name>SummaryPage</name>
-    <message>
-        <source>Summary</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Settings</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>This machine is {state}.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Folder</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Start again</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Start this machine</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Resume this machine</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Let it run on</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>No problem</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>What went wrong</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Last lines of the log</source>
-        <translation type="unfinished"></translation>
-    </message>
-</context>
-<context>
-    <name>TerminalView</name>
-    <message>
-        <source>Serial terminal</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Scroll through the output</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Scroll sideways</source>
-        <translation type="unfinished"></translation>
-    </message>
-</context>
-<context>
-    <name>Texts</name>
-    <message>
-        <source>powered off</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>starting</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>running</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>pausing</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>paused</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>suspending</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>suspended</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>resuming</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>stopping</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>crashed</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>VGA</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>none</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>test pattern</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Choose a machine first.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Not possible while the machine is {state}.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>{number} million instr/s</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Host CPU {number} %</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Memory</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Processors</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Engine</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Kernel</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Initial RAM disk</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Kernel command line</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Display</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Serial port</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Time</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>deterministic: follows the count of instructions</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>file {path}</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>in this window</source>
-        <translation type="unfinished"></translation>
-    </message>
-</context>
+    <context>
+        <name>Actions</name>
+        <message>
+            <source>&amp;New Virtual Machine...</source>
+            <translation>&amp;Neue virtuelle Maschine ...</translation>
+        </message>
+        <message>
+            <source>Put a new machine into the library</source>
+            <translation>Eine neue Maschine in die Bibliothek aufnehmen</translation>
+        </message>
+        <message>
+            <source>&amp;Close Tab</source>
+            <translation>Reiter &amp;schließen</translation>
+        </message>
+        <message>
+            <source>Close this tab; its machine runs on</source>
+            <translation>Diesen Reiter schließen; seine Maschine läuft weiter</translation>
+        </message>
+        <message>
+            <source>&amp;Quit</source>
+            <translation>&amp;Beenden</translation>
+        </message>
+        <message>
+            <source>Close the window</source>
+            <translation>Das Fenster schließen</translation>
+        </message>
+        <message>
+            <source>&amp;Copy Screen Text</source>
+            <translation>Bildschirmtext &amp;kopieren</translation>
+        </message>
+        <message>
+            <source>Copy the text on the machine's screen</source>
+            <translation>Den Text auf dem Bildschirm der Maschine kopieren</translation>
+        </message>
+        <message>
+            <source>&amp;Library</source>
+            <translation>&amp;Bibliothek</translation>
+        </message>
+        <message>
+            <source>Show or hide the list of machines</source>
+            <translation>Die Liste der Maschinen zeigen oder verbergen</translation>
+        </message>
+        <message>
+            <source>&amp;Find a Machine</source>
+            <translation>Maschine &amp;suchen</translation>
+        </message>
+        <message>
+            <source>Search the library</source>
+            <translation>Die Bibliothek durchsuchen</translation>
+        </message>
+        <message>
+            <source>&amp;Start</source>
+            <translation>&amp;Starten</translation>
+        </message>
+        <message>
+            <source>Switch the machine on</source>
+            <translation>Die Maschine einschalten</translation>
+        </message>
+        <message>
+            <source>&amp;Resume</source>
+            <translation>&amp;Aufwecken</translation>
+        </message>
+        <message>
+            <source>Bring the suspended machine back</source>
+            <translation>Die schlafende Maschine zurückholen</translation>
+        </message>
+        <message>
+            <source>&amp;Continue</source>
+            <translation>&amp;Fortsetzen</translation>
+        </message>
+        <message>
+            <source>Let the paused machine run on</source>
+            <translation>Die angehaltene Maschine weiterlaufen lassen</translation>
+        </message>
+        <message>
+            <source>&amp;Pause</source>
+            <translation>An&amp;halten</translation>
+        </message>
+        <message>
+            <source>Stop the processor; memory stays as it is</source>
+            <translation>Den Prozessor anhalten; der Speicher bleibt, wie er ist</translation>
+        </message>
+        <message>
+            <source>S&amp;uspend</source>
+            <translation>Schlafen &amp;legen</translation>
+        </message>
+        <message>
+            <source>Save the machine's whole state and end its process</source>
+            <translation>Den ganzen Zustand der Maschine sichern und ihren Prozess beenden</translation>
+        </message>
+        <message>
+            <source>R&amp;eset</source>
+            <translation>&amp;Zurücksetzen</translation>
+        </message>
+        <message>
+            <source>Press the machine's reset button</source>
+            <translation>Den Reset-Knopf der Maschine drücken</translation>
+        </message>
+        <message>
+            <source>Shut &amp;Down Guest</source>
+            <translation>Gast &amp;herunterfahren</translation>
+        </message>
+        <message>
+            <source>Press the power button and let the guest shut down</source>
+            <translation>Den Netzschalter drücken und den Gast herunterfahren lassen</translation>
+        </message>
+        <message>
+            <source>Power &amp;Off</source>
+            <translation>A&amp;usschalten</translation>
+        </message>
+        <message>
+            <source>Switch the machine off at once</source>
+            <translation>Die Maschine sofort ausschalten</translation>
+        </message>
+        <message>
+            <source>Discard Suspended State...</source>
+            <translation>Schlafzustand verwerfen ...</translation>
+        </message>
+        <message>
+            <source>Throw the saved state away; the machine is off then</source>
+            <translation>Den gesicherten Zustand wegwerfen; die Maschine ist danach aus</translation>
+        </message>
+        <message>
+            <source>&amp;Grab Keyboard</source>
+            <translation>&amp;Tastatur übergeben</translation>
+        </message>
+        <message>
+            <source>Give the keyboard to the machine; Ctrl+Alt takes it</source>
+            <translation>Der Maschine die Tastatur geben; Strg+Alt holt sie zurück</translation>
+        </message>
+        <message>
+            <source>Send Ctrl+Alt+&amp;Del</source>
+            <translation>Strg+Alt+&amp;Entf senden</translation>
+        </message>
+        <message>
+            <source>Press these keys in the machine (also Ctrl+Alt+Ins)</source>
+            <translation>Diese Tasten in der Maschine drücken (auch Strg+Alt+Einfg)</translation>
+        </message>
+        <message>
+            <source>Show &amp;Log...</source>
+            <translation>&amp;Protokoll zeigen ...</translation>
+        </message>
+        <message>
+            <source>The last lines of the machine's log</source>
+            <translation>Die letzten Zeilen des Protokolls der Maschine</translation>
+        </message>
+        <message>
+            <source>Delete from Disk...</source>
+            <translation>Von der Platte löschen ...</translation>
+        </message>
+        <message>
+            <source>Remove the machine and all its files</source>
+            <translation>Die Maschine und alle ihre Dateien entfernen</translation>
+        </message>
+        <message>
+            <source>&amp;About VM Workbench</source>
+            <translation>&amp;Über VM Workbench</translation>
+        </message>
+        <message>
+            <source>Which version this is</source>
+            <translation>Welche Version dies ist</translation>
+        </message>
+        <message>
+            <source>&amp;File</source>
+            <translation>&amp;Datei</translation>
+        </message>
+        <message>
+            <source>&amp;Edit</source>
+            <translation>&amp;Bearbeiten</translation>
+        </message>
+        <message>
+            <source>&amp;View</source>
+            <translation>&amp;Ansicht</translation>
+        </message>
+        <message>
+            <source>&amp;VM</source>
+            <translation>&amp;VM</translation>
+        </message>
+        <message>
+            <source>&amp;Help</source>
+            <translation>&amp;Hilfe</translation>
+        </message>
+    </context>
+    <context>
+        <name>Banner</name>
+        <message>
+            <source>Message</source>
+            <translation>Meldung</translation>
+        </message>
+        <message>
+            <source>Close this message</source>
+            <translation>Diese Meldung schließen</translation>
+        </message>
+    </context>
+    <context>
+        <name>FileField</name>
+        <message>
+            <source>Browse...</source>
+            <translation>Durchsuchen ...</translation>
+        </message>
+        <message>
+            <source>Browse for: {title}</source>
+            <translation>Auswählen: {title}</translation>
+        </message>
+    </context>
+    <context>
+        <name>LibraryPane</name>
+        <message>
+            <source>Search</source>
+            <translation>Suchen</translation>
+        </message>
+        <message>
+            <source>Search the library</source>
+            <translation>Die Bibliothek durchsuchen</translation>
+        </message>
+        <message>
+            <source>Machines of the library</source>
+            <translation>Maschinen der Bibliothek</translation>
+        </message>
+        <message>
+            <source>The library is empty.</source>
+            <translation>Die Bibliothek ist leer.</translation>
+        </message>
+        <message>
+            <source>New Virtual Machine...</source>
+            <translation>Neue virtuelle Maschine ...</translation>
+        </message>
+        <message>
+            <source>New virtual machine</source>
+            <translation>Neue virtuelle Maschine</translation>
+        </message>
+    </context>
+    <context>
+        <name>LogDialog</name>
+        <message>
+            <source>Log of {machine}</source>
+            <translation>Protokoll von {machine}</translation>
+        </message>
+        <message>
+            <source>Refresh</source>
+            <translation>Aktualisieren</translation>
+        </message>
+        <message>
+            <source>The log is empty.</source>
+            <translation>Das Protokoll ist leer.</translation>
+        </message>
+    </context>
+    <context>
+        <name>MachineTab</name>
+        <message>
+            <source>Views of the machine</source>
+            <translation>Ansichten der Maschine</translation>
+        </message>
+        <message>
+            <source>Summary</source>
+            <translation>Übersicht</translation>
+        </message>
+        <message>
+            <source>Screen</source>
+            <translation>Bildschirm</translation>
+        </message>
+        <message>
+            <source>Serial terminal</source>
+            <translation>Serielles Terminal</translation>
+        </message>
+        <message>
+            <source>To get the keyboard back, press Ctrl+Alt</source>
+            <translation>Strg+Alt holt die Tastatur zurück</translation>
+        </message>
+        <message>
+            <source>To type into the machine, click its screen or press Ctrl+G</source>
+            <translation>Zum Tippen in die Maschine auf ihren Bildschirm klicken oder Strg+G drücken</translation>
+        </message>
+        <message>
+            <source>What you type goes to the machine's serial port</source>
+            <translation>Was getippt wird, geht an die serielle Schnittstelle der Maschine</translation>
+        </message>
+    </context>
+    <context>
+        <name>MainWindow</name>
+        <message>
+            <source>VM Workbench</source>
+            <translation>VM Workbench</translation>
+        </message>
+        <message>
+            <source>Machines</source>
+            <translation>Maschinen</translation>
+        </message>
+        <message>
+            <source>Open machines</source>
+            <translation>Offene Maschinen</translation>
+        </message>
+        <message>
+            <source>Choose a machine in the library, or create one.</source>
+            <translation>Eine Maschine der Bibliothek wählen oder eine anlegen.</translation>
+        </message>
+        <message>
+            <source>Library</source>
+            <translation>Bibliothek</translation>
+        </message>
+        <message>
+            <source>Menu bar</source>
+            <translation>Menüleiste</translation>
+        </message>
+        <message>
+            <source>Tool bar</source>
+            <translation>Werkzeugleiste</translation>
+        </message>
+        <message>
+            <source>Status bar</source>
+            <translation>Statusleiste</translation>
+        </message>
+        <message>
+            <source>How to reach the machine</source>
+            <translation>Wie man die Maschine erreicht</translation>
+        </message>
+        <message>
+            <source>State of the machine</source>
+            <translation>Zustand der Maschine</translation>
+        </message>
+        <message>
+            <source>Instructions a second</source>
+            <translation>Befehle je Sekunde</translation>
+        </message>
+        <message>
+            <source>Load on the host's processor</source>
+            <translation>Last auf dem Prozessor des Wirts</translation>
+        </message>
+        <message>
+            <source>There is no machine {name} in the library.</source>
+            <translation>In der Bibliothek gibt es keine Maschine {name}.</translation>
+        </message>
+        <message>
+            <source>Commands of the machine</source>
+            <translation>Befehle für die Maschine</translation>
+        </message>
+        <message>
+            <source>Shut Down Guest</source>
+            <translation>Gast herunterfahren</translation>
+        </message>
+        <message>
+            <source>The guest did not shut down within a minute. It runs on.</source>
+            <translation>Der Gast ist nicht binnen einer Minute heruntergefahren. Er läuft weiter.</translation>
+        </message>
+        <message>
+            <source>Power Off</source>
+            <translation>Ausschalten</translation>
+        </message>
+        <message>
+            <source>Discard Suspended State</source>
+            <translation>Schlafzustand verwerfen</translation>
+        </message>
+        <message>
+            <source>The suspended state is thrown away, with all that was not saved in it.</source>
+            <translation>Der Schlafzustand wird weggeworfen, mit allem, was darin nicht gesichert war.</translation>
+        </message>
+        <message>
+            <source>Discard</source>
+            <translation>Verwerfen</translation>
+        </message>
+        <message>
+            <source>There is no text on the screen: it is in a graphics mode.</source>
+            <translation>Auf dem Bildschirm ist kein Text: Er ist in einem Grafikmodus.</translation>
+        </message>
+        <message>
+            <source>The screen's text is on the clipboard.</source>
+            <translation>Der Bildschirmtext liegt in der Zwischenablage.</translation>
+        </message>
+        <message>
+            <source>Delete from Disk</source>
+            <translation>Von der Platte löschen</translation>
+        </message>
+        <message>
+            <source>Delete the machine {name} and all its files?</source>
+            <translation>Die Maschine {name} und alle ihre Dateien löschen?</translation>
+        </message>
+        <message>
+            <source>Delete</source>
+            <translation>Löschen</translation>
+        </message>
+        <message>
+            <source>{count} files, {size}, in {path}. This cannot be undone.</source>
+            <translation>{count} Dateien, {size}, in {path}. Dies lässt sich nicht rückgängig machen.</translation>
+        </message>
+        <message>
+            <source>About VM Workbench</source>
+            <translation>Über VM Workbench</translation>
+        </message>
+        <message>
+            <source>VM Workbench {version}</source>
+            <translation>VM Workbench {version}</translation>
+        </message>
+        <message>
+            <source>Virtual machines with an emulator of their own. Apache License 2.0.</source>
+            <translation>Virtuelle Maschinen mit eigenem Emulator. Apache-Lizenz 2.0.</translation>
+        </message>
+        <message>
+            <source>Close the Workbench</source>
+            <translation>Die Workbench schließen</translation>
+        </message>
+        <message>
+            <source>Machines are running: {names}.</source>
+            <translation>Es laufen Maschinen: {names}.</translation>
+        </message>
+        <message>
+            <source>Run in Background</source>
+            <translation>Im Hintergrund weiterlaufen</translation>
+        </message>
+        <message>
+            <source>In the background they run on; the window finds them again.</source>
+            <translation>Im Hintergrund laufen sie weiter; das Fenster findet sie wieder.</translation>
+        </message>
+        <message>
+            <source>End the Run</source>
+            <translation>Den Lauf beenden</translation>
+        </message>
+        <message>
+            <source>Nothing of this machine is kept when its window closes.</source>
+            <translation>Von dieser Maschine bleibt nichts, wenn ihr Fenster schließt.</translation>
+        </message>
+    </context>
+    <context>
+        <name>NewMachineDialog</name>
+        <message>
+            <source>New Virtual Machine</source>
+            <translation>Neue virtuelle Maschine</translation>
+        </message>
+        <message>
+            <source> MiB</source>
+            <translation> MiB</translation>
+        </message>
+        <message>
+            <source>Kernel</source>
+            <translation>Kernel</translation>
+        </message>
+        <message>
+            <source>Initial RAM disk</source>
+            <translation>Anfangs-RAM-Disk</translation>
+        </message>
+        <message>
+            <source>What is wrong</source>
+            <translation>Was nicht stimmt</translation>
+        </message>
+        <message>
+            <source>&amp;Name</source>
+            <translation>&amp;Name</translation>
+        </message>
+        <message>
+            <source>&amp;Memory</source>
+            <translation>&amp;Speicher</translation>
+        </message>
+        <message>
+            <source>&amp;Kernel (Linux bzImage)</source>
+            <translation>&amp;Kernel (Linux-bzImage)</translation>
+        </message>
+        <message>
+            <source>&amp;Initial RAM disk (optional)</source>
+            <translation>Anfangs-&amp;RAM-Disk (wahlfrei)</translation>
+        </message>
+        <message>
+            <source>Kernel &amp;command line</source>
+            <translation>Kernel-&amp;Befehlszeile</translation>
+        </message>
+        <message>
+            <source>Create</source>
+            <translation>Anlegen</translation>
+        </message>
+        <message>
+            <source>A machine needs something to boot: choose a kernel.</source>
+            <translation>Eine Maschine braucht etwas zum Starten: einen Kernel wählen.</translation>
+        </message>
+    </context>
+    <context>
+        <name>ScreenView</name>
+        <message>
+            <source>Screen of the machine</source>
+            <translation>Bildschirm der Maschine</translation>
+        </message>
+        <message>
+            <source>Who has the keyboard</source>
+            <translation>Wer die Tastatur hat</translation>
+        </message>
+        <message>
+            <source>The machine has the keyboard: Ctrl+Alt gives it back</source>
+            <translation>Die Maschine hat die Tastatur: Strg+Alt gibt sie zurück</translation>
+        </message>
+    </context>
+    <context>
+        <name>SummaryPage</name>
+        <message>
+            <source>Summary</source>
+            <translation>Übersicht</translation>
+        </message>
+        <message>
+            <source>Settings</source>
+            <translation>Einstellungen</translation>
+        </message>
+        <message>
+            <source>This machine is {state}.</source>
+            <translation>Zustand der Maschine: {state}.</translation>
+        </message>
+        <message>
+            <source>Folder</source>
+            <translation>Ordner</translation>
+        </message>
+        <message>
+            <source>Start again</source>
+            <translation>Wieder starten</translation>
+        </message>
+        <message>
+            <source>Start this machine</source>
+            <translation>Diese Maschine starten</translation>
+        </message>
+        <message>
+            <source>Resume this machine</source>
+            <translation>Diese Maschine aufwecken</translation>
+        </message>
+        <message>
+            <source>Let it run on</source>
+            <translation>Weiterlaufen lassen</translation>
+        </message>
+        <message>
+            <source>No problem</source>
+            <translation>Kein Problem</translation>
+        </message>
+        <message>
+            <source>What went wrong</source>
+            <translation>Was schiefging</translation>
+        </message>
+        <message>
+            <source>Last lines of the log</source>
+            <translation>Letzte Zeilen des Protokolls</translation>
+        </message>
+    </context>
+    <context>
+        <name>TerminalView</name>
+        <message>
+            <source>Serial terminal</source>
+            <translation>Serielles Terminal</translation>
+        </message>
+        <message>
+            <source>Scroll through the output</source>
+            <translation>Durch die Ausgabe blättern</translation>
+        </message>
+        <message>
+            <source>Scroll sideways</source>
+            <translation>Seitwärts blättern</translation>
+        </message>
+    </context>
+    <context>
+        <name>Texts</name>
+        <message>
+            <source>powered off</source>
+            <translation>ausgeschaltet</translation>
+        </message>
+        <message>
+            <source>starting</source>
+            <translation>startet</translation>
+        </message>
+        <message>
+            <source>running</source>
+            <translation>läuft</translation>
+        </message>
+        <message>
+            <source>pausing</source>
+            <translation>wird angehalten</translation>
+        </message>
+        <message>
+            <source>paused</source>
+            <translation>angehalten</translation>
+        </message>
+        <message>
+            <source>suspending</source>
+            <translation>wird schlafen gelegt</translation>
+        </message>
+        <message>
+            <source>suspended</source>
+            <translation>schläft</translation>
+        </message>
+        <message>
+            <source>resuming</source>
+            <translation>wird aufgeweckt</translation>
+        </message>
+        <message>
+            <source>stopping</source>
+            <translation>wird beendet</translation>
+        </message>
+        <message>
+            <source>crashed</source>
+            <translation>abgestürzt</translation>
+        </message>
+        <message>
+            <source>VGA</source>
+            <translation>VGA</translation>
+        </message>
+        <message>
+            <source>none</source>
+            <translation>keine</translation>
+        </message>
+        <message>
+            <source>test pattern</source>
+            <translation>Testbild</translation>
+        </message>
+        <message>
+            <source>Choose a machine first.</source>
+            <translation>Zuerst eine Maschine wählen.</translation>
+        </message>
+        <message>
+            <source>Not possible while the machine is {state}.</source>
+            <translation>Nicht möglich; Zustand der Maschine: {state}.</translation>
+        </message>
+        <message>
+            <source>{number} million instr/s</source>
+            <translation>{number} Mio. Befehle/s</translation>
+        </message>
+        <message>
+            <source>Host CPU {number} %</source>
+            <translation>Wirts-CPU {number} %</translation>
+        </message>
+        <message>
+            <source>Memory</source>
+            <translation>Speicher</translation>
+        </message>
+        <message>
+            <source>Processors</source>
+            <translation>Prozessoren</translation>
+        </message>
+        <message>
+            <source>Engine</source>
+            <translation>Ausführung</translation>
+        </message>
+        <message>
+            <source>Kernel</source>
+            <translation>Kernel</translation>
+        </message>
+        <message>
+            <source>Initial RAM disk</source>
+            <translation>Anfangs-RAM-Disk</translation>
+        </message>
+        <message>
+            <source>Kernel command line</source>
+            <translation>Kernel-Befehlszeile</translation>
+        </message>
+        <message>
+            <source>Display</source>
+            <translation>Anzeige</translation>
+        </message>
+        <message>
+            <source>Serial port</source>
+            <translation>Serielle Schnittstelle</translation>
+        </message>
+        <message>
+            <source>Time</source>
+            <translation>Zeit</translation>
+        </message>
+        <message>
+            <source>deterministic: follows the count of instructions</source>
+            <translation>deterministisch: folgt der Zahl der Befehle</translation>
+        </message>
+        <message>
+            <source>file {path}</source>
+            <translation>Datei {path}</translation>
+        </message>
+        <message>
+            <source>in this window</source>
+            <translation>in diesem Fenster</translation>
+        </message>
+    </context>
 </TS>
