@@ -10,11 +10,13 @@ import typer
 from vmwb.cli.execute import Json, LibraryOption, Machine, execute, show
 from vmwb.cli.options import MachineOptions, machine_options
 from vmwb.model.config import VmConfig
+from vmwb.model.power import PowerState
 from vmwb.model.errors import ConfigError, ExitCode, NotSupportedError, UsageError
 
 if TYPE_CHECKING:
     from vmwb.services.api import Services
 
+CRASH_LOG_LINES = 10
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
 
 
@@ -77,7 +79,11 @@ def show_machine(
         from vmwb.cli.render import machine_json, machine_text
 
         machine = await services.machines.show(name)
-        show(machine_json(machine), machine_text(machine), json)
+        log: list[str] = []
+        if machine.state is PowerState.CRASHED:
+            log = (await services.watch.logs(machine.name, lines=CRASH_LOG_LINES)).splitlines()
+        text = "\n".join([machine_text(machine), *(f"{'log':14}{line}" for line in log)])
+        show({**machine_json(machine), "log": log}, text, json)
 
     execute(context, library, work)
 
@@ -87,7 +93,8 @@ def edit(
     context: typer.Context,
     name: Machine,
     options: MachineOptions,
-    dry_run: DryRun = False,
+    dry_run: CRASH_LOG_LINES = 10
+DryRun = False,
     library: LibraryOption = None,
     json: Json = False,
 ) -> None:
@@ -129,7 +136,8 @@ def rename(
 def delete(
     context: typer.Context,
     name: Machine,
-    dry_run: DryRun = False,
+    dry_run: CRASH_LOG_LINES = 10
+DryRun = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     library: LibraryOption = None,
     json: Json = False,

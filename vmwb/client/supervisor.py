@@ -85,8 +85,8 @@ class Supervisor:
             tail = log_tail(log_path)
             raise WorkerError(
                 f"The worker of {launch.name} could not be started: {error.sentence}"
-                + (f" Its log ends with: {tail}" if tail else ""),
-                {"machine": launch.name, "log": tail},
+                + (f" Its log ends: {tail.splitlines()[-1]}" if tail else ""),
+                {"machine": launch.name, "log": tail.splitlines()},
             ) from error
 
     async def wait_exit(self, pid: int) -> None:

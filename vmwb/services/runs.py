@@ -84,7 +84,8 @@ class Runs:
                 result = await run.to_end(attached)
                 if result.ended_by is RunEnd.FAILED:
                     tail = await engine.logs(summary, LOG_LINES)
-                    result = replace(result, sentence=f"{result.sentence} Its log ends: {tail}")
+                    last = tail.splitlines()[-1] if tail else "nothing"
+                    result = replace(result, sentence=f"{result.sentence} Its log ends: {last}")
                 return result
             finally:
                 if services is not None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -146,11 +145,14 @@ class RunEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How a run ended. ``exit_code`` is the command's; ``sentence`` is empty when all went well."""
+    """How a run ended.
+
+    ``exit_code`` is the command's; ``sentence`` is empty when all went well; ``text`` is what the
+    screen showed at the end, if the machine still ran.
+    """
 
     ended_by: RunEnd
     exit_code: int
     sentence: str
     stats: MachineStats | None
     text: str | None = None
-    extra: Mapping[str, object] = field(default_factory=dict)

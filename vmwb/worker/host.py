@@ -175,6 +175,11 @@ class MachineHost:
         """
         self._require_idle()
         require(Action.SUSPEND, self.state, self.launch.name)
+        if self.launch.tied:
+            raise WrongStateError(
+                f"{self.launch.name} runs in the foreground and nothing of it is kept: it cannot "
+                "be suspended."
+            )
         self._suspending = True
         try:
             await self._suspend()
