@@ -10,8 +10,8 @@ import typer
 from vmwb.cli.execute import Json, LibraryOption, Machine, execute, show
 from vmwb.cli.options import MachineOptions, machine_options
 from vmwb.model.config import VmConfig
-from vmwb.model.power import PowerState
 from vmwb.model.errors import ConfigError, ExitCode, NotSupportedError, UsageError
+from vmwb.model.power import PowerState
 
 if TYPE_CHECKING:
     from vmwb.services.api import Services
@@ -93,8 +93,7 @@ def edit(
     context: typer.Context,
     name: Machine,
     options: MachineOptions,
-    dry_run: CRASH_LOG_LINES = 10
-DryRun = False,
+    dry_run: DryRun = False,
     library: LibraryOption = None,
     json: Json = False,
 ) -> None:
@@ -136,8 +135,7 @@ def rename(
 def delete(
     context: typer.Context,
     name: Machine,
-    dry_run: CRASH_LOG_LINES = 10
-DryRun = False,
+    dry_run: DryRun = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     library: LibraryOption = None,
     json: Json = False,
