@@ -135,16 +135,22 @@ def _kernel_section(results: Results) -> str:
 
 
 def _footprint_section(footprint: Footprint) -> str:
-    return f"""## Start, memory, idle
-
-| | measured | promised |
-|---|--:|--:|
-| `vmwb start` as a command, median of {footprint.starts} | {footprint.command_ms:.0f} ms | 600 ms |
-| request to running guest, worker spawned, median of {footprint.starts} | {footprint.spawn_ms:.0f}
-ms | 150 ms | | worker's memory beside the guest's RAM (Pss), idle at a shell |
-{footprint.memory_mib:.1f} MiB | 60 MiB | | CPU of an idle guest at a shell, over
-{footprint.idle_s:.0f} s | {footprint.idle_percent:.2f} % | 2 % |
-"""
+    command = f"`vmwb start` as a command, median of {footprint.starts}"
+    spawn = f"request to running guest, worker spawned, median of {footprint.starts}"
+    idle = f"CPU of an idle guest at a shell, over {footprint.idle_s:.0f} s"
+    rows = (
+        (command, f"{footprint.command_ms:.0f} ms", "600 ms"),
+        (spawn, f"{footprint.spawn_ms:.0f} ms", "150 ms"),
+        (
+            "worker's memory beside the guest's RAM (Pss), idle at a shell",
+            f"{footprint.memory_mib:.1f} MiB",
+            "60 MiB",
+        ),
+        (idle, f"{footprint.idle_percent:.2f} %", "2 %"),
+    )
+    lines = ["## Start, memory, idle", "", "| | measured | promised |", "|---|--:|--:|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
 
 
 def _processor() -> str:
