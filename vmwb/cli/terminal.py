@@ -23,7 +23,10 @@ class Terminal:
     """Standard input and output. In raw mode while entered, if input is a terminal."""
 
     def __init__(self) -> None:
-        self._input = sys.stdin.fileno() if sys.stdin is not None else -1
+        self._input = -1
+        # Standard input may be closed, or replaced by something without a descriptor.
+        with contextlib.suppress(OSError, ValueError):
+            self._input = sys.stdin.fileno() if sys.stdin is not None else -1
         self._saved: list[object] | None = None
 
     def __enter__(self) -> Self:
