@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QKeySequence
-from vmwb_ui.actions import ACTIONS, ActionSpec, Command
 
 from vmwb.model.power import ALLOWED, PowerState
+from vmwb_ui.actions import ACTIONS, ActionSpec, Command
 
 GERMAN = Path(__file__).parents[2] / "ui" / "translations" / "vmwb_de.ts"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
-from vmwb_ui.console.grab import KeyboardGrab
-from vmwb_ui.console.keymap import code_of, code_of_qt_key, code_of_scan_code
 
 from vmwb.model.keyboard import KEY_NAMES, KeyPress
+from vmwb_ui.console.grab import KeyboardGrab
+from vmwb_ui.console.keymap import code_of, code_of_qt_key, code_of_scan_code
 
 CTRL, ALT = KEY_NAMES["ctrl"], KEY_NAMES["alt"]
 KEY_A = 0x1E

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
-from vmwb_ui.console.picture import Picture
-from vmwb_ui.console.screen import ScreenView
 
 from vmwb.ipc import framebuffer as fb
+from vmwb_ui.console.picture import Picture
+from vmwb_ui.console.screen import ScreenView
 
 # Without a screen there is no keyboard to take from other windows; Qt says so.
 pytestmark = pytest.mark.qt_log_ignore("does not support grabbing the keyboard")
