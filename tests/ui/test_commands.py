@@ -61,7 +61,7 @@ def test_german_is_complete() -> None:
 
 
 def test_calls_into_qt_lose_no_reference_to_none() -> None:
-    # PySide6 6.12.0 loses one reference to None in each call that returns nothing; Python 3.11 dies.
+    # PySide6 6.12.0 loses one at each call that returns nothing, and Python 3.11 dies of it.
     rect = QRect()
     before = sys.getrefcount(None)
 
