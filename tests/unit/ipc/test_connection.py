@@ -217,3 +217,32 @@ async def test_close_drops_what_was_received() -> None:
     os.close(reading)
     assert first is not None
     os.close(first[1][0])
+
+
+async def test_raw_frames_cross_as_they_are() -> None:
+    left, right = pair()
+    left.post_raw(encode_frame(Hello("raw").to_json()))
+
+    assert await right.receive() == (Hello("raw"), [])
+    left.close()
+    right.close()
+
+
+async def test_reading_without_anything_to_read_is_harmless() -> None:
+    left, right = pair()
+    left._read()
+    await right.send(Hello("a"))
+
+    assert await left.receive() == (Hello("a"), [])
+    left.close()
+    right.close()
+
+
+async def test_peer_that_resets_the_connection_is_its_end() -> None:
+    left, peer = half_pair()
+    await left.send(Hello("unread"))
+    # Closing with unread data resets the connection (unix(7), ECONNRESET).
+    peer.close()
+
+    assert await left.receive() is None
+    left.close()

@@ -144,3 +144,13 @@ def test_close_all_closes_once_and_does_not_mind_twice() -> None:
 
     with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
         os.fstat(reading)
+
+
+def test_receive_leaves_credentials_aside() -> None:
+    left, right = socket.socketpair()
+    right.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    left.send(b"x")
+
+    assert platform.receive_with_handles(right) == (b"x", [])
+    left.close()
+    right.close()
