@@ -136,22 +136,27 @@ class Emulation:
         rows = max(ROWS_MIN, min(rows, ROWS_MAX))
         if (columns, rows) == (self.columns, self.rows):
             return
-        # pyte drops rows at the top of a screen that shrinks: they belong into the history.
-        for row in range(max(0, self._screen.cursor.y + 1 - rows)):
-            self._screen.history.append(dict(self._screen.buffer[row]))
-            self._screen.scrolled += 1
-        keep = self._screen.cursor.y + 1 - rows
-        if keep > 0:
-            for row in range(rows):
-                self._screen.buffer[row] = self._screen.buffer[row + keep]
-            self._screen.cursor.y -= keep
-        cursor = self._screen.cursor.y, min(self._screen.cursor.x, columns - 1)
-        self._screen.lines, self._screen.columns = rows, columns
-        for row in [row for row in self._screen.buffer if row >= rows]:
-            del self._screen.buffer[row]
-        self._screen.set_margins()
-        self._screen.cursor.y, self._screen.cursor.x = cursor
-        self._screen.tabstops = set(range(8, columns, 8))
+        screen = self._screen
+        # pyte drops rows at the top of a screen that shrinks; they belong into the history, and
+        # come back from there when it grows.
+        lost = max(0, screen.cursor.y + 1 - rows)
+        back = max(0, min(rows - self.rows, len(screen.history)))
+        for row in range(lost):
+            screen.history.append(dict(screen.buffer[row]))
+            screen.scrolled += 1
+        kept = {row: dict(screen.buffer[row]) for row in range(lost, min(self.rows, lost + rows))}
+        screen.buffer.clear()
+        screen.lines, screen.columns = rows, columns
+        for row in reversed(range(back)):
+            screen.buffer[row].update(screen.history.pop())
+        screen.scrolled -= back
+        for row, cells in kept.items():
+            if row - lost + back < rows:
+                screen.buffer[row - lost + back].update(cells)
+        screen.set_margins()
+        screen.cursor.y += back - lost
+        screen.cursor.x = min(screen.cursor.x, columns - 1)
+        screen.tabstops = set(range(8, columns, 8))
 
     def clear(self) -> None:
         """Forget everything: another run begins."""
