@@ -339,8 +339,9 @@ fn binary<const DST: u8, const POPS: bool>(
         masked
     } else {
         let out = function(f.st(0), f.st(1), f.env());
-        // An invalid remainder says nothing about a quotient.
-        let clear = if out.status & status::IE != 0 {
+        // A remainder that is not a number says nothing about a quotient.
+        let class = out.value.examine() & (status::C0 | status::C2 | status::C3);
+        let clear = if out.status & status::IE != 0 || class == status::C0 {
             clear & !(status::C0 | status::C3)
         } else {
             clear

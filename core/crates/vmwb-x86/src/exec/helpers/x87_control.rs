@@ -124,10 +124,11 @@ pub(crate) fn fdecstp(c: &mut Cpu, _op: &Op) -> Res {
     Ok(())
 }
 
-/// FFREE.
+/// FFREE. C1, which is undefined, is cleared, as processors do.
 pub(crate) fn ffree(c: &mut Cpu, op: &Op) -> Res {
     begin(c)?;
     c.fpu.free(op.dst);
+    c.fpu.report(status::C1, 0);
     Ok(())
 }
 
@@ -135,6 +136,7 @@ pub(crate) fn ffree(c: &mut Cpu, op: &Op) -> Res {
 pub(crate) fn ffreep(c: &mut Cpu, op: &Op) -> Res {
     begin(c)?;
     c.fpu.free(op.dst);
+    c.fpu.report(status::C1, 0);
     c.fpu.pop();
     Ok(())
 }

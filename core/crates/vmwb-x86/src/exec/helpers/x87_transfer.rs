@@ -73,7 +73,8 @@ pub(crate) fn fld_extended(c: &mut Cpu, op: &Op) -> Res {
 pub(crate) fn fld_register(c: &mut Cpu, op: &Op) -> Res {
     begin(c)?;
     let f = &mut c.fpu;
-    if f.is_empty(7) && f.is_empty(op.dst) {
+    // An empty source goes before a full destination.
+    if f.is_empty(op.dst) {
         if f.stack_fault(UNDERFLOW) {
             f.push(F80::INDEFINITE);
         }
@@ -317,6 +318,19 @@ pub(crate) fn fst_register(c: &mut Cpu, op: &Op) -> Res {
 /// FSTP ST(i).
 pub(crate) fn fstp_register(c: &mut Cpu, op: &Op) -> Res {
     store_register(c, op, true)
+}
+
+/// FSTPNCE, an undocumented alias of FSTP ST(i): an empty ST(0) is no fault, and only pops.
+pub(crate) fn fstpnce(c: &mut Cpu, op: &Op) -> Res {
+    if !c.fpu.is_empty(0) {
+        return store_register(c, op, true);
+    }
+    begin(c)?;
+    let f = &mut c.fpu;
+    f.report(status::C1, 0);
+    f.pop();
+    note(c, op);
+    Ok(())
 }
 
 /// FXCH: an empty register counts as the indefinite.
