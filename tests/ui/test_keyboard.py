@@ -1,4 +1,4 @@
-"""Keys of the host on their way to the guest, and the way out."""
+"""Keys: from the host to make codes, and who has the keyboard."""
 
 from __future__ import annotations
 
@@ -7,93 +7,110 @@ from PySide6.QtCore import Qt
 
 from vmwb.model.keyboard import KEY_NAMES, KeyPress
 from vmwb_ui.console.grab import KeyboardGrab
-from vmwb_ui.console.keymap import code_of, code_of_qt_key, code_of_scan_code
+from vmwb_ui.console.keymap import code_of
 
-CTRL, ALT = KEY_NAMES["ctrl"], KEY_NAMES["alt"]
-KEY_A = 0x1E
-
-
-class Sent(list[KeyPress]):
-    """What the guest was told."""
-
-
-def grabbed() -> tuple[KeyboardGrab, Sent]:
-    sent = Sent()
-    grab = KeyboardGrab(sent.append)
-    grab.take()
-    return grab, sent
-
-
-def test_key_without_the_grab_stays_with_the_host() -> None:
-    sent = Sent()
-
-    KeyboardGrab(sent.append).key(KEY_A, True)
-
-    assert sent == []
-
-
-def test_ctrl_alt_let_go_releases_and_lets_every_key_go_up() -> None:
-    grab, sent = grabbed()
-
-    grab.key(CTRL, True)
-    grab.key(ALT, True)
-    grab.key(ALT, False)
-
-    assert not grab.grabbed
-    assert grab.held == ()
-    assert [press for press in sent if not press.down] == [
-        KeyPress(ALT, False),
-        KeyPress(CTRL, False),
-    ]
-
-
-def test_ctrl_alt_with_another_key_goes_to_the_guest() -> None:
-    grab, _ = grabbed()
-
-    for code in (CTRL, ALT, KEY_A):
-        grab.key(code, True)
-    for code in (KEY_A, ALT, CTRL):
-        grab.key(code, False)
-
-    assert grab.grabbed
-
-
-def test_ctrl_alt_insert_is_ctrl_alt_delete_in_the_guest() -> None:
-    grab, sent = grabbed()
-
-    for code in (CTRL, ALT, KEY_NAMES["insert"]):
-        grab.key(code, True)
-
-    assert sent[-1] == KeyPress(KEY_NAMES["delete"], True)
-
-
-def test_release_lets_keys_that_are_down_go_up() -> None:
-    grab, sent = grabbed()
-    grab.key(KEY_A, True)
-
-    grab.release()
-
-    assert sent == [KeyPress(KEY_A, True), KeyPress(KEY_A, False)]
+CTRL, ALT, INSERT, F2, A = 0x1D, 0x38, 0xE052, 0x3C, 0x1E
 
 
 @pytest.mark.parametrize(
     ("scan_code", "code"),
     [
-        (38, KEY_A),
+        (9, KEY_NAMES["esc"]),
+        (38, A),
         (36, KEY_NAMES["enter"]),
-        (37, CTRL),
+        (94, 0x56),
+        (95, KEY_NAMES["f11"]),
+        (104, KEY_NAMES["kp-enter"]),
+        (105, KEY_NAMES["rctrl"]),
+        (107, 0xE037),
+        (108, KEY_NAMES["altgr"]),
         (111, KEY_NAMES["up"]),
+        (118, INSERT),
         (119, KEY_NAMES["delete"]),
+        (133, KEY_NAMES["super"]),
+        (135, KEY_NAMES["menu"]),
+        (250, None),
     ],
 )
-def test_xkb_key_code_is_the_make_code_of_the_same_key(scan_code: int, code: int) -> None:
-    assert code_of_scan_code(scan_code) == code
+def test_scan_code_of_xkb_gives_the_make_code(scan_code, code) -> None:
+    assert code_of(scan_code, Qt.Key.Key_unknown) == code
 
 
-def test_key_without_a_scan_code_is_found_by_its_name() -> None:
-    assert code_of(0, Qt.Key.Key_F12) == KEY_NAMES["f12"]
-    assert code_of_qt_key(Qt.Key.Key_A) == KEY_A
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [
+        (Qt.Key.Key_A, A),
+        (Qt.Key.Key_Exclam, 0x02),
+        (Qt.Key.Key_F2, F2),
+        (Qt.Key.Key_Backtab, KEY_NAMES["tab"]),
+        (Qt.Key.Key_Udiaeresis, None),
+        (Qt.Key.Key_VolumeUp, None),
+    ],
+)
+def test_key_without_scan_code_is_that_of_a_us_keyboard(key, code) -> None:
+    assert code_of(0, key) == code
 
 
-def test_key_that_no_pc_has_is_none() -> None:
-    assert code_of(0, Qt.Key.Key_Launch9) is None
+@pytest.fixture
+def sent() -> list[tuple[int, bool]]:
+    return []
+
+
+@pytest.fixture
+def grab(sent) -> KeyboardGrab:
+    def send(press: KeyPress) -> None:
+        sent.append((press.code, press.down))
+
+    return KeyboardGrab(send)
+
+
+def test_key_while_free_is_not_sent(grab, sent) -> None:
+    grab.key(A, True)
+    assert sent == []
+
+
+def test_key_held_on_the_host_is_repeated_as_a_keyboard_does(grab, sent) -> None:
+    grab.take()
+    for down in (True, True, False):
+        grab.key(A, down)
+    assert sent == [(A, True), (A, True), (A, False)]
+
+
+def test_ctrl_alt_let_go_releases_and_leaves_nothing_pressed(grab, sent) -> None:
+    grab.take()
+    grab.key(CTRL, True)
+    grab.key(ALT, True)
+    assert grab.grabbed
+    grab.key(ALT, False)
+    assert not grab.grabbed
+    assert sent == [(CTRL, True), (ALT, True), (ALT, False), (CTRL, False)]
+
+
+def test_ctrl_alt_with_another_key_stays_the_guests(grab, sent) -> None:
+    grab.take()
+    for code, down in ((CTRL, True), (ALT, True), (F2, True), (F2, False)):
+        grab.key(code, down)
+    grab.key(ALT, False)
+    grab.key(CTRL, False)
+    assert grab.grabbed
+    assert (F2, True) in sent
+
+
+def test_ctrl_alt_ins_becomes_ctrl_alt_del(grab, sent) -> None:
+    grab.take()
+    for code in (CTRL, ALT, INSERT):
+        grab.key(code, True)
+    grab.key(INSERT, False)
+    delete = KEY_NAMES["delete"]
+    assert sent[2:] == [(delete, True), (delete, False)]
+    assert grab.grabbed
+
+
+def test_release_lets_every_key_up_last_first(grab, sent) -> None:
+    grab.take()
+    grab.key(CTRL, True)
+    grab.key(A, True)
+    sent.clear()
+    grab.release()
+    assert sent == [(A, False), (CTRL, False)]
+    assert grab.held == ()

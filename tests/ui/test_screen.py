@@ -1,113 +1,138 @@
-"""The screen widget: shared pixels on the widget, the grab by click, the hint."""
+"""The screen's widget: its pixels, its refresh, its grab."""
 
 from __future__ import annotations
 
 import os
-import struct
-from collections.abc import Iterator
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
-from pytestqt.qtbot import QtBot
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QFocusEvent
+from PySide6.QtTest import QTest
+from ui.fake_services import FakeScreen
 
-from vmwb.ipc import framebuffer as fb
+from vmwb.ipc.framebuffer import FrameReader
 from vmwb_ui.console.picture import Picture
-from vmwb_ui.console.screen import ScreenView
+from vmwb_ui.console.screen import BACKGROUND, ScreenView
 
-# Without a screen there is no keyboard to take from other windows; Qt says so.
-pytestmark = pytest.mark.qt_log_ignore("does not support grabbing the keyboard")
-
-WIDTH, HEIGHT = 16, 8
-PIXELS_AT = fb.HEADER_BYTES * 2
+BARS = (0xFFFFFF, 0xFFFF00, 0x00FFFF, 0x00FF00, 0xFF00FF, 0xFF0000, 0x0000FF, 0x000000)
 
 
-def colour(x: int, y: int) -> int:
-    return (x * 15) << 16 | (y * 30) << 8 | 0x40
-
-
-def shared_screen() -> int:
-    """Return the descriptor of a framebuffer with a pattern in which every pixel differs."""
-    descriptor = os.memfd_create("test-screen")
-    memory = bytearray(fb.HEADER_BYTES * 3)
-    fields = {
-        "magic": fb.MAGIC,
-        "version": fb.LAYOUT_VERSION,
-        "pixel_format": fb.FORMAT_XRGB8888,
-        "sequence": 2,
-        "generation": 1,
-        "width": WIDTH,
-        "height": HEIGHT,
-        "stride": WIDTH * 4,
-        "buffer_count": 1,
-        "buffer_offset": PIXELS_AT,
-        "buffer_size": 4096,
-        "text_offset": fb.HEADER_BYTES,
-        "columns": 0,
-        "rows": 0,
-    }
-    for name, value in fields.items():
-        offset, size = fb.LAYOUT[name]
-        struct.pack_into("<Q" if size == 8 else "<I", memory, offset, value)
-    for y in range(HEIGHT):
-        for x in range(WIDTH):
-            struct.pack_into("<I", memory, PIXELS_AT + (y * WIDTH + x) * 4, colour(x, y))
-    os.write(descriptor, memory)
-    return descriptor
+def bars(x: int, y: int) -> int:
+    return BARS[x // 128]
 
 
 @pytest.fixture
-def view(qtbot: QtBot) -> Iterator[ScreenView]:
-    descriptor = shared_screen()
-    picture = Picture(fb.FrameReader(descriptor))
-    os.close(descriptor)
+def screen():
+    made = FakeScreen()
+    yield made
+    os.close(made.handle)
+
+
+@pytest.fixture
+def picture(screen):
+    made = Picture(FrameReader(screen.handle))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def view(look, qtbot, picture):
     widget = ScreenView()
     qtbot.addWidget(widget)
-    widget.resize(WIDTH * 4, HEIGHT * 6)
+    widget.resize(1100, 800)
+    widget.show()
     widget.show_picture(picture)
     widget.set_takes_input(True)
-    widget.show()
-    qtbot.waitExposed(widget)
     yield widget
-    widget.release_keyboard()
     widget.show_picture(None)
-    picture.close()
 
 
-def test_picture_is_drawn_pixel_by_pixel_in_a_whole_scale(view: ScreenView) -> None:
-    shown = view.grab().toImage()
-    place = view.target()
-
-    assert (place.width(), place.height()) == (WIDTH * 4, HEIGHT * 4)
-    assert {
-        (x, y): shown.pixel(place.x() + x * 4 + 2, place.y() + y * 4 + 2) & 0xFFFFFF
-        for y in range(HEIGHT)
-        for x in range(WIDTH)
-    } == {(x, y): colour(x, y) for y in range(HEIGHT) for x in range(WIDTH)}
+def colour_at(view: ScreenView, x: int, y: int) -> int:
+    return view.grab().toImage().pixelColor(x, y).rgb() & 0xFFFFFF
 
 
-def test_click_grabs_the_keyboard_and_says_how_to_leave(qtbot: QtBot, view: ScreenView) -> None:
-    with qtbot.waitSignal(view.grab_changed):
-        qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=QPoint(5, 5))
+def test_picture_of_1024x768_is_drawn_pixel_by_pixel(view, screen) -> None:
+    screen.paint(1024, 768, bars)
+    view.look()
+    target = view.target()
+    assert (target.width(), target.height()) == (1024, 768)
+    image = view.grab().toImage()
+    for index, colour in enumerate(BARS):
+        for x, y in ((index * 128, 0), (index * 128 + 127, 767)):
+            pixel = image.pixelColor(target.left() + x, target.top() + y)
+            assert pixel.rgb() & 0xFFFFFF == colour
 
-    hint = view.findChild(type(view._hint), "grab")
+
+def test_small_picture_is_scaled_a_whole_number_of_times(view, screen) -> None:
+    screen.paint(320, 200, lambda *_: 0x112233)
+    view.look()
+    assert (view.target().width(), view.target().height()) == (960, 600)
+    assert colour_at(view, 550, 400) == 0x112233
+    assert colour_at(view, 2, 2) == BACKGROUND.rgb() & 0xFFFFFF
+
+
+def test_large_picture_keeps_its_aspect(view, screen) -> None:
+    screen.paint(1024, 768, bars)
+    view.resize(512, 768)
+    view.look()
+    assert (view.target().width(), view.target().height()) == (512, 384)
+
+
+def test_refresh_without_anything_published_tells_nothing_new(picture, screen) -> None:
+    assert picture.refresh()
+    assert not picture.refresh()
+    screen.paint(64, 32, lambda *_: 0xABCDEF)
+    assert picture.refresh()
+
+
+def test_picture_is_no_copy(picture, screen) -> None:
+    picture.refresh()
+    os.pwrite(screen.handle, b"\x56\x34\x12\x00", 8192)
+    assert picture.image.pixel(0, 0) & 0xFFFFFF == 0x123456
+
+
+def test_header_that_lies_is_a_sentence(view, screen, qtbot) -> None:
+    screen.write("buffer_offset", 1 << 40)
+    with qtbot.waitSignal(view.failed):
+        screen.write("sequence", 100)
+        view.look()
+    assert view.target().isEmpty()
+
+
+def test_click_takes_the_keyboard_and_ctrl_alt_gives_it_back(view, qtbot) -> None:
+    pressed = []
+    view.key_moved.connect(pressed.append)
+    qtbot.mouseClick(view, Qt.MouseButton.LeftButton)
     assert view.grabbed
-    assert hint.isVisible()
-    assert "Ctrl+Alt" in hint.text()
+    assert view.findChild(object, "grab").isVisible()
+    QTest.keyClick(view, Qt.Key.Key_A)
+    QTest.keyPress(view, Qt.Key.Key_Control)
+    QTest.keyPress(view, Qt.Key.Key_Alt, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyRelease(view, Qt.Key.Key_Alt, Qt.KeyboardModifier.ControlModifier)
+    assert not view.grabbed
+    assert not view.findChild(object, "grab").isVisible()
+    assert [(press.code, press.down) for press in pressed[:2]] == [(0x1E, True), (0x1E, False)]
 
 
-def test_machine_that_stops_gives_the_keyboard_back(qtbot: QtBot, view: ScreenView) -> None:
+def test_lost_focus_lets_all_keys_up(view, qtbot) -> None:
+    pressed = []
+    view.key_moved.connect(pressed.append)
     view.take_keyboard()
+    QTest.keyPress(view, Qt.Key.Key_Shift)
+    view.focusOutEvent(QFocusEvent(QEvent.Type.FocusOut))
+    assert not view.grabbed
+    assert [press.down for press in pressed] == [True, False]
 
-    with qtbot.waitSignal(view.grab_changed):
-        view.set_takes_input(False)
 
+def test_machine_that_takes_no_input_is_not_given_the_keyboard(view, qtbot) -> None:
+    view.set_takes_input(False)
+    qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=QPointF(5, 5).toPoint())
     assert not view.grabbed
 
 
-def test_screen_without_a_picture_has_no_place_for_one(qtbot: QtBot, view: ScreenView) -> None:
-    assert view.accessibleName()
-    assert view.target().isValid()
-
-    view.show_picture(None)
-
-    assert not view.target().isValid()
+def test_tab_goes_to_the_machine_while_grabbed(view) -> None:
+    pressed = []
+    view.key_moved.connect(pressed.append)
+    view.take_keyboard()
+    QTest.keyClick(view, Qt.Key.Key_Tab)
+    assert [press.code for press in pressed] == [0x0F, 0x0F]

@@ -95,16 +95,18 @@ class MachinePresenter(QObject):
     # ------------------------------------------------------------------ a run
 
     def _follow(self) -> None:
-        if self._run is not None:
-            self._run.cancel()
-            self._run = None
+        before, self._run = self._run, None
+        if before is not None:
+            before.cancel()
         if self.summary.pid is not None:
-            self._run = self._tasks.spawn(self._attend(), "run")
+            self._run = self._tasks.spawn(self._attend(before), "run")
         elif self.summary.problem and self.summary.config is not None:
             self._tasks.spawn(self._read_log(), "log")
 
-    async def _attend(self) -> None:
-        """Stay with a run until it is over or this is cancelled."""
+    async def _attend(self, before: asyncio.Task[None] | None) -> None:
+        """Stay with a run until it is over or this is cancelled; the one before ends first."""
+        if before is not None:
+            await asyncio.wait({before})
         self._keys, self._typed = asyncio.Queue(), asyncio.Queue()
         self.log_tail = ""
         parts: tuple[Coroutine[Any, Any, None], ...] = (

@@ -40,6 +40,7 @@ class SummaryPage(QScrollArea):
         self._state = self._label("state")
         self._start = QPushButton(page)
         self._start.setObjectName("start")
+        self._start.setAccessibleName(self.tr("Start this machine"))
         self._start.clicked.connect(self._start_clicked)
         self._command = Command.START
         self._crash = self._make_crash()
