@@ -104,7 +104,7 @@ async def _run_here(services: Services, request: RunRequest, *, quiet: bool) -> 
                 interrupt=interrupt,
             )
             # Ctrl-] is a way out, not an interruption.
-            return replace(result, exit_code=0) if left.is_set() else result
+            return replace(result, exit_code=0, sentence="") if left.is_set() else result
         finally:
             for task in feeding:
                 task.cancel()

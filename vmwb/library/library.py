@@ -25,6 +25,8 @@ from vmwb.model.power import AT_REST, PowerState
 
 DEFAULT_LIBRARY: Final = "Virtual Machines"
 BUNDLES_MAX: Final = 10_000
+# Who dies in one of these has lost nothing, if the state is there.
+_WITH_STATE: Final = frozenset({PowerState.SUSPENDING, PowerState.RESUMING})
 _DIED: Final = "Its process died without last words: look at `vmwb logs`, then start it again."
 
 
@@ -43,19 +45,20 @@ class BundleStatus:
 
 def bundle_status(bundle: Bundle) -> BundleStatus:
     """Find out the state of a machine without talking to its worker."""
-    locked = is_locked(bundle)
     record = read_run_record(bundle)
-    if locked and record is not None and record.state not in AT_REST:
-        return BundleStatus(record.state, True, record)
+    if record is not None and record.state not in AT_REST:
+        if is_locked(bundle):
+            return BundleStatus(record.state, True, record)
+        # Look again: between the two looks the worker may have begun, or left its last words.
+        if is_locked(bundle) or read_run_record(bundle) != record:
+            return bundle_status(bundle)
+        if record.state in _WITH_STATE and suspended_state(bundle) is not None:
+            return BundleStatus(PowerState.SUSPENDED, False, record)
+        return BundleStatus(PowerState.CRASHED, False, record, _DIED)
     if suspended_state(bundle) is not None:
         return BundleStatus(PowerState.SUSPENDED, False, record)
     if record is None:
         return BundleStatus(PowerState.OFF, False, None)
-    if record.state not in AT_REST:
-        # Look again: between the two looks the worker may have begun, or left its last words.
-        if not is_locked(bundle) and read_run_record(bundle) == record:
-            return BundleStatus(PowerState.CRASHED, False, record, _DIED)
-        return bundle_status(bundle)
     if record.state is PowerState.CRASHED:
         return BundleStatus(PowerState.CRASHED, False, record, record.sentence or _DIED)
     return BundleStatus(PowerState.OFF, False, record, record.sentence or None)

@@ -213,7 +213,9 @@ class _Run:
                 if error is not None and not isinstance(error, WrongStateError | WorkerGoneError):
                     raise error
             if stop in done:
-                return self._result(RunEnd.INTERRUPTED, ExitCode.INTERRUPTED)
+                return self._result(
+                    RunEnd.INTERRUPTED, ExitCode.INTERRUPTED, "The run was interrupted."
+                )
             if over in done:
                 return await self._judge_end(texts)
             waiting -= done

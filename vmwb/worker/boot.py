@@ -17,7 +17,7 @@ from vmwb.ipc.platform_linux import close_all
 from vmwb.library.files import storage_errors
 from vmwb.library.layout import Bundle, BundleLock
 from vmwb.library.runfile import RunRecord
-from vmwb.library.states import load_state
+from vmwb.library.states import load_state, remove_states
 from vmwb.model.errors import BusyError, VmwbError
 from vmwb.model.power import PowerState
 from vmwb.worker.broker import open_boot_files, open_serial_file, open_state_files
@@ -61,7 +61,7 @@ def take_lock(bundle: Bundle) -> BundleLock:
 
 
 def boot(core: Core, launch: Launch, lock: BundleLock) -> Booted:
-    """Open the files, build the machine, write the run record, and let the processor run.
+    """Write the run record, open the files, build the machine, and let the processor run.
 
     Raises:
         NotFoundError, StorageError: a file of the host is missing or cannot be used.
@@ -70,6 +70,10 @@ def boot(core: Core, launch: Launch, lock: BundleLock) -> Booted:
     bundle = Bundle(Path(launch.bundle))
     started = time.time()
     files: list[int | None] = []
+    state = PowerState.STARTING if launch.resume_state is None else PowerState.RESUMING
+    with storage_errors("The machine cannot be started", bundle.path):
+        # First of all, so that nobody takes what an earlier worker left for ours.
+        RunRecord(os.getpid(), launch.socket, started, state).write(bundle, durable=False)
     try:
         for port in launch.serial:
             files.append(None if port.path is None else open_serial_file(Path(port.path)))
@@ -82,9 +86,10 @@ def boot(core: Core, launch: Launch, lock: BundleLock) -> Booted:
             consoles = tuple(
                 (machine.console_handle(port), handle) for port, handle in enumerate(files)
             )
-        state = PowerState.STARTING if launch.resume_state is None else PowerState.RESUMING
-        with storage_errors("The machine cannot be started", bundle.path):
-            RunRecord(os.getpid(), launch.socket, started, state).write(bundle, durable=False)
+        if launch.resume_state is None:
+            # A state that a killed run had come back from is used up.
+            with storage_errors("The machine cannot be started", bundle.states):
+                remove_states(bundle)
         with core.errors():
             if launch.resume_state is None:
                 machine.start()

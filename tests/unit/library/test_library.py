@@ -385,3 +385,20 @@ class TestFiles:
 
         assert len(list(bundle.logs.iterdir())) == LOG_KEEP + 1
         assert (bundle.logs / "worker.1.log").read_text() == str(LOG_KEEP + 1)
+
+
+@pytest.mark.parametrize(
+    ("died_in", "state"),
+    [
+        (PowerState.SUSPENDING, PowerState.SUSPENDED),
+        (PowerState.RESUMING, PowerState.SUSPENDED),
+        (PowerState.RUNNING, PowerState.CRASHED),
+    ],
+)
+def test_worker_that_died_beside_a_whole_state(
+    bundle: Bundle, died_in: PowerState, state: PowerState
+) -> None:
+    StateWriter(bundle, "{}").publish()
+    record(died_in).write(bundle, durable=False)
+
+    assert bundle_status(bundle).state is state
