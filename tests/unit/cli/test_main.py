@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from vmwb import __version__
+from vmwb.app import FrontendRequest
 from vmwb.cli.main import run, with_debug_exit_port
 from vmwb.cli.options import MachineOptions, reply
 from vmwb.model.config import DisplayKind, EngineKind, SerialConfig, SerialKind, VmConfig
@@ -193,3 +195,39 @@ def test_options_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(error):
         options.apply(VmConfig(name="deb"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["run", "--kernel", "/dev/null"]])
+@pytest.mark.parametrize("installed", [True, False])
+def test_window_without_a_front_end_or_display_is_a_sentence(
+    arguments: list[str], installed: bool, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    entry = EntryPoint("fake", "builtins:print", "vmwb.frontends")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [entry] if installed else [])
+
+    assert run(arguments) == 3
+    sentence = capsys.readouterr().err
+    assert ("no display" in sentence) == installed
+    assert ("vmwb-ui" in sentence) == (not installed)
+
+
+def test_window_is_opened_with_paths_and_its_code_is_the_commands(
+    monkeypatch: pytest.MonkeyPatch, private: Path
+) -> None:
+    requests: list[FrontendRequest] = []
+
+    def frontend(request: FrontendRequest) -> int:
+        requests.append(request)
+        return 7
+
+    monkeypatch.setenv("DISPLAY", ":99")
+    monkeypatch.setattr("vmwb.cli.execute.load_frontend", lambda: frontend)
+
+    assert run([]) == 7
+    assert run(["run", "--kernel", "/dev/null", "--timeout", "5"]) == 7
+    assert requests[0].paths.library == private / "library"
+    assert requests[0].run is None
+    assert requests[1].run is not None
+    assert requests[1].run.timeout_s == 5
