@@ -12,6 +12,10 @@
             <translation>Eine neue Maschine in die Bibliothek aufnehmen</translation>
         </message>
         <message>
+            <source>New</source>
+            <translation>Neu</translation>
+        </message>
+        <message>
             <source>&amp;Close Tab</source>
             <translation>Reiter &amp;schließen</translation>
         </message>
@@ -108,6 +112,10 @@
             <translation>Den Netzschalter drücken und den Gast herunterfahren lassen</translation>
         </message>
         <message>
+            <source>Shut Down</source>
+            <translation>Herunterfahren</translation>
+        </message>
+        <message>
             <source>Power &amp;Off</source>
             <translation>A&amp;usschalten</translation>
         </message>
@@ -130,6 +138,10 @@
         <message>
             <source>Give the keyboard to the machine; Ctrl+Alt takes it</source>
             <translation>Der Maschine die Tastatur geben; Strg+Alt holt sie zurück</translation>
+        </message>
+        <message>
+            <source>Keyboard</source>
+            <translation>Tastatur</translation>
         </message>
         <message>
             <source>Send Ctrl+Alt+&amp;Del</source>

@@ -46,6 +46,7 @@ class Command(StrEnum):
 class ActionSpec:
     """One command. ``text`` and ``hint`` are source texts of the context ``Actions``.
 
+    ``label`` is the shorter text of its button, where the menu's is too long for one.
     ``power`` is the row of the power table that decides; without one, ``needs_machine`` says
     whether a machine has to be chosen.
     """
@@ -58,6 +59,7 @@ class ActionSpec:
     power: Action | None = None
     needs_machine: bool = False
     checkable: bool = False
+    label: str = ""
 
     def enabled_when(self, state: PowerState | None) -> bool:
         """Whether the command is possible; ``None``: no machine is chosen."""
@@ -75,6 +77,7 @@ ACTIONS: Final[dict[Command, ActionSpec]] = {
             QT_TRANSLATE_NOOP("Actions", "Put a new machine into the library"),
             "Ctrl+N",
             "new",
+            label=QT_TRANSLATE_NOOP("Actions", "New"),
         ),
         ActionSpec(
             Command.CLOSE_TAB,
@@ -164,6 +167,7 @@ ACTIONS: Final[dict[Command, ActionSpec]] = {
             "Ctrl+Shift+E",
             "shutdown",
             power=Action.SHUT_DOWN,
+            label=QT_TRANSLATE_NOOP("Actions", "Shut Down"),
         ),
         ActionSpec(
             Command.STOP,
@@ -186,6 +190,7 @@ ACTIONS: Final[dict[Command, ActionSpec]] = {
             "Ctrl+G",
             "keyboard",
             power=Action.INPUT,
+            label=QT_TRANSLATE_NOOP("Actions", "Keyboard"),
         ),
         ActionSpec(
             Command.CTRL_ALT_DEL,

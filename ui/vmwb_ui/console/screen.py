@@ -32,6 +32,9 @@ from vmwb_ui.console.picture import Picture
 BACKGROUND: Final = QColor("#0d1117")
 REFRESH_HZ_DEFAULT: Final = 60.0
 REFRESH_HZ_MAX: Final = 120.0
+# A screen on which nothing moves is looked at less often, until it moves again or a key is pressed.
+IDLE_HZ: Final = 20.0
+IDLE_LOOKS: Final = 60
 
 
 class ScreenView(QWidget):
@@ -45,6 +48,7 @@ class ScreenView(QWidget):
         super().__init__(parent)
         self._picture: Picture | None = None
         self._takes_input = False
+        self._idle_looks = 0
         self._grab = KeyboardGrab(self._send)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.look)
@@ -84,6 +88,11 @@ class ScreenView(QWidget):
         try:
             if self._picture.refresh():
                 self.update()
+                self._hurry()
+            else:
+                self._idle_looks += 1
+                if self._idle_looks == IDLE_LOOKS:
+                    self._timer.setInterval(round(1000 / IDLE_HZ))
         except ProtocolError as error:
             self._picture = None
             self._timer.stop()
@@ -144,6 +153,7 @@ class ScreenView(QWidget):
         self._hint.move(max(0, (self.width() - self._hint.width()) // 2), 0)
 
     def _send(self, press: KeyPress) -> None:
+        self._hurry()
         self.key_moved.emit(press)
 
     def _key(self, event: QKeyEvent, *, down: bool) -> None:
@@ -228,7 +238,16 @@ class ScreenView(QWidget):
         painter.drawImage(QRectF(target), image, QRectF(image.rect()))
 
     def _watch(self) -> None:
+        self._idle_looks = 0
+        self._timer.start(self._interval_ms())
+
+    def _hurry(self) -> None:
+        if self._idle_looks >= IDLE_LOOKS:
+            self._timer.setInterval(self._interval_ms())
+        self._idle_looks = 0
+
+    def _interval_ms(self) -> int:
         screen = self.screen()
         rate = screen.refreshRate() if screen is not None else REFRESH_HZ_DEFAULT
         hertz = min(REFRESH_HZ_MAX, rate) if rate >= 1 else REFRESH_HZ_DEFAULT
-        self._timer.start(round(1000 / hertz))
+        return round(1000 / hertz)

@@ -182,12 +182,13 @@ class MainWindow(QMainWindow):
                 source = self.actions_of[command]
                 # A copy, because only one command of a place is shown at a time.
                 button = QAction(source.icon(), source.text().replace("&", ""), bar)
-                button.setIconText(source.text().replace("&", "").rstrip("."))
+                label = translated(ACTIONS[command].label or ACTIONS[command].text)
+                button.setIconText(label.replace("&", "").rstrip(". "))
                 button.setObjectName(command.value)
                 button.setStatusTip(source.statusTip())
                 button.triggered.connect(source.trigger)
                 bar.addAction(button)
-                bar.widgetForAction(button).setAccessibleName(button.iconText())
+                bar.widgetForAction(button).setAccessibleName(button.text().rstrip(". "))
                 self._buttons[command] = button
         self.addToolBar(bar)
 
