@@ -22,6 +22,7 @@ from typing import Final
 
 from vmwb.ipc.framebuffer import FrameReader
 from vmwb.ipc.messages import PowerVerb
+from vmwb.ipc.platform_linux import socket_path
 from vmwb.library.files import storage_errors, write_atomically
 from vmwb.library.layout import Bundle, is_locked
 from vmwb.model.errors import ExitCode, VmwbError, WorkerGoneError, WrongStateError
@@ -114,6 +115,8 @@ class Runs:
                 # One that was made a moment ago has no lock file yet, but its maker lives.
                 begun = bool(bundles) and all(bundle.lock.exists() for bundle in bundles)
                 if begun and not any(is_locked(bundle) for bundle in bundles):
+                    for bundle in bundles:
+                        socket_path(self._runtime, bundle.path).unlink(missing_ok=True)
                     shutil.rmtree(root, ignore_errors=True)
 
 
