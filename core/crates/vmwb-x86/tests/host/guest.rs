@@ -14,7 +14,7 @@ const CR4: u64 = 1 << 5 | 1 << 9 | 1 << 10;
 
 /// A bus without devices: user-level instructions touch none.
 #[derive(Debug)]
-struct NoDevices;
+pub struct NoDevices;
 
 impl CpuBus for NoDevices {
     fn pio_read(&mut self, _port: u16, _size: AccessSize, _retired: u64) -> u32 {
@@ -79,6 +79,11 @@ impl Guest {
         cpu.cpu_mut().cr4 = CR4;
         cpu.cpu_mut().registers_changed();
         Self { memory, cpu }
+    }
+
+    /// The processor, to change more than a [`State`] holds; call `registers_changed` behind it.
+    pub fn cpu_mut(&mut self) -> &mut vmwb_x86::cpu::Cpu {
+        self.cpu.cpu_mut()
     }
 
     /// Copies the data area.

@@ -145,6 +145,13 @@ pub(crate) fn das(c: &mut Cpu, _op: &Op) -> Res {
     Ok(())
 }
 
+/// SALC: AL becomes all ones when CF is set, else zero. In no manual of Intel's, in every processor's decoder.
+pub(crate) fn salc(c: &mut Cpu, _op: &Op) -> Res {
+    let al = if c.cf() { 0xFF } else { 0 };
+    c.set_reg_at(0, 1, al);
+    Ok(())
+}
+
 /// AAA.
 pub(crate) fn aaa(c: &mut Cpu, _op: &Op) -> Res {
     let adjust = c.r[RAX] & 0xF > 9 || c.af();
