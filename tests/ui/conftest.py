@@ -38,7 +38,7 @@ class Stage:
 
     async def until(self, true: Callable[[], object]) -> None:
         async with asyncio.timeout(WAIT_SECONDS):
-            while not true():
+            while not true():  # noqa: ASYNC110 - any condition of a widget, nothing that tells
                 await asyncio.sleep(0.005)
 
     async def open(self, name: str) -> None:
