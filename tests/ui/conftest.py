@@ -1,82 +1,73 @@
-"""Fixtures of the window's tests: a loop of Qt's, and a window over fake services."""
+"""What the tests of the front end share: a Qt loop, fake services, waiting without sleeping."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
+import gc
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from leaks import no_leaks
-
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-sys.path.insert(0, str(Path(__file__).parent))
-
-from fake_services import FakeServices, TestPattern
-from PySide6.QtCore import QLocale
 from PySide6.QtWidgets import QApplication
 from qasync import QEventLoop
+from ui.fake_services import FakeWorld
+from ui.support import Workbench
 
 from vmwb_ui.look import apply_look
-from vmwb_ui.main import close_window
-from vmwb_ui.workbench.presenter import WorkbenchPresenter
-from vmwb_ui.workbench.view import MainWindow
 
-__all__ = ["no_leaks"]
-WAIT_SECONDS = 10.0
-
-
-class Stage:
-    """A shown window over fake services. ``until`` waits for what the window should show."""
-
-    def __init__(self, fake: FakeServices) -> None:
-        self.fake = fake
-        self.presenter = WorkbenchPresenter(fake.services)
-        self.window = MainWindow(self.presenter)
-
-    async def until(self, true: Callable[[], object]) -> None:
-        async with asyncio.timeout(WAIT_SECONDS):
-            while not true():  # noqa: ASYNC110 - any condition of a widget, nothing that tells
-                await asyncio.sleep(0.005)
-
-    async def open(self, name: str) -> None:
-        self.window.show()
-        self.presenter.start()
-        await self.until(lambda: self.presenter.machines is not None)
-        self.window.open_machine(self.fake.find(name).id)
-
-    async def close(self) -> None:
-        await close_window(self.window, self.presenter)
-        await self.fake.close()
+SECONDS = 20.0
+# What the offscreen platform says of itself; everything else that Qt warns of fails a test.
+OFFSCREEN = r"^This plugin does not support (propagateSizeHints|grabbing the keyboard)"
+RunUi = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 
-Play = Callable[[Stage], Coroutine[None, None, None]]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.qt_log_ignore(OFFSCREEN, extend=True))
+
+
+@pytest.fixture(scope="session")
+def qapp_cls() -> type[QApplication]:
+    return QApplication
 
 
 @pytest.fixture
-def in_window(qapp: QApplication) -> Callable[..., None]:
-    """Give a function that plays a coroutine on a stage with the named machines."""
-    QLocale.setDefault(QLocale.c())
+def look(qapp: QApplication) -> QApplication:
+    qapp.setQuitOnLastWindowClosed(False)
     apply_look(qapp)
+    return qapp
 
-    async def on_stage(play: Play, names: tuple[str, ...]) -> None:
-        stage = Stage(FakeServices(*names))
-        try:
-            await play(stage)
-        finally:
-            await stage.close()
 
-    def run(play: Play, *names: str) -> None:
-        with asyncio.Runner(loop_factory=lambda: QEventLoop(qapp)) as runner:
-            runner.run(on_stage(play, names or ("deb",)))
+@pytest.fixture
+def run_ui(look: QApplication) -> RunUi:
+    """Run a coroutine on Qt's loop, as the program does; nothing may be left of it."""
+
+    def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def checked() -> None:
+            async with asyncio.timeout(SECONDS):
+                await main()
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not left, left
+
+        with asyncio.Runner(loop_factory=lambda: QEventLoop(look)) as runner:
+            runner.run(checked())
+        gc.collect()
 
     return run
 
 
 @pytest.fixture
-def pattern() -> Iterator[TestPattern]:
-    made = TestPattern()
+def world(tmp_path: Path) -> Iterator[FakeWorld]:
+    made = FakeWorld(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def workbench(world: FakeWorld) -> Callable[..., Workbench]:
+    def make(**options: Any) -> Workbench:
+        return Workbench(world, **options)
+
+    return make

@@ -1,7 +1,7 @@
-"""Fakes of the services that the window talks to: no process, no library, every call noted.
+"""Services without processes: machines are values, a screen is a memfd, a port is a pair of queues.
 
-The power buttons move the state as the real ones do and refuse by the same table. The screen is a
-shared framebuffer with colour bars, laid out as the core's.
+They keep the contract of ``vmwb.services.api`` as far as a window sees it: the power table decides,
+refusals are ``VmwbError``, the list is told whenever it changes.
 """
 
 from __future__ import annotations
@@ -10,74 +10,67 @@ import asyncio
 import os
 import struct
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from vmwb.ipc import framebuffer as fb
 from vmwb.ipc.framebuffer import FrameReader
-from vmwb.model.config import VmConfig
-from vmwb.model.errors import NotFoundError, VmwbError
+from vmwb.model.config import BootConfig, DisplayKind, VmConfig
+from vmwb.model.errors import NameTakenError, NotFoundError, TimedOutError
 from vmwb.model.keyboard import KeyPress
 from vmwb.model.power import Action, PowerState, require
 from vmwb.model.stats import MachineStats
-from vmwb.services.api import SerialStream, Services
+from vmwb.services.api import Services
 from vmwb.services.types import DeletePlan, MachineSummary, StopKind
 
-BARS = (0xFFFFFF, 0xFFFF00, 0x00FFFF, 0x00FF00, 0xFF00FF, 0xFF0000, 0x0000FF, 0x000000)
-LOG = "the first line\nthe last line"
+BUFFERS_AT = 8192
 
 
-class TestPattern:
-    """A framebuffer of ``width`` x ``height`` with eight upright colour bars."""
+class FakeScreen:
+    """A framebuffer of one pixel buffer; ``paint`` publishes."""
 
-    __test__ = False
+    def __init__(self, width: int = 64, height: int = 32) -> None:
+        self.handle = os.memfd_create("fake-screen")
+        self.width, self.height, self.sequence = width, height, 0
+        self.generation = 0
+        os.ftruncate(self.handle, BUFFERS_AT + 1024 * 768 * 4)
+        self.paint(width, height, lambda *_: 0)
 
-    def __init__(self, width: int = 1024, height: int = 768) -> None:
+    def paint(self, width: int, height: int, colour: Any) -> None:
         self.width, self.height = width, height
-        stride, offset = width * fb.BYTES_PER_PIXEL, 2 * fb.HEADER_BYTES
-        self._offset = offset
-        self.handle = os.memfd_create("pattern")
-        os.ftruncate(self.handle, offset + stride * height)
-        for name, value in {
+        rows = b"".join(
+            struct.pack(f"<{width}I", *(colour(x, y) for x in range(width))) for y in range(height)
+        )
+        os.pwrite(self.handle, rows, BUFFERS_AT)
+        self.sequence += 2
+        self.generation += 1
+        fields = {
             "magic": fb.MAGIC,
             "version": fb.LAYOUT_VERSION,
             "pixel_format": fb.FORMAT_XRGB8888,
-            "sequence": 2,
-            "generation": 1,
+            "sequence": self.sequence,
+            "generation": self.generation,
             "width": width,
             "height": height,
-            "stride": stride,
+            "stride": width * 4,
             "buffer_count": 1,
-            "buffer_offset": offset,
-            "buffer_size": stride * height,
+            "buffer_offset": BUFFERS_AT,
+            "buffer_size": 1024 * 768 * 4,
             "text_offset": fb.HEADER_BYTES,
-        }.items():
-            self.set(name, value)
-        row = b"".join(struct.pack("<I", self.colour(x)) for x in range(width))
-        os.pwrite(self.handle, row * height, offset)
+        }
+        for name, value in fields.items():
+            self.write(name, value)
 
-    def set(self, name: str, value: int) -> None:
+    def write(self, name: str, value: int) -> None:
         offset, size = fb.LAYOUT[name]
         os.pwrite(self.handle, value.to_bytes(size, "little"), offset)
 
-    def colour(self, x: int) -> int:
-        return BARS[x * len(BARS) // self.width]
 
-    def fill(self, colour: int) -> None:
-        os.pwrite(self.handle, struct.pack("<I", colour) * self.width * self.height, self._offset)
-
-    def close(self) -> None:
-        os.close(self.handle)
-
-
-class FakeSerial:
-    """A serial port that says ``hello`` and then waits; what is written is noted."""
-
+class FakeStream:
     def __init__(self) -> None:
         self.output: asyncio.Queue[bytes] = asyncio.Queue()
-        self.output.put_nowait(b"hello")
-        self.written = b""
+        self.written = bytearray()
         self.closed = False
 
     async def read(self, limit: int = 65_536) -> bytes:
@@ -90,148 +83,192 @@ class FakeSerial:
         self.closed = True
 
 
-class FakeServices:
-    """Machines, power, console and watch in one; ``services`` is what the window gets."""
+@dataclass
+class FakeMachine:
+    summary: MachineSummary
+    screen: FakeScreen = field(default_factory=FakeScreen)
+    stream: FakeStream | None = None
+    presses: list[KeyPress] = field(default_factory=list)
+    text: str | None = "~ # uname\nLinux"
+    log: str = "one\ntwo\nthe last line"
+    deaf: bool = False
+    runs: int = 0
 
-    def __init__(self, *names: str) -> None:
-        self.machines = {name: summary(name) for name in names}
-        self.calls: list[tuple[str, str]] = []
-        self.pressed: list[KeyPress] = []
-        self.serial = FakeSerial()
-        self.pattern = TestPattern()
-        self.fails: VmwbError | None = None
-        self._changed = asyncio.Event()
 
-    @property
-    def services(self) -> Services:
-        me = cast("Any", self)
-        machines, power = cast("Any", _Machines(self)), cast("Any", _Power(self))
-        return Services(Path("/library"), machines, power, me, me, me, me, self.close)
+class FakeWorld:
+    """All machines; ``calls`` lists the power buttons that were pressed."""
 
-    async def close(self) -> None:
-        self.pattern.close()
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.machines: dict[str, FakeMachine] = {}
+        self.calls: list[str] = []
+        self.changed: list[asyncio.Event] = []
 
-    def put(self, machine: MachineSummary) -> None:
-        self.machines[machine.name] = machine
-        self._changed.set()
+    def add(
+        self, name: str, state: PowerState = PowerState.OFF, *, display: str = "vga"
+    ) -> FakeMachine:
+        config = VmConfig(
+            name=name,
+            id=f"id-{name}",
+            display=DisplayKind(display),
+            boot=BootConfig(kernel="/boot/linux", append="console=ttyS0"),
+        )
+        path = self.folder / f"{name}.vmwb"
+        machine = FakeMachine(MachineSummary(config.id, name, PowerState.OFF, config, path))
+        self.machines[config.id] = machine
+        self.set(config.id, state)
+        return machine
 
-    def die(self, name: str, sentence: str) -> None:
-        """End a run as a worker that is killed ends it."""
-        self.put(replace(self.find(name), state=PowerState.CRASHED, pid=None, problem=sentence))
+    def set(self, key: str, state: PowerState, problem: str | None = None) -> MachineSummary:
+        machine = self.machines[key]
+        lived = machine.summary.pid is not None
+        if state.has_worker and not lived:
+            machine.runs += 1
+            machine.stream = FakeStream()
+        if lived and not state.has_worker and machine.stream is not None:
+            machine.stream.output.put_nowait(b"")
+        pid = 1000 + machine.runs if state.has_worker else None
+        machine.summary = replace(machine.summary, state=state, pid=pid, problem=problem)
+        self.tell()
+        return machine.summary
 
-    def find(self, key: str) -> MachineSummary:
+    def die(self, key: str) -> None:
+        """The worker's process is killed."""
+        self.set(key, PowerState.CRASHED, "The worker of the machine died (signal 9).")
+
+    def tell(self) -> None:
+        for event in self.changed:
+            event.set()
+
+    def list(self) -> tuple[MachineSummary, ...]:
+        found = (machine.summary for machine in self.machines.values())
+        return tuple(sorted(found, key=lambda item: item.name))
+
+    def find(self, name: str) -> FakeMachine:
         for machine in self.machines.values():
-            if key in {machine.id, machine.name}:
+            if name in {machine.summary.id, machine.summary.name}:
                 return machine
-        raise NotFoundError(f"There is no machine {key!r} in the library.")
+        raise NotFoundError(f"There is no machine {name!r}.")
 
-    def snapshot(self) -> tuple[MachineSummary, ...]:
-        return tuple(self.machines[name] for name in sorted(self.machines))
+    def services(self) -> Services:
+        async def close() -> None:
+            return
 
-    async def changed(self) -> None:
-        await self._changed.wait()
-        self._changed.clear()
+        parts: Any = _Parts(self)
+        return Services(self.folder, parts, _Power(self), parts, parts, parts, parts, close)
 
-    # ---------------------------------------------------------------- console and watch
-
-    async def press(self, machine: str, presses: Sequence[KeyPress]) -> None:
-        self.pressed.extend(presses)
-
-    async def screen_text(self, machine: str) -> str | None:
-        return f"text of {self.find(machine).name}"
-
-    async def open_frame(self, machine: str) -> FrameReader | None:
-        return FrameReader(self.pattern.handle)
-
-    async def open_serial(
-        self, machine: str, *, port: int = 0, replay: bool = True
-    ) -> SerialStream:
-        return self.serial
-
-    async def stats(self, machine: str) -> MachineStats:
-        return MachineStats.from_json({"state": "running", "instructions_per_second": 42e6})
-
-    async def logs(self, machine: str, *, lines: int = 200) -> str:
-        return LOG
+    def close(self) -> None:
+        for machine in self.machines.values():
+            os.close(machine.screen.handle)
 
 
-class _Machines:
-    def __init__(self, fake: FakeServices) -> None:
-        self._fake = fake
+class _Parts:
+    """Machines, console and watch service in one; their methods do not collide."""
+
+    def __init__(self, world: FakeWorld) -> None:
+        self.world = world
 
     async def list(self) -> tuple[MachineSummary, ...]:
-        return self._fake.snapshot()
+        return self.world.list()
 
     async def watch(self) -> AsyncIterator[tuple[MachineSummary, ...]]:
-        while True:
-            yield self._fake.snapshot()
-            await self._fake.changed()
+        event = asyncio.Event()
+        self.world.changed.append(event)
+        try:
+            while True:
+                event.clear()
+                yield self.world.list()
+                await event.wait()
+        finally:
+            self.world.changed.remove(event)
 
     async def show(self, machine: str) -> MachineSummary:
-        return self._fake.find(machine)
+        return self.world.find(machine).summary
 
     async def create(self, config: VmConfig) -> MachineSummary:
-        made = summary(config.name, config=config)
-        self._fake.put(made)
-        return made
+        if any(item.summary.name == config.name for item in self.world.machines.values()):
+            raise NameTakenError(f"There is a machine {config.name!r} already.")
+        made = self.world.add(config.name)
+        made.summary = replace(made.summary, config=replace(config, id=made.summary.id))
+        return made.summary
 
     async def delete(self, machine: str, *, dry_run: bool = False) -> DeletePlan:
-        found = self._fake.find(machine)
+        found = self.world.find(machine).summary
+        require(Action.DELETE, found.state, found.name)
         if not dry_run:
-            del self._fake.machines[found.name]
-        return DeletePlan(found.name, found.path, 3, 4096, not dry_run)
+            del self.world.machines[found.id]
+            self.world.tell()
+        return DeletePlan(found.name, found.path, 3, 4096, done=not dry_run)
+
+    async def press(self, machine: str, presses: Sequence[KeyPress]) -> None:
+        found = self._live(machine, Action.INPUT)
+        found.presses += presses
+
+    async def screen_text(self, machine: str) -> str | None:
+        return self._live(machine, Action.OBSERVE).text
+
+    async def open_frame(self, machine: str) -> FrameReader | None:
+        found = self._live(machine, Action.OBSERVE)
+        config = found.summary.config
+        if config is not None and config.display is DisplayKind.NONE:
+            return None
+        return FrameReader(found.screen.handle)
+
+    async def open_serial(self, machine: str, *, port: int = 0, replay: bool = True) -> Any:
+        return self._live(machine, Action.OBSERVE).stream
+
+    async def stats(self, machine: str) -> MachineStats:
+        found = self._live(machine, Action.OBSERVE)
+        return MachineStats(found.summary.state, "fake", instructions_per_second=123e6)
+
+    async def logs(self, machine: str, *, lines: int = 200) -> str:
+        return self.world.find(machine).log
+
+    def _live(self, machine: str, action: Action) -> FakeMachine:
+        found = self.world.find(machine)
+        require(action, found.summary.state, found.summary.name)
+        return found
 
 
 class _Power:
-    def __init__(self, fake: FakeServices) -> None:
-        self._fake = fake
+    def __init__(self, world: FakeWorld) -> None:
+        self.world = world
 
     async def start(self, machine: str) -> MachineSummary:
-        return self._move(machine, Action.START, PowerState.RUNNING)
-
-    async def resume(self, machine: str) -> MachineSummary:
-        return self._move(machine, Action.RESUME, PowerState.RUNNING)
-
-    async def pause(self, machine: str) -> MachineSummary:
-        return self._move(machine, Action.PAUSE, PowerState.PAUSED)
-
-    async def unpause(self, machine: str) -> MachineSummary:
-        return self._move(machine, Action.UNPAUSE, PowerState.RUNNING)
-
-    async def reset(self, machine: str) -> MachineSummary:
-        return self._move(machine, Action.RESET, PowerState.RUNNING)
-
-    async def suspend(self, machine: str) -> MachineSummary:
-        return self._move(machine, Action.SUSPEND, PowerState.SUSPENDED)
-
-    async def discard(self, machine: str) -> MachineSummary:
-        return self._move(machine, Action.DISCARD, PowerState.OFF)
+        return await self._press("start", machine, Action.START, PowerState.RUNNING)
 
     async def stop(
-        self, machine: str, kind: StopKind = StopKind.SOFT, *, timeout_s: float = 60.0
+        self, machine: str, kind: StopKind = StopKind.HARD, *, timeout_s: float = 60.0
     ) -> MachineSummary:
-        action = Action.STOP if kind is StopKind.HARD else Action.SHUT_DOWN
-        return self._move(machine, action, PowerState.OFF)
+        if kind is StopKind.HARD:
+            return await self._press("stop", machine, Action.STOP, PowerState.OFF)
+        if self.world.find(machine).deaf:
+            raise TimedOutError("It did not switch itself off.")
+        return await self._press("shut-down", machine, Action.SHUT_DOWN, PowerState.OFF)
 
-    def _move(self, key: str, action: Action, state: PowerState) -> MachineSummary:
-        found = self._fake.find(key)
-        require(action, found.state, found.name)
-        self._fake.calls.append((action.value, found.name))
-        if self._fake.fails is not None:
-            raise self._fake.fails
-        moved = replace(found, state=state, problem=None, pid=4711 if state.has_worker else None)
-        self._fake.put(moved)
-        return moved
+    async def reset(self, machine: str) -> MachineSummary:
+        return await self._press("reset", machine, Action.RESET, None)
 
+    async def pause(self, machine: str) -> MachineSummary:
+        return await self._press("pause", machine, Action.PAUSE, PowerState.PAUSED)
 
-def summary(
-    name: str, state: PowerState = PowerState.OFF, config: VmConfig | None = None
-) -> MachineSummary:
-    return MachineSummary(
-        id=f"id-of-{name}",
-        name=name,
-        state=state,
-        config=config or VmConfig(name),
-        path=Path(f"/library/{name}.vmwb"),
-        pid=4711 if state.has_worker else None,
-    )
+    async def unpause(self, machine: str) -> MachineSummary:
+        return await self._press("unpause", machine, Action.UNPAUSE, PowerState.RUNNING)
+
+    async def suspend(self, machine: str) -> MachineSummary:
+        return await self._press("suspend", machine, Action.SUSPEND, PowerState.SUSPENDED)
+
+    async def resume(self, machine: str) -> MachineSummary:
+        return await self._press("resume", machine, Action.RESUME, PowerState.RUNNING)
+
+    async def discard(self, machine: str) -> MachineSummary:
+        return await self._press("discard", machine, Action.DISCARD, PowerState.OFF)
+
+    async def _press(
+        self, call: str, machine: str, action: Action, state: PowerState | None
+    ) -> MachineSummary:
+        found = self.world.find(machine)
+        require(action, found.summary.state, found.summary.name)
+        self.world.calls.append(f"{call} {found.summary.name}")
+        await asyncio.sleep(0)
+        return self.world.set(found.summary.id, state or found.summary.state)

@@ -1,199 +1,278 @@
-"""The window over fake services: buttons, a run that dies, names for screen readers."""
+"""The whole window over fake services: tabs, power, death of a worker, closing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import asyncio
 
 import pytest
-from fake_services import LOG
-from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import (
-    QAbstractButton,
-    QAbstractItemView,
-    QAbstractScrollArea,
-    QComboBox,
-    QLabel,
-    QLineEdit,
-    QPlainTextEdit,
-    QPushButton,
-    QTabBar,
-    QTabWidget,
-    QWidget,
-)
-from ui.conftest import Stage
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QMessageBox, QWidget
+from ui.support import until
 
-from vmwb.model.errors import WorkerGoneError
-from vmwb.model.keyboard import combination
 from vmwb.model.power import PowerState
-from vmwb_ui.actions import ACTIONS, Command
+from vmwb_ui.actions import Command
 from vmwb_ui.library.new_machine import NewMachineDialog
-from vmwb_ui.machine.log_dialog import LogDialog
-
-Play = Callable[..., None]
-SENTENCE = "The machine's process ended without a word (signal 9)."
-CONTROLS = (
-    *(QAbstractButton, QAbstractItemView, QAbstractScrollArea, QComboBox, QLabel),
-    *(QLineEdit, QTabBar, QTabWidget),
-)
 
 
-def state_of(stage: Stage) -> PowerState | None:
-    return stage.window.state
+async def question(window) -> QMessageBox:
+    def found() -> list[QMessageBox]:
+        return [box for box in window.findChildren(QMessageBox) if box.isVisible()]
+
+    await until(found)
+    return found()[0]
 
 
-def trigger(stage: Stage, command: Command) -> None:
-    stage.window.actions_of[command].trigger()
+def press(box: QMessageBox, text: str) -> None:
+    buttons = {button.text().replace("&", ""): button for button in box.buttons()}
+    buttons[text].click()
 
 
-async def run_to(stage: Stage, command: Command, state: PowerState) -> None:
-    trigger(stage, command)
-    await stage.until(lambda: state_of(stage) is state)
+def trigger(window, command: Command) -> None:
+    window.actions_of[command].trigger()
 
 
-def test_power_buttons_in_turn_call_the_services(in_window: Play) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.open("deb")
-        for command, state in (
-            (Command.START, PowerState.RUNNING),
-            (Command.PAUSE, PowerState.PAUSED),
-            (Command.UNPAUSE, PowerState.RUNNING),
-            (Command.SUSPEND, PowerState.SUSPENDED),
-            (Command.RESUME, PowerState.RUNNING),
-            (Command.SHUT_DOWN, PowerState.OFF),
-            (Command.START, PowerState.RUNNING),
-            (Command.STOP, PowerState.OFF),
-        ):
-            await run_to(stage, command, state)
-        expected = ["start", "pause", "unpause", "suspend", "resume", "shut-down", "start", "stop"]
-        assert stage.fake.calls == [(action, "deb") for action in expected]
-        assert stage.window.banner.text() == ""
+def test_machines_that_run_are_found_again(run_ui, world, workbench) -> None:
+    async def main() -> None:
+        world.add("idle")
+        world.add("busy", PowerState.RUNNING)
+        async with workbench() as bench:
+            window = bench.window
+            await until(lambda: window.tabs.count() == 1)
+            tab = window.current
+            assert tab.presenter.summary.name == "busy"
+            await until(lambda: tab.presenter.picture is not None)
+            assert tab.pages.currentWidget() is tab.screen_view
+            await until(lambda: "123" in window.rate_label.text())
+            assert window.state_label.text() == "running"
+            assert "Ctrl+G" in window.hint_label.text()
 
-    in_window(play)
+    run_ui(main)
 
 
-@pytest.mark.parametrize("state", list(PowerState))
-def test_actions_follow_the_state_of_the_machine_in_front(
-    in_window: Play, state: PowerState
+def test_power_buttons_follow_the_state(run_ui, world, workbench) -> None:
+    async def main() -> None:
+        world.add("one")
+        async with workbench() as bench:
+            window = bench.window
+            await until(lambda: window.current)
+            tab = window.current
+            assert tab.pages.currentWidget() is tab.summary
+            for command, state in (
+                (Command.START, PowerState.RUNNING),
+                (Command.PAUSE, PowerState.PAUSED),
+                (Command.UNPAUSE, PowerState.RUNNING),
+                (Command.SUSPEND, PowerState.SUSPENDED),
+                (Command.RESUME, PowerState.RUNNING),
+                (Command.RESET, PowerState.RUNNING),
+                (Command.SHUT_DOWN, PowerState.OFF),
+            ):
+                assert window.actions_of[command].isEnabled(), command
+                trigger(window, command)
+                await until(lambda wanted=state: tab.presenter.state is wanted)
+                await until(lambda: not bench.presenter._pending)
+            assert not window.actions_of[Command.STOP].isEnabled()
+            assert "powered off" in window.actions_of[Command.STOP].toolTip()
+            assert tab.pages.currentWidget() is tab.summary
+
+    run_ui(main)
+    verbs = [call.split()[0] for call in world.calls]
+    assert verbs == ["start", "pause", "unpause", "suspend", "resume", "reset", "shut-down"]
+
+
+def test_death_of_the_worker_is_a_sentence_and_the_tab_stays_usable(
+    run_ui, world, workbench
 ) -> None:
-    async def play(stage: Stage) -> None:
-        pid = 4711 if state.has_worker else None
-        stage.fake.put(replace(stage.fake.find("deb"), state=state, pid=pid))
-        await stage.open("deb")
-        for command, action in stage.window.actions_of.items():
-            assert action.isEnabled() is ACTIONS[command].enabled_when(state), command
+    async def main() -> None:
+        machine = world.add("one", PowerState.RUNNING)
+        async with workbench() as bench:
+            window = bench.window
+            await until(lambda: window.current and window.current.presenter.picture)
+            tab = window.current
+            tab.give_keyboard()
+            world.die("id-one")
+            await until(lambda: "last line" in tab.presenter.log_tail)
+            await until(lambda: tab.presenter.picture is None)
+            assert not tab.screen_view.grabbed
+            assert tab.pages.currentWidget() is tab.summary
+            assert "signal 9" in tab.summary._sentence.text()
+            button = tab.summary.findChild(QWidget, "start")
+            assert button.text() == "Start again"
+            button.click()
+            await until(lambda: tab.presenter.picture is not None)
+            assert machine.summary.state is PowerState.RUNNING
 
-    in_window(play)
-
-
-def test_run_shows_screen_serial_and_rate(in_window: Play) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.open("deb")
-        await run_to(stage, Command.START, PowerState.RUNNING)
-        tab = stage.window.current
-        assert tab is not None
-        await stage.until(lambda: tab.presenter.picture is not None)
-        assert tab.pages.currentWidget() is tab.screen_view
-        await stage.until(lambda: "42" in stage.window.rate_label.text())
-        trigger(stage, Command.GRAB)
-        assert tab.screen_view.grabbed
-        assert "Ctrl+Alt" in stage.window.hint_label.text()
-        trigger(stage, Command.CTRL_ALT_DEL)
-        await stage.until(lambda: stage.fake.pressed == list(combination("ctrl-alt-del")))
-        tab.presenter.type_serial(b"ls\r")
-        await stage.until(lambda: stage.fake.serial.written == b"ls\r")
-
-    in_window(play)
+    run_ui(main)
 
 
-def test_copy_screen_text_fills_the_clipboard(in_window: Play) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.open("deb")
-        await run_to(stage, Command.START, PowerState.RUNNING)
-        trigger(stage, Command.COPY_SCREEN)
-        await stage.until(lambda: QGuiApplication.clipboard().text() == "text of deb")
+def test_keys_reach_the_machine_in_order(run_ui, world, workbench) -> None:
+    async def main() -> None:
+        machine = world.add("one", PowerState.RUNNING)
+        async with workbench() as bench:
+            await until(lambda: bench.window.current and bench.window.current.presenter.picture)
+            tab = bench.window.current
+            tab.give_keyboard()
+            assert "Ctrl+Alt" in bench.window.hint_label.text()
+            QTest.keyClicks(tab.screen_view, "ls")
+            await until(lambda: len(machine.presses) == 4)
+            assert [item.code for item in machine.presses] == [0x26, 0x26, 0x1F, 0x1F]
+            trigger(bench.window, Command.CTRL_ALT_DEL)
+            await until(lambda: len(machine.presses) == 10)
 
-    in_window(play)
-
-
-def test_worker_death_shows_its_sentence_and_start_again_works(in_window: Play) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.open("deb")
-        await run_to(stage, Command.START, PowerState.RUNNING)
-        tab = stage.window.current
-        assert tab is not None
-        await stage.until(lambda: tab.presenter.picture is not None)
-        tab.screen_view.take_keyboard()
-        stage.fake.die("deb", SENTENCE)
-        await stage.until(lambda: state_of(stage) is PowerState.CRASHED)
-        shown = tab.summary.findChild(QLabel, "sentence")
-        assert tab.pages.currentWidget() is tab.summary
-        assert shown.isVisible()
-        assert shown.text() == SENTENCE
-        assert not tab.screen_view.grabbed
-        log = tab.summary.findChild(QPlainTextEdit)
-        await stage.until(lambda: log.toPlainText() == LOG)
-        await stage.until(lambda: tab.presenter.picture is None)
-        again = tab.summary.findChild(QPushButton, "start")
-        assert again.text() == "Start again"
-        again.click()
-        await stage.until(lambda: state_of(stage) is PowerState.RUNNING)
-        assert not shown.isVisible()
-
-    in_window(play)
+    run_ui(main)
 
 
-def test_command_that_fails_says_why(in_window: Play) -> None:
-    async def play(stage: Stage) -> None:
-        stage.fake.fails = WorkerGoneError(SENTENCE)
-        await stage.open("deb")
-        trigger(stage, Command.START)
-        await stage.until(lambda: stage.window.banner.text() == SENTENCE)
-        assert state_of(stage) is PowerState.OFF
+def test_serial_port_is_shown_and_written(run_ui, world, workbench) -> None:
+    async def main() -> None:
+        machine = world.add("one", PowerState.RUNNING, display="none")
+        machine.stream.output.put_nowait(b"login: ")
+        async with workbench() as bench:
+            await until(lambda: bench.window.current)
+            tab = bench.window.current
+            assert tab.pages.currentWidget() is tab.terminal
+            emulation = tab.terminal.emulation
+            await until(lambda: "login:" in emulation.text((0, 0), (1, 0)))
+            QTest.keyClicks(tab.terminal, "root")
+            QTest.keyClick(tab.terminal, Qt.Key.Key_Return)
+            await until(lambda: bytes(machine.stream.written) == b"root\r")
 
-    in_window(play)
-
-
-def test_deleted_machine_loses_its_tab(in_window: Play) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.open("deb")
-        assert stage.window.tabs.count() == 1
-        await stage.presenter.delete(stage.fake.find("deb").id)
-        await stage.until(lambda: stage.window.tabs.count() == 0)
-
-    in_window(play, "deb", "other")
+    run_ui(main)
 
 
-def test_close_without_running_machines_asks_nothing(in_window: Play) -> None:
-    async def play(stage: Stage) -> None:
-        gone: list[bool] = []
-        await stage.open("deb")
-        stage.window.closed.connect(lambda: gone.append(True))
-        stage.window.close()
-        await stage.until(lambda: gone)
+def test_flood_from_the_guest_does_not_hold_the_window_up(run_ui, world, workbench) -> None:
+    async def main() -> None:
+        machine = world.add("one", PowerState.RUNNING)
+        async with workbench() as bench:
+            await until(lambda: bench.window.current)
+            machine.stream.output.put_nowait(b"flood\r\n" * 9_000)
+            loop = asyncio.get_running_loop()
+            worst = 0.0
+            tab = bench.window.current
+            while tab.terminal.emulation.scrolled < 8_000:
+                before = loop.time()
+                await asyncio.sleep(0)
+                worst = max(worst, loop.time() - before)
+            assert worst < 0.5
 
-    in_window(play)
-
-
-def nameless(top: QWidget) -> list[str]:
-    """List controls without a name; parts that Qt makes for its own widgets speak for those."""
-    return [
-        f"{type(widget).__name__} {widget.objectName()!r} in {type(widget.parent()).__name__}"
-        for widget in (top, *top.findChildren(QWidget))
-        if isinstance(widget, CONTROLS)
-        and not widget.accessibleName()
-        and not widget.objectName().startswith("qt_")
-        and type(widget).__module__ != "PySide6.QtWidgets.private"
-    ]
+    run_ui(main)
 
 
-def test_every_control_has_an_accessible_name(in_window: Play) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.open("deb")
-        await run_to(stage, Command.START, PowerState.RUNNING)
-        assert nameless(stage.window) == []
-        for dialog in (NewMachineDialog(stage.window), LogDialog("deb", stage.window)):
-            assert nameless(dialog) == []
-            dialog.deleteLater()
+def test_guest_that_does_not_shut_down_can_be_switched_off(run_ui, world, workbench) -> None:
+    async def main() -> None:
+        world.add("one", PowerState.RUNNING).deaf = True
+        async with workbench() as bench:
+            await until(lambda: bench.window.current)
+            trigger(bench.window, Command.SHUT_DOWN)
+            press(await question(bench.window), "Power Off")
+            await until(lambda: bench.window.state is PowerState.OFF)
 
-    in_window(play)
+    run_ui(main)
+
+
+@pytest.mark.parametrize(
+    ("answer", "closed", "state"),
+    [
+        ("Run in Background", True, PowerState.RUNNING),
+        ("Power Off", True, PowerState.OFF),
+        ("Cancel", False, PowerState.RUNNING),
+    ],
+)
+def test_closing_with_a_machine_that_runs_asks(
+    run_ui, world, workbench, answer, closed, state
+) -> None:
+    async def main() -> None:
+        machine = world.add("one", PowerState.RUNNING)
+        gone = []
+        async with workbench() as bench:
+            bench.window.closed.connect(lambda: gone.append(True))
+            await until(lambda: bench.window.current)
+            bench.window.close()
+            box = await question(bench.window)
+            press(box, answer)
+            await until(lambda: not bench.window._leaving)
+        assert bool(gone) is closed
+        assert machine.summary.state is state
+
+    run_ui(main)
+
+
+def test_deletion_is_confirmed_and_closes_the_tab(run_ui, world, workbench) -> None:
+    async def main() -> None:
+        world.add("one")
+        async with workbench() as bench:
+            await until(lambda: bench.window.current)
+            trigger(bench.window, Command.DELETE)
+            box = await question(bench.window)
+            assert "one" in box.text()
+            press(box, "Delete")
+            await until(lambda: bench.window.tabs.count() == 0)
+            assert bench.window.model.rowCount() == 0
+
+    run_ui(main)
+
+
+def test_new_machine_with_a_name_that_is_taken_says_so_and_stays_open(
+    run_ui, world, workbench
+) -> None:
+    async def main() -> None:
+        world.add("one")
+        async with workbench() as bench:
+            trigger(bench.window, Command.NEW)
+            await until(lambda: bench.window.findChild(NewMachineDialog))
+            dialog = bench.window.findChild(NewMachineDialog)
+            dialog.name.setText("one")
+            dialog.kernel.edit.setText("/boot/linux")
+            dialog.create.click()
+            await until(lambda: "already" in dialog._problem.text())
+            assert dialog.isVisible()
+            dialog.name.setText("two")
+            dialog.create.click()
+            await until(lambda: bench.window.tab_of("id-two"))
+            await until(lambda: not bench.window.findChildren(NewMachineDialog))
+
+    run_ui(main)
+
+
+def test_screen_text_is_copied(run_ui, world, workbench, qapp) -> None:
+    async def main() -> None:
+        machine = world.add("one", PowerState.RUNNING)
+        async with workbench() as bench:
+            await until(lambda: bench.window.current)
+            trigger(bench.window, Command.COPY_SCREEN)
+            await until(lambda: qapp.clipboard().text() == machine.text)
+            machine.text = None
+            trigger(bench.window, Command.COPY_SCREEN)
+            await until(lambda: "graphics mode" in bench.window.banner.text())
+
+    run_ui(main)
+
+
+def test_closed_tab_leaves_its_machine_alone_and_can_be_opened_again(
+    run_ui, world, workbench
+) -> None:
+    async def main() -> None:
+        machine = world.add("one", PowerState.RUNNING)
+        async with workbench() as bench:
+            await until(lambda: bench.window.current and bench.window.current.presenter.picture)
+            trigger(bench.window, Command.CLOSE_TAB)
+            await until(lambda: machine.stream.closed)
+            assert machine.summary.state is PowerState.RUNNING
+            bench.window.open_machine("id-one")
+            await until(lambda: bench.window.current.presenter.picture)
+
+    run_ui(main)
+
+
+def test_window_of_a_run_offers_nothing_of_the_library(run_ui, world, workbench) -> None:
+    async def main() -> None:
+        world.add("run", PowerState.RUNNING)
+        async with workbench(run_only=True) as bench:
+            await until(lambda: bench.window.current)
+            assert not bench.window.library.isVisible()
+            assert not bench.window.actions_of[Command.SUSPEND].isVisible()
+            bench.window.close()
+            press(await question(bench.window), "End the Run")
+            await until(lambda: not bench.window._leaving)
+            assert not bench.window.isVisible()
+
+    run_ui(main)
