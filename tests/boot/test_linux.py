@@ -151,6 +151,6 @@ def test_suspend_at_random_points_of_a_boot_resumes_in_a_new_process(
         vmwb.wait("deb", "--serial", mark, seconds=BOOT_SECONDS)
         vmwb.ok("suspend", "deb", seconds=120)
         vmwb.ok("resume", "deb", seconds=120)
-        vmwb.wait("deb", "--serial", LAST_WORDS, seconds=BOOT_SECONDS)
+        # Its last words may have come before the suspend; that it reads the line and goes off cannot.
         vmwb.ok("send", "deb", "\n")
-        vmwb.wait("deb", "--state", "off", seconds=60)
+        vmwb.wait("deb", "--state", "off", seconds=BOOT_SECONDS)
