@@ -151,6 +151,6 @@ def test_suspend_at_random_points_of_a_boot_resumes_in_a_new_process(
         vmwb.wait("deb", "--serial", mark, seconds=BOOT_SECONDS)
         vmwb.ok("suspend", "deb", seconds=120)
         vmwb.ok("resume", "deb", seconds=120)
-        # Its last words may have come before the suspend; that it reads the line and goes off cannot.
+        # Its last words may have come before the suspend; that it reads a line and goes off, not.
         vmwb.ok("send", "deb", "\n")
         vmwb.wait("deb", "--state", "off", seconds=BOOT_SECONDS)

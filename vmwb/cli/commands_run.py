@@ -64,6 +64,12 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
         screenshot=None if screenshot is None else screenshot.absolute(),
     )
     if not headless:
+        for option, given in (("--stats", stats is not None), ("--json", json)):
+            if given:
+                raise NotSupportedError(
+                    f"The option {option} is not possible with a window yet: add --headless.",
+                    {"option": option},
+                )
         settings = context.obj if isinstance(context.obj, Settings) else Settings()
         raise typer.Exit(open_frontend(settings, library=library, run=request))
 

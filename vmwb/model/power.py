@@ -121,6 +121,8 @@ _HINTS: Final[dict[tuple[Action, PowerState], str]] = {
     (Action.UNPAUSE, PowerState.SUSPENDED): "resume it instead",
     (Action.RESUME, PowerState.PAUSED): "unpause it instead",
     (Action.RESUME, PowerState.RUNNING): "it runs already",
+    (Action.RESUME, PowerState.OFF): "it has no suspended state, start it instead",
+    (Action.RESUME, PowerState.CRASHED): "it has no suspended state, start it instead",
     (Action.SHUT_DOWN, PowerState.PAUSED): "unpause it first",
     (Action.INPUT, PowerState.PAUSED): "unpause it first",
     (Action.STOP, PowerState.OFF): "it is off already",
