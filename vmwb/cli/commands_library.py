@@ -146,7 +146,8 @@ def delete(
         from vmwb.cli.render import plan_json
 
         plan = await services.machines.delete(name, dry_run=True)
-        extent = f"{plan.files} file{'s' if plan.files != 1 else ''}, {plan.bytes // 1024:,} KiB in {plan.path}"
+        files = "1 file" if plan.files == 1 else f"{plan.files} files"
+        extent = f"{files}, {plan.bytes // 1024:,} KiB in {plan.path}"
         if dry_run:
             show(plan_json(plan), f"Would delete {plan.name}: {extent}.", json)
             return ExitCode.OK
