@@ -491,6 +491,21 @@ impl Cpu {
         self.set_cf_of(cf, of);
     }
 
+    /// Sets ZF, keeps the others.
+    pub(crate) fn set_zf(&mut self, zf: bool) {
+        let f = self.arith_flags() & !flag::ZF | (flag::ZF * u64::from(zf));
+        self.set_arith_flags(f);
+    }
+
+    /// Sets all arithmetic flags as `x - y` of `size` bytes does.
+    #[inline]
+    pub(crate) fn set_flags_of_difference(&mut self, x: u64, y: u64, size: u8) {
+        let r = x.wrapping_sub(y) & size_mask(size);
+        let borrows = (!x & y) | (!(x ^ y) & r);
+        self.cc_res = sext(r, size);
+        self.cc_aux = ((borrows << (64 - 8 * u32::from(size))) & (3 << 62)) | (borrows & 8);
+    }
+
     /// The arithmetic flags as EFLAGS bits.
     #[must_use]
     pub fn arith_flags(&self) -> u64 {

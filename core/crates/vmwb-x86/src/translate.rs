@@ -2,7 +2,8 @@
 
 use crate::cpu::{Cpu, seg, slot};
 use crate::decode::{CodeSize, DecodeError, Insn, decode};
-use crate::exec::interp::{am, left_trace, through};
+use crate::exec::interp::{left_trace, through};
+use crate::exec::operations::am;
 use crate::exec::select::SELECT;
 use crate::isa::{Class, Form, Width};
 use crate::trace::{MAX_TRACE, Op, Trace, granules, mode, opflag};

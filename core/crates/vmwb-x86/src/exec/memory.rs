@@ -15,7 +15,7 @@ use crate::mmu::{Access, Target, WRITE_GRANTED};
 use crate::tlb::{WATCHED, tlb_index};
 use crate::trace::Op;
 
-fn access_size(n: u8) -> AccessSize {
+pub(crate) fn access_size(n: u8) -> AccessSize {
     match n {
         1 => AccessSize::Byte,
         2 => AccessSize::Word,

@@ -2,8 +2,9 @@
 
 use super::helpers;
 use super::interp::{
-    am, branch, checked_helper, ending_helper, go_to, kind, leave, straight, straight_helper,
+    branch, checked_helper, ending_helper, go_to, leave, straight, straight_helper,
 };
+use super::operations::{am, kind};
 use super::ops::{Branch, Straight};
 use super::sem;
 use crate::cpu::{Cpu, Why};

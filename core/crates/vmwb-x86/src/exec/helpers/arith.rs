@@ -426,13 +426,6 @@ pub(crate) fn popcnt(c: &mut Cpu, op: &Op) -> Res {
     Ok(())
 }
 
-fn flags_of_compare(c: &mut Cpu, x: u64, y: u64, n: u8) {
-    let r = x.wrapping_sub(y) & size_mask(n);
-    let borrows = (!x & y) | (!(x ^ y) & r);
-    c.cc_res = sext(r, n);
-    c.cc_aux = ((borrows << (64 - 8 * u32::from(n))) & (3 << 62)) | (borrows & 8);
-}
-
 /// CMPXCHG. Memory is written in both cases (SDM volume 2: the destination gets a write cycle).
 pub(crate) fn cmpxchg(c: &mut Cpu, op: &Op) -> Res {
     let n = op.size();
@@ -448,13 +441,13 @@ pub(crate) fn cmpxchg(c: &mut Cpu, op: &Op) -> Res {
         let x = c.load(op, at, n)?;
         let new = if x == acc { c.reg_at(op.src, n) } else { x };
         c.store(op, at, n, new)?;
-        flags_of_compare(c, acc, x, n);
+        c.set_flags_of_difference(acc, x, n);
         if x != acc {
             c.set_reg_at(0, n, x);
         }
     } else {
         let x = c.reg_at(op.dst, n);
-        flags_of_compare(c, acc, x, n);
+        c.set_flags_of_difference(acc, x, n);
         if x == acc {
             let new = c.reg_at(op.src, n);
             c.set_reg_at(op.dst, n, new);
@@ -495,8 +488,7 @@ pub(crate) fn cmpxchg8b(c: &mut Cpu, op: &Op) -> Res {
         c.set_reg_at(0, half, low);
         c.set_reg_at((RDX * 8) as u8, half, high);
     }
-    let f = c.arith_flags() & !flag::ZF | (flag::ZF * u64::from(equal));
-    c.set_arith_flags(f);
+    c.set_zf(equal);
     Ok(())
 }
 

@@ -1,17 +1,8 @@
 //! IN, OUT and the permission to use ports.
 
-use vmwb_hw::AccessSize;
-
 use crate::cpu::{Cpu, RDX, Res, size_mask};
+use crate::exec::memory::access_size;
 use crate::trace::Op;
-
-pub(super) fn access_size(n: u8) -> AccessSize {
-    match n {
-        1 => AccessSize::Byte,
-        2 => AccessSize::Word,
-        _ => AccessSize::Dword,
-    }
-}
 
 /// Checks CPL against IOPL, then the I/O permission bitmap of the TSS (SDM volume 1, section 19.5.2).
 pub(super) fn check_port(c: &mut Cpu, port: u16, n: u8) -> Res {

@@ -1,6 +1,6 @@
 //! Segment registers, system segments, descriptor tables and the questions about selectors.
 
-use crate::cpu::{Cpu, Res, TableRegister, cr4, flag, seg, vector};
+use crate::cpu::{Cpu, Res, TableRegister, cr4, seg, vector};
 use crate::trace::Op;
 
 /// MOV from a segment register. Memory always gets 16 bits.
@@ -214,18 +214,13 @@ fn visible(c: &mut Cpu, selector: u16) -> Res<Option<crate::descriptor::Descript
     Ok(reachable.then_some(d))
 }
 
-fn set_zf(c: &mut Cpu, on: bool) {
-    let f = c.arith_flags() & !flag::ZF | (flag::ZF * u64::from(on));
-    c.set_arith_flags(f);
-}
-
 /// VERR.
 pub(crate) fn verr(c: &mut Cpu, op: &Op) -> Res {
     need_protected(c)?;
     let selector = c.read_rm(op, op.dst, 2)? as u16;
     let ok =
         visible(c, selector)?.is_some_and(|d| d.is_user() && (!d.is_code() || d.kind() & 2 != 0));
-    set_zf(c, ok);
+    c.set_zf(ok);
     Ok(())
 }
 
@@ -235,7 +230,7 @@ pub(crate) fn verw(c: &mut Cpu, op: &Op) -> Res {
     let selector = c.read_rm(op, op.dst, 2)? as u16;
     let ok =
         visible(c, selector)?.is_some_and(|d| d.is_user() && !d.is_code() && d.kind() & 2 != 0);
-    set_zf(c, ok);
+    c.set_zf(ok);
     Ok(())
 }
 
@@ -254,7 +249,7 @@ pub(crate) fn lar(c: &mut Cpu, op: &Op) -> Res {
     if let Some(d) = valid {
         c.set_reg_at(op.dst, op.size(), d.low >> 32 & 0x00FF_FF00);
     }
-    set_zf(c, valid.is_some());
+    c.set_zf(valid.is_some());
     Ok(())
 }
 
@@ -268,7 +263,7 @@ pub(crate) fn lsl(c: &mut Cpu, op: &Op) -> Res {
     if let Some(d) = valid {
         c.set_reg_at(op.dst, op.size(), u64::from(d.segment(0).limit));
     }
-    set_zf(c, valid.is_some());
+    c.set_zf(valid.is_some());
     Ok(())
 }
 
@@ -281,6 +276,6 @@ pub(crate) fn arpl(c: &mut Cpu, op: &Op) -> Res {
     if raise {
         c.write_rm(op, op.dst, 2, dst & !3 | src & 3)?;
     }
-    set_zf(c, raise);
+    c.set_zf(raise);
     Ok(())
 }

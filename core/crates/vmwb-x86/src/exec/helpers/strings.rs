@@ -2,7 +2,7 @@
 //! the instruction. MOVS and STOS of flat segments go page by page as block copies and fills.
 
 use super::io::{check_port, port_read, port_write};
-use crate::cpu::{Cpu, RAX, RCX, RDI, RDX, RSI, Res, Stop, flag, seg, sext, size_mask};
+use crate::cpu::{Cpu, RAX, RCX, RDI, RDX, RSI, Res, Stop, flag, seg, size_mask};
 use crate::mmu::{Access, Target};
 use crate::trace::Op;
 
@@ -219,12 +219,9 @@ pub(crate) fn lods(c: &mut Cpu, op: &Op) -> Res {
 }
 
 fn compare(c: &mut Cpu, op: &Op, x: u64, y: u64, n: u8) -> bool {
-    let r = x.wrapping_sub(y) & size_mask(n);
-    let borrows = (!x & y) | (!(x ^ y) & r);
-    c.cc_res = sext(r, n);
-    c.cc_aux = ((borrows << (64 - 8 * u32::from(n))) & (3 << 62)) | (borrows & 8);
+    c.set_flags_of_difference(x, y, n);
     // REPE goes on while equal, REPNE while not.
-    (r == 0) != (op.rep() == 1)
+    c.zf() != (op.rep() == 1)
 }
 
 fn cmps_step(c: &mut Cpu, op: &Op, n: u8) -> Res<bool> {
