@@ -19,13 +19,14 @@ pytestmark = [pytest.mark.boot, pytest.mark.timeout(BOOT_SECONDS * 3)]
 
 ON_SERIAL = "console=ttyS0 rdinit=/bin/sh"
 #: A first process that does something, says so, and switches the machine off: at a point of its own
-#: choice, or, with `hold=1` on the kernel's command line, when it has read a line.
+#: choice, or, with `hold=1` on the kernel's command line, when it has read a line (until then it
+#: says so every second).
 SHORT_INIT = b"""#!/bin/busybox sh
 /bin/busybox mkdir -p /proc
 /bin/busybox mount -t proc proc /proc
 /bin/busybox sha256sum /bin/busybox
 echo "the end is reached"
-[ -z "$hold" ] || read line
+while [ "$hold" ] && ! read -t 1 line; do echo "the end is reached"; done
 /bin/busybox poweroff -f
 """
 LAST_WORDS = "the end is reached"
@@ -151,6 +152,6 @@ def test_suspend_at_random_points_of_a_boot_resumes_in_a_new_process(
         vmwb.wait("deb", "--serial", mark, seconds=BOOT_SECONDS)
         vmwb.ok("suspend", "deb", seconds=120)
         vmwb.ok("resume", "deb", seconds=120)
-        # Its last words may have come before the suspend; that it reads a line and goes off, not.
+        vmwb.wait("deb", "--serial", LAST_WORDS, seconds=BOOT_SECONDS)
         vmwb.ok("send", "deb", "\n")
-        vmwb.wait("deb", "--state", "off", seconds=BOOT_SECONDS)
+        vmwb.wait("deb", "--state", "off", seconds=60)
