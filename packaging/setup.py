@@ -132,10 +132,13 @@ def prepare_environment(venv: Path, *, skip: frozenset[str]) -> None:
     requirements = venv / "requirements.txt"
     requirements.write_text(without(LOCK.read_text(encoding="utf-8"), skip), encoding="utf-8")
     pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    # The lock is complete, so pip must not resolve: asked for `coverage[toml]` it would look at the
+    # newest version before the locked one, and refuse that for want of a hash.
     _run(
         [
             *pip,
             "install",
+            "--no-deps",
             "--require-hashes",
             "--only-binary",
             ":all:",
