@@ -104,11 +104,13 @@ def lanes(kind: str) -> list[Lane]:
     fmt = Lane("rust format", ["cargo", "fmt", *manifest, "--all", "--check", "--", "-l"], one)
     clippy_arguments = ("--workspace", "--all-targets", "--quiet", "--", "-D", "warnings")
     clippy = Lane("clippy", ["cargo", "clippy", *manifest, *clippy_arguments], one)
-    if shutil.which("cargo-nextest"):
-        rust_command = ["cargo", "nextest", "run", *manifest, "--workspace", "--no-fail-fast"]
-    else:
-        rust_command = ["cargo", "test", *manifest, "--workspace", "--no-fail-fast", "--quiet"]
-    rust = Lane("rust tests", rust_command, cargo)
+    nextest = shutil.which("cargo-nextest") is not None
+    test = ["cargo", *(["nextest", "run"] if nextest else ["test", "--quiet"]), *manifest]
+    rust = Lane("rust tests", [*test, "--workspace", "--no-fail-fast"], cargo)
+    profile = "--cargo-profile" if nextest else "--profile"
+    # Builds without optimization have no sibling calls, and must run all the same.
+    loop = [*test, profile, "unoptimized", "--package", "vmwb-x86", "--test", "basics"]
+    rust_loop = Lane("rust unoptimized", loop, cargo)
     python_lint = [
         Lane("ruff", [str(PYTHON), "-m", "ruff", "check", "--quiet", "."], one),
         Lane(
@@ -130,7 +132,7 @@ def lanes(kind: str) -> list[Lane]:
         "setup without Qt", [sys.executable, "packaging/setup.py", "--without-qt"], one
     )
     return [
-        *(setup, fmt, clippy, *python_lint, stubs, rust, without_qt),
+        *(setup, fmt, clippy, *python_lint, stubs, rust, rust_loop, without_qt),
         pytest_lane(
             "python without Qt", PYTHON_WITHOUT_QT, ["-p", "no_qt", *PLAIN_TESTS, *no_boots]
         ),

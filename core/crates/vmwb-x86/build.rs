@@ -231,6 +231,11 @@ fn main() {
     let dir = Path::new("isa");
     println!("cargo:rerun-if-changed=isa");
     println!("cargo:rerun-if-changed=build.rs");
+    // Handlers end in sibling calls, which the compiler makes of them only when it optimizes.
+    println!("cargo:rustc-check-cfg=cfg(chained)");
+    if env::var("OPT_LEVEL").is_ok_and(|level| level != "0") {
+        println!("cargo:rustc-cfg=chained");
+    }
     let mut names: Vec<_> = fs::read_dir(dir)
         .expect("isa/ is there")
         .map(|e| e.expect("readable entry").path())

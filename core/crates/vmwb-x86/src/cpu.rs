@@ -396,6 +396,8 @@ pub struct Cpu {
     pub(crate) mode: u32,
     /// Address whose trace the operation `link_from` wants.
     pub(crate) link_from: *mut crate::trace::Op,
+    /// What the handler that returned wants to run next; used by builds without sibling calls only.
+    pub(crate) next_op: *mut crate::trace::Op,
     /// Retired instructions when the budget is used up.
     pub(crate) retire_at_end: u64,
     pub(crate) bus: Option<*mut (dyn CpuBus + 'static)>,

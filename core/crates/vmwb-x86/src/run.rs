@@ -8,6 +8,7 @@ use crate::cpu::{
     Counters, Cpu, Fault, Fpu, Msrs, Segment, TableRegister, Why, cr0, flag, seg, slot, vector,
 };
 use crate::cpuid::Features;
+use crate::exec::interp::run_chain;
 use crate::isa::FORMS;
 use crate::mmu::{Access, TableWatch, Target};
 use crate::tlb::{JumpEntry, Spaces, jump_index};
@@ -80,6 +81,7 @@ impl Interpreter {
             halted: false,
             mode: 0,
             link_from: std::ptr::null_mut(),
+            next_op: std::ptr::null_mut(),
             retire_at_end: 0,
             bus: None,
             traces: TraceCache::new(Arc::clone(&memory)),
@@ -327,8 +329,7 @@ impl Cpu {
         unsafe {
             self.budget -= i64::from((*op).rest);
             self.r[slot::PAGE] = self.rip.wrapping_sub(u64::from((*op).offset));
-            let cpu: *mut Self = self;
-            ((*op).run)(cpu, op);
+            run_chain(self, op);
         }
     }
 

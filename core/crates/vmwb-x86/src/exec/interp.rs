@@ -2,7 +2,8 @@
 //!
 //! A handler is monomorphised for one semantics, operand size, operand kind and addressing; it ends in a sibling call of
 //! the next operation's handler, which compiles to a jump (ADR 0004). Handlers therefore keep nothing that needs dropping
-//! and no locals whose address escapes; slow paths are functions of their own.
+//! and no locals whose address escapes; slow paths are functions of their own. Without optimization there are no sibling
+//! calls: handlers then only note what comes next, and a loop in [`run_chain`] calls it.
 //!
 //! ```text
 //! straight: [op] -> [op+1] -> ...        an early end (fault, device) goes back to the main loop through `leave`
@@ -14,6 +15,37 @@ use super::ops::{Branch, Straight};
 use crate::cpu::{Cpu, Stop, Why, flag, size_mask, slot};
 use crate::tlb::{JumpEntry, jump_index};
 use crate::trace::{Op, mode};
+
+/// Goes on with an operation: the sibling call at the end of a handler.
+///
+/// # Safety
+/// As [`straight`]; nothing follows it in the handler.
+#[inline(always)]
+pub(crate) unsafe fn chain(cpu: *mut Cpu, op: *mut Op) {
+    // SAFETY: the caller's.
+    unsafe {
+        if cfg!(chained) {
+            ((*op).run)(cpu, op)
+        } else {
+            (*cpu).next_op = op;
+        }
+    }
+}
+
+/// Runs from an operation until a handler goes back to the main loop.
+///
+/// # Safety
+/// As [`straight`].
+pub(crate) unsafe fn run_chain(cpu: *mut Cpu, op: *mut Op) {
+    // SAFETY: the caller's; a handler notes only operations that it could have called.
+    unsafe {
+        ((*op).run)(cpu, op);
+        while !cfg!(chained) && !(*cpu).next_op.is_null() {
+            let next = std::mem::replace(&mut (*cpu).next_op, std::ptr::null_mut());
+            ((*next).run)(cpu, next);
+        }
+    }
+}
 
 /// A handler that goes on with the next operation.
 ///
@@ -28,8 +60,7 @@ pub(crate) unsafe fn straight<S: Straight, const SZ: u8, const KIND: u8, const A
         if S::apply(&mut Exec::<SZ, KIND, AM>::new(cpu, op)).is_err() {
             return leave(cpu, op);
         }
-        let next = op.add(1);
-        ((*next).run)(cpu, next)
+        chain(cpu, op.add(1))
     }
 }
 
@@ -44,10 +75,7 @@ pub(crate) unsafe fn branch<S: Branch, const SZ: u8, const KIND: u8, const AM: u
     // SAFETY: as in `straight`; only conditional branches fall through, and something follows them.
     unsafe {
         match S::apply(&mut Exec::<SZ, KIND, AM>::new(cpu, op)) {
-            Ok(Flow::Next) => {
-                let next = op.add(1);
-                ((*next).run)(cpu, next)
-            }
+            Ok(Flow::Next) => chain(cpu, op.add(1)),
             Ok(Flow::Static) => {
                 let target = (*op).disp as *mut Op;
                 if !target.is_null() {
@@ -55,7 +83,7 @@ pub(crate) unsafe fn branch<S: Branch, const SZ: u8, const KIND: u8, const AM: u
                         (*cpu).budget + i64::from((*op).rest) - 1 - i64::from((*target).rest);
                     if budget >= 0 {
                         (*cpu).budget = budget;
-                        return ((*target).run)(cpu, target);
+                        return chain(cpu, target);
                     }
                 }
                 static_slow(cpu, op)
@@ -78,7 +106,7 @@ pub(crate) unsafe fn go_to(cpu: *mut Cpu, rip: u64, refund: i64) {
             if budget >= 0 {
                 (*cpu).budget = budget;
                 (*cpu).r[slot::PAGE] = rip.wrapping_sub(u64::from((*target).offset));
-                return ((*target).run)(cpu, target);
+                return chain(cpu, target);
             }
         }
         (*cpu).budget += refund;
@@ -129,7 +157,7 @@ pub(crate) unsafe fn through(cpu: *mut Cpu, op: *mut Op) {
             let budget = (*cpu).budget - i64::from((*target).rest);
             if budget >= 0 {
                 (*cpu).budget = budget;
-                return ((*target).run)(cpu, target);
+                return chain(cpu, target);
             }
         }
         let rip = (*cpu).r[slot::PAGE].wrapping_add(u64::from((*op).offset));
@@ -185,8 +213,7 @@ macro_rules! straight_helper {
                 if $helper(&mut *cpu, &*op).is_err() {
                     return leave(cpu, op);
                 }
-                let next = op.add(1);
-                ((*next).run)(cpu, next)
+                crate::exec::interp::chain(cpu, op.add(1))
             }
         }
     };
@@ -207,8 +234,7 @@ macro_rules! checked_helper {
                     (*cpu).budget += i64::from((*op).rest) - 1;
                     return;
                 }
-                let next = op.add(1);
-                ((*next).run)(cpu, next)
+                crate::exec::interp::chain(cpu, op.add(1))
             }
         }
     };
