@@ -183,11 +183,22 @@ fn kinds(ops: &[(String, &'static str)]) -> (&'static str, &'static str) {
 
 const BRANCHES: [&str; 5] = ["call", "jmp", "call_ind", "jmp_ind", "ret"];
 
-fn is_branch(sem: &str) -> bool {
-    const CONDS: [&str; 16] = [
-        "o", "no", "b", "nb", "z", "nz", "be", "nbe", "s", "ns", "p", "np", "l", "nl", "le", "nle",
-    ];
-    BRANCHES.contains(&sem) || sem.strip_prefix('j').is_some_and(|c| CONDS.contains(&c))
+/// Conditions in the order of their encoding.
+const CONDITIONS: [&str; 16] = [
+    "o", "no", "b", "nb", "z", "nz", "be", "nbe", "s", "ns", "p", "np", "l", "nl", "le", "nle",
+];
+
+/// Semantics with handlers that leave the flags alone, for where nobody sees them.
+const QUIET: [&str; 13] = [
+    "add", "sub", "and", "or", "xor", "neg", "shl", "shr", "sar", "rol", "ror", "imul2", "imul3",
+];
+
+/// Semantics that share a handler with a conditional branch behind them: the rows of `PAIRS`.
+const LEADS: [&str; 3] = ["cmp", "test", "sub"];
+
+fn condition(sem: &str) -> Option<usize> {
+    let name = sem.strip_prefix('j')?;
+    CONDITIONS.iter().position(|c| *c == name)
 }
 
 fn camel(name: &str) -> String {
@@ -388,10 +399,22 @@ fn main() {
             .map(operand)
             .collect();
         let (reg, mem) = kinds(&ops);
-        let make = if is_branch(sem) { "branch" } else { "straight" };
+        let condition = condition(sem);
+        let make = match sem {
+            _ if condition.is_some() || BRANCHES.contains(&sem) => "branch",
+            _ if QUIET.contains(&sem) => "quiet",
+            _ => "straight",
+        };
+        let mut more = String::new();
+        if let Some(row) = LEADS.iter().position(|l| *l == sem) {
+            let _ = write!(more, ".leads({})", row + 1);
+        }
+        if let Some(condition) = condition {
+            let _ = write!(more, ".condition({condition})");
+        }
         let _ = writeln!(
             out,
-            "Select::{make}::<sem::{}, {{ kind::{reg} }}, {{ kind::{mem} }}>(),",
+            "Select::{make}::<sem::{}, {{ kind::{reg} }}, {{ kind::{mem} }}>(){more},",
             camel(sem)
         );
     }

@@ -3,9 +3,9 @@
 use crate::cpu::{Cpu, seg, slot};
 use crate::decode::{CodeSize, DecodeError, Insn, decode};
 use crate::exec::interp::{left_trace, through};
-use crate::exec::operations::am;
-use crate::exec::select::SELECT;
-use crate::isa::{Class, Form, Width};
+use crate::exec::operations::{am, kind};
+use crate::exec::select::{NO_CONDITION, PAIRS, SELECT};
+use crate::isa::{Class, FORMS, Form, Width};
 use crate::trace::{MAX_TRACE, Op, Trace, granules, mode, opflag};
 
 /// What building a trace gave.
@@ -68,8 +68,21 @@ fn form_size(f: &Form, i: &Insn) -> u8 {
     }
 }
 
+/// What `refine` needs to know of a lowered instruction.
+#[derive(Debug, Clone, Copy)]
+struct Note {
+    form: u16,
+    /// As in [`am`].
+    addressing: u8,
+    /// Has a memory operand that it accesses.
+    accesses: bool,
+    size_log: u8,
+    /// A shift or rotate by a count that may be zero changes no flags then.
+    may_keep_flags: bool,
+}
+
 /// Lowers one instruction at `offset` of its page.
-pub(crate) fn lower(i: &Insn, offset: u16, m: u32) -> Op {
+fn lower(i: &Insn, offset: u16, m: u32) -> (Op, Note) {
     let f = i.form();
     let select = &SELECT[usize::from(i.form)];
     let size = form_size(f, i);
@@ -210,8 +223,69 @@ pub(crate) fn lower(i: &Insn, offset: u16, m: u32) -> Op {
     } else {
         &select.reg
     };
-    op.run = table[usize::from(addressing)][size.trailing_zeros() as usize];
-    op
+    let size_log = size.trailing_zeros() as u8;
+    op.run = table[usize::from(addressing)][usize::from(size_log)];
+    let is_shift = matches!(f.mnemonic, "rol" | "ror" | "shl" | "sal" | "shr" | "sar");
+    let note = Note {
+        form: i.form,
+        addressing,
+        accesses: i.mem.is_some() && f.mnemonic != "lea",
+        size_log,
+        may_keep_flags: is_shift
+            && (f.operands[1].class == Class::Cl || i.imm & if size == 8 { 63 } else { 31 } == 0),
+    };
+    (op, note)
+}
+
+/// Operand kind of a form with two operands, as the handlers of pairs are sorted.
+fn operand_kind(f: &Form, in_memory: bool) -> u8 {
+    let [first, second, _] = &f.operands;
+    match (first.class, second.class) {
+        (_, Class::I | Class::Is) if in_memory => kind::MI,
+        (_, Class::I | Class::Is) => kind::RI,
+        (Class::G, _) if in_memory => kind::RM,
+        _ if in_memory => kind::MR,
+        _ => kind::RR,
+    }
+}
+
+/// Replaces handlers by better ones, now that it is known what follows what: a compare and the branch behind it share
+/// one, and flags that are overwritten before anybody can see them are not computed. Flags can be seen wherever the trace
+/// can be left: at branches, at whatever accesses memory, at helpers.
+fn refine(ops: &mut [Op], notes: &[Note]) {
+    const FLAGS: u32 = crate::cpu::flag::ARITH as u32;
+    let mut live = FLAGS;
+    let mut condition = NO_CONDITION;
+    for (op, note) in ops.iter_mut().zip(notes).rev() {
+        let select = &SELECT[usize::from(note.form)];
+        let f = &FORMS[usize::from(note.form)];
+        let size_log = usize::from(note.size_log);
+        let sets = (f.writes | f.undefined) & FLAGS;
+        if condition != NO_CONDITION
+            && let Some(row) = select.leads.checked_sub(1)
+        {
+            let pair = &PAIRS[usize::from(row)][usize::from(condition)];
+            let operands = operand_kind(f, note.accesses);
+            if let Some(both) = pair.handler(operands, note.addressing, size_log) {
+                op.run = both;
+            }
+        } else if sets & live == 0
+            && let Some(quiet) = &select.quiet
+        {
+            op.run = quiet[usize::from(note.accesses)][usize::from(note.addressing)][size_log];
+        }
+        let leaves = note.accesses
+            || select.is_helper
+            || select.stack
+            || f.ends
+            || select.condition != NO_CONDITION;
+        live = match (leaves, note.may_keep_flags) {
+            (true, _) => FLAGS,
+            (false, true) => live,
+            (false, false) => live & !sets | f.reads & FLAGS,
+        };
+        condition = select.condition;
+    }
 }
 
 impl Cpu {
@@ -228,6 +302,7 @@ impl Cpu {
         let first_offset = phys & 0xFFF;
         let mut ops: [std::mem::MaybeUninit<Op>; MAX_TRACE + 2] =
             [const { std::mem::MaybeUninit::uninit() }; MAX_TRACE + 2];
+        let mut notes = [const { std::mem::MaybeUninit::uninit() }; MAX_TRACE];
         let mut count = 0usize;
         let mut at = 0usize;
         let mut tail_bytes: &[u8] = &[];
@@ -268,7 +343,9 @@ impl Cpu {
                 }
             };
             let offset = (first_offset as usize + at) as u16;
-            ops[count].write(lower(&insn, offset, m));
+            let (op, note) = lower(&insn, offset, m);
+            ops[count].write(op);
+            notes[count].write(note);
             count += 1;
             at += usize::from(insn.len);
             if at > window.len() {
@@ -295,8 +372,14 @@ impl Cpu {
             }
             total += 1;
         }
-        // SAFETY: the first `total` operations were written above.
-        let ops = unsafe { std::slice::from_raw_parts_mut(ops.as_mut_ptr().cast::<Op>(), total) };
+        // SAFETY: the first `total` operations and `count` notes were written above.
+        let (ops, notes) = unsafe {
+            (
+                std::slice::from_raw_parts_mut(ops.as_mut_ptr().cast::<Op>(), total),
+                std::slice::from_raw_parts(notes.as_ptr().cast::<Note>(), count),
+            )
+        };
+        refine(&mut ops[..count], notes);
         for (n, op) in ops[..count].iter_mut().enumerate() {
             op.rest = (count - n) as u8;
         }

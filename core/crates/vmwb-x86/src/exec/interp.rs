@@ -10,7 +10,7 @@
 //! branch:   [op] -> link in `disp` -> first op of the target's trace, if the budget covers it; else the main loop
 //! ```
 
-use super::operations::{Exec, Flow};
+use super::operations::{Exec, Flow, am, kind};
 use super::ops::{Branch, Straight};
 use crate::cpu::{Cpu, Stop, Why, flag, size_mask, slot};
 use crate::tlb::{JumpEntry, jump_index};
@@ -51,16 +51,40 @@ pub(crate) unsafe fn run_chain(cpu: *mut Cpu, op: *mut Op) {
 ///
 /// # Safety
 /// Called by the main loop or another handler with a valid processor and an operation of a trace.
-pub(crate) unsafe fn straight<S: Straight, const SZ: u8, const KIND: u8, const AM: u8>(
+pub(crate) unsafe fn straight<
+    S: Straight,
+    const SZ: u8,
+    const KIND: u8,
+    const AM: u8,
+    const FLAGS: bool,
+>(
     cpu: *mut Cpu,
     op: *mut Op,
 ) {
     // SAFETY: an operation is always followed by another or by the trace's last one, which is not straight.
     unsafe {
-        if S::apply(&mut Exec::<SZ, KIND, AM>::new(cpu, op)).is_err() {
+        if S::apply(&mut Exec::<SZ, KIND, AM, FLAGS>::new(cpu, op)).is_err() {
             return leave(cpu, op);
         }
         chain(cpu, op.add(1))
+    }
+}
+
+/// A handler of two operations in one: the second is a conditional branch, whose operation stands behind as ever. What
+/// the first one computes then reaches the condition in registers.
+///
+/// # Safety
+/// As [`straight`].
+pub(crate) unsafe fn pair<S: Straight, J: Branch, const SZ: u8, const KIND: u8, const AM: u8>(
+    cpu: *mut Cpu,
+    op: *mut Op,
+) {
+    // SAFETY: as in `straight`; the builder pairs only operations that follow each other.
+    unsafe {
+        if S::apply(&mut Exec::<SZ, KIND, AM>::new(cpu, op)).is_err() {
+            return leave(cpu, op);
+        }
+        branch::<J, SZ, { kind::I }, { am::A64 }>(cpu, op.add(1))
     }
 }
 
@@ -68,6 +92,7 @@ pub(crate) unsafe fn straight<S: Straight, const SZ: u8, const KIND: u8, const A
 ///
 /// # Safety
 /// As [`straight`].
+#[inline(always)]
 pub(crate) unsafe fn branch<S: Branch, const SZ: u8, const KIND: u8, const AM: u8>(
     cpu: *mut Cpu,
     op: *mut Op,

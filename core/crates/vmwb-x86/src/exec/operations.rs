@@ -39,8 +39,9 @@ pub(crate) enum Flow {
     To(u64),
 }
 
-/// The interpreter's operations for one kind of handler.
-pub(crate) struct Exec<const SZ: u8, const KIND: u8, const AM: u8> {
+/// The interpreter's operations for one kind of handler. Without `FLAGS` the arithmetic flags are left alone: somebody
+/// overwrites them before anybody can see them.
+pub(crate) struct Exec<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool = true> {
     cpu: *mut Cpu,
     op: *mut Op,
     /// Host address of a memory destination between `modify_dst` and `write_back`.
@@ -48,7 +49,7 @@ pub(crate) struct Exec<const SZ: u8, const KIND: u8, const AM: u8> {
     linear: u64,
 }
 
-impl<const SZ: u8, const KIND: u8, const AM: u8> Exec<SZ, KIND, AM> {
+impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Exec<SZ, KIND, AM, FLAGS> {
     #[inline(always)]
     pub(super) fn new(cpu: *mut Cpu, op: *mut Op) -> Self {
         Self {
@@ -129,10 +130,30 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Exec<SZ, KIND, AM> {
 
     #[inline(always)]
     fn set_flags(&mut self, r: u64, carries: u64) {
-        let shift = 64 - 8 * u32::from(SZ);
-        let c = self.c();
-        c.cc_res = sext(r, SZ);
-        c.cc_aux = ((carries << shift) & (3 << 62)) | (carries & 8);
+        if FLAGS {
+            let shift = 64 - 8 * u32::from(SZ);
+            let c = self.c();
+            c.cc_res = sext(r, SZ);
+            c.cc_aux = ((carries << shift) & (3 << 62)) | (carries & 8);
+        }
+    }
+
+    /// Flags of a result whose CF and OF are known; AF is cleared.
+    #[inline(always)]
+    fn set_result(&mut self, r: u64, cf: bool, of: bool) {
+        if FLAGS {
+            let c = self.c();
+            c.cc_res = sext(r, SZ);
+            c.cc_aux = 0;
+            c.set_cf_of(cf, of);
+        }
+    }
+
+    #[inline(always)]
+    fn set_cf_of(&mut self, cf: bool, of: bool) {
+        if FLAGS {
+            self.c().set_cf_of(cf, of);
+        }
     }
 }
 
@@ -196,7 +217,9 @@ unsafe fn bad_target(cpu: *mut Cpu) -> Stop {
     unsafe { (*cpu).gp(0) }
 }
 
-impl<const SZ: u8, const KIND: u8, const AM: u8> Ops for Exec<SZ, KIND, AM> {
+impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Ops
+    for Exec<SZ, KIND, AM, FLAGS>
+{
     type V = u64;
     type B = bool;
     type Stop = Stop;
@@ -387,10 +410,7 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Ops for Exec<SZ, KIND, AM> {
             let p = x * y;
             (p as u64 & size_mask(SZ), sext(p as u64, SZ) as i64 == p)
         };
-        let c = self.c();
-        c.cc_res = sext(r, SZ);
-        c.cc_aux = 0;
-        c.set_cf_of(!fits, !fits);
+        self.set_result(r, !fits, !fits);
         r
     }
     #[inline(always)]
@@ -405,30 +425,21 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Ops for Exec<SZ, KIND, AM> {
             Shift::Shl => {
                 let r = if n >= bits { 0 } else { x << n } & size_mask(SZ);
                 let cf = n <= bits && x >> (bits - n) & 1 != 0;
-                let c = self.c();
-                c.cc_res = sext(r, SZ);
-                c.cc_aux = 0;
-                c.set_cf_of(cf, cf ^ msb(r));
+                self.set_result(r, cf, cf ^ msb(r));
                 r
             }
             Shift::Shr => {
                 let r = if n >= bits { 0 } else { x >> n };
                 let cf = n <= bits && x >> (n - 1) & 1 != 0;
-                let c = self.c();
-                c.cc_res = sext(r, SZ);
-                c.cc_aux = 0;
                 // OF is the old sign for a count of 1 and undefined beyond; real processors give msb(r) ^ next bit.
-                c.set_cf_of(cf, msb(r) ^ (r >> (bits - 2) & 1 != 0));
+                self.set_result(r, cf, msb(r) ^ (r >> (bits - 2) & 1 != 0));
                 r
             }
             Shift::Sar => {
                 let s = sext(x, SZ) as i64;
                 let r = (s >> n.min(63)) as u64;
                 let cf = (s >> (n - 1).min(63)) & 1 != 0;
-                let c = self.c();
-                c.cc_res = r;
-                c.cc_aux = 0;
-                c.set_cf_of(cf, false);
+                self.set_result(r, cf, false);
                 r & size_mask(SZ)
             }
             Shift::Rol => {
@@ -439,7 +450,7 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Ops for Exec<SZ, KIND, AM> {
                     (x << m | x >> (bits - m)) & size_mask(SZ)
                 };
                 let cf = r & 1 != 0;
-                self.c().set_cf_of(cf, cf ^ msb(r));
+                self.set_cf_of(cf, cf ^ msb(r));
                 r
             }
             Shift::Ror => {
@@ -450,7 +461,7 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Ops for Exec<SZ, KIND, AM> {
                     (x >> m | x << (bits - m)) & size_mask(SZ)
                 };
                 let cf = msb(r);
-                self.c().set_cf_of(cf, cf ^ (r >> (bits - 2) & 1 != 0));
+                self.set_cf_of(cf, cf ^ (r >> (bits - 2) & 1 != 0));
                 r
             }
         }
@@ -466,12 +477,13 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Ops for Exec<SZ, KIND, AM> {
     }
     #[inline(always)]
     fn flags_logic(&mut self, r: u64) {
-        let c = self.c();
-        c.cc_res = sext(r, SZ);
-        c.cc_aux = 0;
+        self.set_result(r, false, false);
     }
     #[inline(always)]
     fn flags_inc(&mut self, x: u64, r: u64) {
+        if !FLAGS {
+            return;
+        }
         let cf = self.c().cc_aux & 1 << 63;
         self.flags_add(x, 1, r);
         let of = (self.c().cc_aux ^ self.c().cc_aux << 1) & 1 << 63;
@@ -480,6 +492,9 @@ impl<const SZ: u8, const KIND: u8, const AM: u8> Ops for Exec<SZ, KIND, AM> {
     }
     #[inline(always)]
     fn flags_dec(&mut self, x: u64, r: u64) {
+        if !FLAGS {
+            return;
+        }
         let cf = self.c().cc_aux & 1 << 63;
         self.flags_sub(x, 1, r);
         let of = (self.c().cc_aux ^ self.c().cc_aux << 1) & 1 << 63;

@@ -1,8 +1,9 @@
-//! Which handler an instruction gets: expanded from the description, one [`Select`] a form.
+//! Which handler an instruction gets: expanded from the description, one [`Select`] a form, and the pairs of an
+//! instruction and a conditional branch behind it that share a handler.
 
 use super::helpers;
 use super::interp::{
-    branch, checked_helper, ending_helper, go_to, leave, straight, straight_helper,
+    branch, checked_helper, ending_helper, go_to, leave, pair, straight, straight_helper,
 };
 use super::operations::{am, kind};
 use super::ops::{Branch, Straight};
@@ -14,84 +15,250 @@ use crate::trace::{Handler, Op};
 #[derive(Debug)]
 pub(crate) struct Select {
     /// Register form; the addressing matters for stack operations only.
-    pub(crate) reg: [[Handler; 4]; 3],
+    pub(crate) reg: Table,
     /// Memory form.
-    pub(crate) mem: [[Handler; 4]; 3],
+    pub(crate) mem: Table,
+    /// Both once more, leaving the arithmetic flags alone.
+    pub(crate) quiet: Option<[Table; 2]>,
     /// The operation uses the stack: its addressing must fit both.
     pub(crate) stack: bool,
     pub(crate) is_helper: bool,
+    /// Row of [`PAIRS`] plus one; 0 when the form leads no pair.
+    pub(crate) leads: u8,
+    /// Condition of a conditional branch in the order of its encoding, else [`NO_CONDITION`].
+    pub(crate) condition: u8,
 }
 
+/// Handlers by addressing ([`am`]) and operand size (1, 2, 4, 8 bytes).
+pub(crate) type Table = [[Handler; 4]; 3];
+
+/// What [`Select::condition`] is for everything but conditional branches.
+pub(crate) const NO_CONDITION: u8 = 16;
+
 macro_rules! sizes {
-    ($f:ident, $s:ident, $kind:expr, $am:expr) => {
+    ($f:ident, $s:ident, $kind:expr, $am:expr $(, $flags:literal)?) => {
         [
-            $f::<$s, 1, { $kind }, { $am }>,
-            $f::<$s, 2, { $kind }, { $am }>,
-            $f::<$s, 4, { $kind }, { $am }>,
-            $f::<$s, 8, { $kind }, { $am }>,
+            $f::<$s, 1, { $kind }, { $am } $(, $flags)?>,
+            $f::<$s, 2, { $kind }, { $am } $(, $flags)?>,
+            $f::<$s, 4, { $kind }, { $am } $(, $flags)?>,
+            $f::<$s, 8, { $kind }, { $am } $(, $flags)?>,
         ]
     };
 }
 
+/// Handlers by addressing and size; the addressing of register forms matters when the stack is used.
+macro_rules! tables {
+    ($f:ident, $s:ident, $reg:expr, $mem:expr $(, $flags:literal)?) => {
+        (
+            [
+                sizes!($f, $s, $reg, am::A64 $(, $flags)?),
+                if $s::STACK {
+                    sizes!($f, $s, $reg, am::A32 $(, $flags)?)
+                } else {
+                    sizes!($f, $s, $reg, am::A64 $(, $flags)?)
+                },
+                if $s::STACK {
+                    sizes!($f, $s, $reg, am::GENERAL $(, $flags)?)
+                } else {
+                    sizes!($f, $s, $reg, am::A64 $(, $flags)?)
+                },
+            ],
+            [
+                sizes!($f, $s, $mem, am::A64 $(, $flags)?),
+                sizes!($f, $s, $mem, am::A32 $(, $flags)?),
+                sizes!($f, $s, $mem, am::GENERAL $(, $flags)?),
+            ],
+        )
+    };
+}
+
 impl Select {
-    const fn straight<S: Straight, const REG: u8, const MEM: u8>() -> Self {
+    const fn of((reg, mem): (Table, Table), stack: bool) -> Self {
         Self {
-            reg: [
-                sizes!(straight, S, REG, am::A64),
-                if S::STACK {
-                    sizes!(straight, S, REG, am::A32)
-                } else {
-                    sizes!(straight, S, REG, am::A64)
-                },
-                if S::STACK {
-                    sizes!(straight, S, REG, am::GENERAL)
-                } else {
-                    sizes!(straight, S, REG, am::A64)
-                },
-            ],
-            mem: [
-                sizes!(straight, S, MEM, am::A64),
-                sizes!(straight, S, MEM, am::A32),
-                sizes!(straight, S, MEM, am::GENERAL),
-            ],
-            stack: S::STACK,
+            reg,
+            mem,
+            quiet: None,
+            stack,
             is_helper: false,
+            leads: 0,
+            condition: NO_CONDITION,
+        }
+    }
+
+    const fn straight<S: Straight, const REG: u8, const MEM: u8>() -> Self {
+        Self::of(tables!(straight, S, REG, MEM, true), S::STACK)
+    }
+
+    /// A form with handlers that leave the flags alone, beside those that do not.
+    const fn quiet<S: Straight, const REG: u8, const MEM: u8>() -> Self {
+        let (reg, mem) = tables!(straight, S, REG, MEM, false);
+        Self {
+            quiet: Some([reg, mem]),
+            ..Self::straight::<S, REG, MEM>()
         }
     }
 
     const fn branch<S: Branch, const REG: u8, const MEM: u8>() -> Self {
-        Self {
-            reg: [
-                sizes!(branch, S, REG, am::A64),
-                if S::STACK {
-                    sizes!(branch, S, REG, am::A32)
-                } else {
-                    sizes!(branch, S, REG, am::A64)
-                },
-                if S::STACK {
-                    sizes!(branch, S, REG, am::GENERAL)
-                } else {
-                    sizes!(branch, S, REG, am::A64)
-                },
-            ],
-            mem: [
-                sizes!(branch, S, MEM, am::A64),
-                sizes!(branch, S, MEM, am::A32),
-                sizes!(branch, S, MEM, am::GENERAL),
-            ],
-            stack: S::STACK,
-            is_helper: false,
-        }
+        Self::of(tables!(branch, S, REG, MEM), S::STACK)
+    }
+
+    /// The form may lead a pair, as this row of [`PAIRS`].
+    const fn leads(self, row: u8) -> Self {
+        Self { leads: row, ..self }
+    }
+
+    /// A conditional branch, which may follow in a pair.
+    const fn condition(self, condition: u8) -> Self {
+        Self { condition, ..self }
     }
 
     const fn helper(h: Handler) -> Self {
         Self {
             reg: [[h; 4]; 3],
             mem: [[h; 4]; 3],
+            quiet: None,
             stack: false,
             is_helper: true,
+            leads: 0,
+            condition: NO_CONDITION,
         }
     }
 }
+
+/// Handlers of one pair, by operand size; words are too rare to be worth one.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    rr: [Option<Handler>; 4],
+    ri: [Option<Handler>; 4],
+    rm: [[Option<Handler>; 4]; 2],
+    mr: [[Option<Handler>; 4]; 2],
+    mi: [[Option<Handler>; 4]; 2],
+}
+
+macro_rules! pair_sizes {
+    ($s:ident, $j:ident, $kind:expr, $am:expr) => {
+        [
+            Some(pair::<$s, $j, 1, { $kind }, { $am }> as Handler),
+            None,
+            Some(pair::<$s, $j, 4, { $kind }, { $am }> as Handler),
+            Some(pair::<$s, $j, 8, { $kind }, { $am }> as Handler),
+        ]
+    };
+}
+
+impl Pair {
+    const NONE: Self = Self {
+        rr: [None; 4],
+        ri: [None; 4],
+        rm: [[None; 4]; 2],
+        mr: [[None; 4]; 2],
+        mi: [[None; 4]; 2],
+    };
+
+    const fn registers<S: Straight, J: Branch>() -> Self {
+        Self {
+            rr: pair_sizes!(S, J, kind::RR, am::A64),
+            ri: pair_sizes!(S, J, kind::RI, am::A64),
+            ..Self::NONE
+        }
+    }
+
+    /// For TEST, which has no form with memory as its second operand.
+    const fn no_load<S: Straight, J: Branch>() -> Self {
+        Self {
+            mr: [
+                pair_sizes!(S, J, kind::MR, am::A64),
+                pair_sizes!(S, J, kind::MR, am::A32),
+            ],
+            mi: [
+                pair_sizes!(S, J, kind::MI, am::A64),
+                pair_sizes!(S, J, kind::MI, am::A32),
+            ],
+            ..Self::registers::<S, J>()
+        }
+    }
+
+    const fn all<S: Straight, J: Branch>() -> Self {
+        Self {
+            rm: [
+                pair_sizes!(S, J, kind::RM, am::A64),
+                pair_sizes!(S, J, kind::RM, am::A32),
+            ],
+            ..Self::no_load::<S, J>()
+        }
+    }
+
+    /// The handler for an operand kind of [`kind`], an addressing and the logarithm of the operand size.
+    pub(crate) fn handler(&self, operands: u8, addressing: u8, size_log: usize) -> Option<Handler> {
+        let by_addressing =
+            |t: &[[Option<Handler>; 4]; 2]| t.get(usize::from(addressing))?[size_log];
+        match operands {
+            kind::RR => self.rr[size_log],
+            kind::RI => self.ri[size_log],
+            kind::RM => by_addressing(&self.rm),
+            kind::MR => by_addressing(&self.mr),
+            kind::MI => by_addressing(&self.mi),
+            _ => None,
+        }
+    }
+}
+
+/// Pairs by what leads ([`Select::leads`]) and by condition in the order of its encoding: those that compilers emit.
+pub(crate) static PAIRS: [[Pair; 16]; 3] = [
+    [
+        Pair::NONE,
+        Pair::NONE,
+        Pair::all::<sem::Cmp, sem::Jb>(),
+        Pair::all::<sem::Cmp, sem::Jnb>(),
+        Pair::all::<sem::Cmp, sem::Jz>(),
+        Pair::all::<sem::Cmp, sem::Jnz>(),
+        Pair::all::<sem::Cmp, sem::Jbe>(),
+        Pair::all::<sem::Cmp, sem::Jnbe>(),
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+        Pair::all::<sem::Cmp, sem::Jl>(),
+        Pair::all::<sem::Cmp, sem::Jnl>(),
+        Pair::all::<sem::Cmp, sem::Jle>(),
+        Pair::all::<sem::Cmp, sem::Jnle>(),
+    ],
+    [
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+        Pair::no_load::<sem::Test, sem::Jz>(),
+        Pair::no_load::<sem::Test, sem::Jnz>(),
+        Pair::NONE,
+        Pair::NONE,
+        Pair::registers::<sem::Test, sem::Js>(),
+        Pair::registers::<sem::Test, sem::Jns>(),
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+        Pair::registers::<sem::Test, sem::Jle>(),
+        Pair::registers::<sem::Test, sem::Jnle>(),
+    ],
+    [
+        Pair::NONE,
+        Pair::NONE,
+        Pair::registers::<sem::Sub, sem::Jb>(),
+        Pair::registers::<sem::Sub, sem::Jnb>(),
+        Pair::registers::<sem::Sub, sem::Jz>(),
+        Pair::registers::<sem::Sub, sem::Jnz>(),
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+        Pair::NONE,
+    ],
+];
 
 include!(concat!(env!("OUT_DIR"), "/select.rs"));

@@ -1,0 +1,211 @@
+//! Traces against single steps: what the trace builder makes of neighbouring instructions (pairs with a branch, flags that
+//! nobody sees) must not show. Random integer code runs in long traces on one processor and one instruction at a time on
+//! another; registers, flags, device accesses and the fault that may end it are the same.
+
+mod host;
+
+use std::sync::Arc;
+
+use host::encode::Random;
+use vmwb_hw::{AccessSize, GuestAddress, GuestMemory};
+use vmwb_x86::{BootState, CpuBus, CpuConfig, Exit, Interpreter, Vcpu};
+
+const CODE: u64 = 0x10_0000;
+const DATA: u32 = 0x20_0000;
+/// Device memory: an access to it ends the trace before its instruction.
+const DEVICE: u32 = 0xFED0_0000;
+/// Not mapped: an access ends the run, for want of an interrupt table, and shows the flags before it.
+const NOWHERE: u32 = 0x4000_0000;
+const TABLE: u64 = 0x3000;
+const PROGRAMS: u64 = 1000;
+const INSTRUCTIONS: u64 = 60;
+
+/// A bus with one device whose memory reads as its address, and which remembers when it was asked.
+#[derive(Debug, Default)]
+struct Device {
+    reads: Vec<(u64, u64)>,
+}
+
+impl CpuBus for Device {
+    fn pio_read(&mut self, _port: u16, _size: AccessSize, _retired: u64) -> u32 {
+        0
+    }
+    fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _retired: u64) {}
+    fn mmio_read(&mut self, addr: GuestAddress, _size: AccessSize, retired: u64) -> u64 {
+        self.reads.push((addr.0, retired));
+        addr.0.wrapping_mul(0x9E37_79B9)
+    }
+    fn mmio_write(&mut self, _addr: GuestAddress, _size: AccessSize, _value: u64, _retired: u64) {}
+    fn interrupt_pending(&self) -> bool {
+        false
+    }
+    fn acknowledge_interrupt(&mut self, _retired: u64) -> Option<u8> {
+        None
+    }
+    fn take_nmi(&mut self) -> bool {
+        false
+    }
+    fn tsc(&mut self, retired: u64) -> u64 {
+        retired
+    }
+    fn cr8(&self) -> u8 {
+        0
+    }
+    fn set_cr8(&mut self, _value: u8, _retired: u64) {}
+    fn apic_base(&self) -> u64 {
+        0
+    }
+    fn set_apic_base(&mut self, _value: u64) -> bool {
+        false
+    }
+    fn attention(&self) -> bool {
+        false
+    }
+}
+
+/// Appends ModRM: a register, or now and then memory by its address.
+fn operand(code: &mut Vec<u8>, reg: u8, r: &mut Random) {
+    if r.one_in(6) {
+        let at = match r.below(64) {
+            0..8 => DEVICE,
+            8 => NOWHERE,
+            _ => DATA,
+        } + 8 * r.below(16) as u32;
+        code.push(reg << 3 | 5);
+        code.extend_from_slice(&at.to_le_bytes());
+    } else {
+        code.push(0xC0 | reg << 3 | r.below(8) as u8);
+    }
+}
+
+/// Appends one instruction that goes on with the next one.
+fn instruction(code: &mut Vec<u8>, r: &mut Random) {
+    let reg = r.below(8) as u8;
+    let wide = r.below(2) as u8;
+    let kind = r.below(12);
+    // On a branch the prefix would cut the instruction pointer.
+    if kind < 11 && r.one_in(10) {
+        code.push(0x66);
+    }
+    match kind {
+        // ADD OR ADC SBB AND SUB XOR CMP in their four register forms.
+        0..=2 => {
+            code.push(reg << 3 | (r.below(2) as u8) << 1 | wide);
+            operand(code, r.below(8) as u8, r);
+        }
+        // The same with an immediate byte.
+        3 => {
+            code.push(if wide == 1 { 0x83 } else { 0x80 });
+            operand(code, reg, r);
+            code.push(r.bits() as u8);
+        }
+        // Shifts and rotates: by an immediate (zero among them), by one, by CL.
+        4 => {
+            let kind = r.pick(&[0u8, 1, 4, 5, 6, 7]);
+            let by = r.below(3);
+            code.push([0xC0, 0xD0, 0xD2][by as usize] | wide);
+            operand(code, kind, r);
+            if by == 0 {
+                let count = r.pick(&[0u8, 1, 7, 8, 16, 31, 32, 33]);
+                code.push(count);
+            }
+        }
+        5 => {
+            code.push(0xF6 | wide);
+            operand(code, 2 + r.below(2) as u8, r); // NOT, NEG
+        }
+        6 => {
+            code.extend_from_slice(&[0x0F, 0xAF]);
+            operand(code, reg, r);
+        }
+        7 => {
+            code.extend_from_slice(&[0x0F, 0x40 | r.below(16) as u8]); // CMOVcc
+            operand(code, reg, r);
+        }
+        8 => {
+            code.extend_from_slice(&[0x0F, 0x90 | r.below(16) as u8]); // SETcc
+            operand(code, 0, r);
+        }
+        9 => {
+            code.push(r.pick(&[0x84u8, 0x88, 0x8A, 0x86]) | wide); // TEST, MOV, XCHG
+            operand(code, reg, r);
+        }
+        10 => code.push(0x40 | r.below(16) as u8), // INC, DEC
+        // Jcc to the next instruction: taken or not, the same code follows.
+        _ => {
+            let jump = 0x70 | r.below(16) as u8;
+            code.extend_from_slice(&[jump, 0]);
+        }
+    }
+}
+
+fn processor(memory: &Arc<GuestMemory>, gpr: [u64; 8], flags: u64) -> Interpreter {
+    let mut cpu = Interpreter::new(Arc::clone(memory), CpuConfig::default()).unwrap();
+    cpu.set_boot_state(BootState::Protected32 {
+        eip: CODE as u32,
+        esi: 0,
+        ebx: 0,
+        eax: 0,
+        esp: 0,
+        gdt: (0x1000, 0x1F),
+    });
+    // 4-MiB pages (CR4.PSE): the first one, and the device's.
+    for (n, at) in [(0u64, 0u32), (u64::from(DEVICE >> 22), DEVICE)] {
+        let entry = at & 0xFFC0_0000 | 0x83;
+        let place = GuestAddress(TABLE + 4 * n);
+        memory.write(place, &entry.to_le_bytes()).unwrap();
+    }
+    let c = cpu.cpu_mut();
+    (c.cr3, c.cr4, c.cr0) = (TABLE, 1 << 4, c.cr0 | 1 << 31);
+    c.registers_changed();
+    c.r[..8].copy_from_slice(&gpr);
+    c.set_flags(flags);
+    cpu
+}
+
+fn program(seed: u64) -> (Vec<u8>, [u64; 8], u64, Vec<u8>) {
+    let mut r = Random(seed);
+    let mut code = Vec::new();
+    (0..INSTRUCTIONS).for_each(|_| instruction(&mut code, &mut r));
+    code.extend_from_slice(&[0x90; 64]);
+    let gpr = std::array::from_fn(|_| r.bits() >> r.pick(&[32u32, 40, 56, 63]));
+    let flags = 2 | r.bits() & 0x8D5;
+    let data = (0..16).flat_map(|_| r.bits().to_le_bytes()).collect();
+    (code, gpr, flags, data)
+}
+
+#[test]
+fn random_code_in_traces_and_in_single_steps_is_the_same() {
+    for seed in 0..PROGRAMS {
+        let (code, gpr, flags, data) = program(seed);
+        let run = |mut budgets: Random, single: bool| {
+            let memory = Arc::new(GuestMemory::new(4 << 20).unwrap());
+            memory.write(GuestAddress(CODE), &code).unwrap();
+            memory.write(GuestAddress(u64::from(DATA)), &data).unwrap();
+            let mut cpu = processor(&memory, gpr, flags);
+            let mut device = Device::default();
+            let mut exit = Exit::Budget;
+            while exit == Exit::Budget && cpu.retired() < INSTRUCTIONS {
+                let left = INSTRUCTIONS - cpu.retired();
+                let budget = if single {
+                    1
+                } else {
+                    left.min(1 + budgets.below(2 * INSTRUCTIONS))
+                };
+                exit = cpu.run(&mut device, budget);
+            }
+            let mut after = vec![0; data.len()];
+            memory
+                .read(GuestAddress(u64::from(DATA)), &mut after)
+                .unwrap();
+            let c = cpu.cpu();
+            let registers = (c.r[..8].to_vec(), c.flags(), c.rip, c.cr2);
+            (exit, cpu.retired(), registers, device.reads, after)
+        };
+        assert_eq!(
+            run(Random(seed), false),
+            run(Random(seed), true),
+            "seed {seed}: {code:02x?}"
+        );
+    }
+}
