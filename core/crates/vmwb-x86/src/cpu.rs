@@ -293,6 +293,12 @@ pub struct Msrs {
     pub misc_enable: u64,
     /// AMD HWCR.
     pub hwcr: u64,
+    /// IA32_XSS.
+    pub xss: u64,
+    /// IA32_DEBUGCTL.
+    pub debugctl: u64,
+    /// AMD SYSCFG.
+    pub syscfg: u64,
 }
 
 /// A fault, trap or interrupt that waits to be delivered.
@@ -381,11 +387,19 @@ pub struct Cpu {
     pub msr: Msrs,
     /// x87 and SSE.
     pub fpu: Fpu,
+    /// State components that XSAVE manages (SDM volume 1, section 13.3); bit 0 is always set.
+    pub xcr0: u64,
 
     pub(crate) fault: Fault,
     pub(crate) stop: Option<CpuStop>,
     /// The next instruction runs before interrupts are looked at (STI, MOV SS, POP SS).
     pub(crate) shadow: bool,
+    /// The shadow is one of MOV SS or POP SS: debug traps wait too (SDM volume 3, section 6.8.3).
+    pub(crate) debug_shadow: bool,
+    /// DR6 bits of debug traps that are due at the next instruction boundary.
+    pub(crate) pending_debug: u32,
+    /// Exceptions delivered since an instruction last retired.
+    pub(crate) fault_streak: u32,
     /// Something may have made an interrupt deliverable: ask the controllers before the next trace.
     pub(crate) look: bool,
     /// A device was touched: ask the bus whether it wants attention.

@@ -69,12 +69,16 @@ impl Interpreter {
             pdpte: [0; 4],
             msr: Msrs::default(),
             fpu: Fpu::new(),
+            xcr0: 1,
             fault: Fault {
                 vector: 0,
                 error: None,
             },
             stop: None,
             shadow: false,
+            debug_shadow: false,
+            pending_debug: 0,
+            fault_streak: 0,
             look: true,
             touched: false,
             nmi_blocked: false,
@@ -165,7 +169,9 @@ impl Cpu {
             ..Msrs::default()
         };
         self.fpu = Fpu::new();
+        self.xcr0 = 1;
         self.stop = None;
+        (self.debug_shadow, self.pending_debug, self.fault_streak) = (false, 0, 0);
         (
             self.shadow,
             self.look,

@@ -18,7 +18,7 @@ pub struct SegmentV1 {
     attr: u16,
 }
 
-/// Everything that software can see of a processor, and what decides what it does next.
+/// Version 1. Frozen: [`VcpuV2`] holds it and what came later.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VcpuV1 {
     model: String,
@@ -79,6 +79,43 @@ impl Schema for VcpuV1 {
     const VERSION: u32 = 1;
 }
 
+/// Everything that software can see of a processor, and what decides what it does next.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VcpuV2 {
+    base: VcpuV1,
+    xcr0: u64,
+    xss: u64,
+    debugctl: u64,
+    syscfg: u64,
+    /// DR6 bits of debug traps that MOV SS or POP SS holds back.
+    pending_debug: u32,
+    /// The interrupt shadow is one of MOV SS or POP SS: debug traps wait too.
+    debug_shadow: bool,
+    /// Exceptions delivered since an instruction last retired.
+    fault_streak: u32,
+}
+
+impl Schema for VcpuV2 {
+    const KIND: &'static str = KIND;
+    const VERSION: u32 = 2;
+}
+
+impl From<VcpuV1> for VcpuV2 {
+    /// What version 1 did not know had these values always.
+    fn from(base: VcpuV1) -> Self {
+        Self {
+            base,
+            xcr0: 1,
+            xss: 0,
+            debugctl: 0,
+            syscfg: 0,
+            pending_debug: 0,
+            debug_shadow: false,
+            fault_streak: 0,
+        }
+    }
+}
+
 impl From<Segment> for SegmentV1 {
     fn from(s: Segment) -> Self {
         Self {
@@ -106,7 +143,7 @@ pub(crate) fn save(c: &Cpu) -> Result<Payload, SnapshotError> {
     let f = &c.fpu;
     let mut gpr = [0; 16];
     gpr.copy_from_slice(&c.r[..16]);
-    let state = VcpuV1 {
+    let base = VcpuV1 {
         model: c.config.model.clone(),
         retired: c.retired(),
         gpr,
@@ -157,12 +194,30 @@ pub(crate) fn save(c: &Cpu) -> Result<Payload, SnapshotError> {
         nmi_blocked: c.nmi_blocked,
         halted: c.halted,
     };
+    let state = VcpuV2 {
+        base,
+        xcr0: c.xcr0,
+        xss: m.xss,
+        debugctl: m.debugctl,
+        syscfg: m.syscfg,
+        pending_debug: c.pending_debug,
+        debug_shadow: c.debug_shadow,
+        fault_streak: c.fault_streak,
+    };
     Payload::encode(KIND, &state)
 }
 
 pub(crate) fn restore(c: &mut Cpu, payload: &Payload) -> Result<(), SnapshotError> {
-    let s: VcpuV1 = payload.decode()?;
-    check(&s, &c.config.model)?;
+    let whole = match payload.version {
+        1 => payload.decode::<VcpuV1>()?.into(),
+        _ => payload.decode::<VcpuV2>()?,
+    };
+    check(&whole, c)?;
+    (c.xcr0, c.msr.xss) = (whole.xcr0, whole.xss);
+    (c.msr.debugctl, c.msr.syscfg) = (whole.debugctl, whole.syscfg);
+    (c.pending_debug, c.debug_shadow, c.fault_streak) =
+        (whole.pending_debug, whole.debug_shadow, whole.fault_streak);
+    let s = whole.base;
     c.r[..16].copy_from_slice(&s.gpr);
     c.rip = s.rip;
     c.set_flags(s.rflags);
@@ -219,9 +274,10 @@ pub(crate) fn restore(c: &mut Cpu, payload: &Payload) -> Result<(), SnapshotErro
 }
 
 /// Refuses combinations that no processor can be in.
-fn check(s: &VcpuV1, model: &str) -> Result<(), SnapshotError> {
+fn check(whole: &VcpuV2, c: &Cpu) -> Result<(), SnapshotError> {
+    let (s, model) = (&whole.base, &c.config.model);
     let refuse = |why: &str| Err(SnapshotError::damaged(KIND, why));
-    if s.model != model {
+    if s.model != *model {
         return Err(SnapshotError::damaged(
             KIND,
             format!(
@@ -248,8 +304,64 @@ fn check(s: &VcpuV1, model: &str) -> Result<(), SnapshotError> {
     if lma && (!paging || s.cr4 & cr4::PAE == 0 || s.efer & efer::LME == 0) {
         return refuse("long mode is active without what it needs");
     }
-    if s.rflags & flag::VM != 0 {
-        return refuse("virtual-8086 mode is not available");
+    if s.rflags & flag::VM != 0 && (s.cr0 & cr0::PE == 0 || s.cpl != 3 || lma) {
+        return refuse("virtual-8086 mode is on outside ring 3 of protected mode");
+    }
+    if whole.xcr0 & 1 == 0 {
+        return refuse("the x87 state is off in XCR0");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use vmwb_hw::GuestMemory;
+
+    use super::*;
+    use crate::{CpuConfig, Interpreter, Vcpu};
+
+    fn processor() -> Interpreter {
+        let memory = Arc::new(GuestMemory::new(4 << 20).unwrap());
+        Interpreter::new(memory, CpuConfig::default()).unwrap()
+    }
+
+    fn saved() -> VcpuV2 {
+        processor().save().unwrap().decode().unwrap()
+    }
+
+    #[test]
+    fn version_1_is_read_with_what_it_did_not_know_at_its_default() {
+        let old = Payload::encode(KIND, &saved().base).unwrap();
+        let mut cpu = processor();
+        cpu.cpu_mut().xcr0 = 7;
+        cpu.restore(&old).unwrap();
+        assert_eq!((old.version, cpu.cpu().xcr0), (1, 1));
+    }
+
+    #[test]
+    fn version_2_keeps_every_field() {
+        let mut state = saved();
+        (state.xcr0, state.pending_debug, state.debug_shadow) = (3, 1 << 14, true);
+        (state.debugctl, state.fault_streak) = (2, 9);
+        let payload = Payload::encode(KIND, &state).unwrap();
+        let mut cpu = processor();
+        cpu.restore(&payload).unwrap();
+        assert_eq!(cpu.save().unwrap(), payload);
+    }
+
+    #[test]
+    fn a_state_that_no_processor_can_be_in_is_refused() {
+        let mut ring_0 = saved();
+        ring_0.base.rflags |= flag::VM;
+        let mut no_x87 = saved();
+        no_x87.xcr0 = 0;
+        let refused = [ring_0, no_x87].into_iter().map(|s| {
+            processor()
+                .restore(&Payload::encode(KIND, &s).unwrap())
+                .is_err()
+        });
+        assert!(refused.into_iter().all(|r| r));
+    }
 }
