@@ -1,0 +1,104 @@
+//! A board without devices: ports and missing memory read as all ones, writes to them vanish, and a maskable interrupt
+//! or an NMI comes when the harness asks for it.
+
+use vmwb_hw::{AccessSize, GuestAddress};
+use vmwb_x86::CpuBus;
+
+/// The board. Its clock is the count of retired instructions.
+#[derive(Debug, Clone, Default)]
+pub struct TestBus {
+    /// Vector that the interrupt controller would give.
+    pub pending: Option<u8>,
+    /// A non-maskable interrupt waits.
+    pub nmi: bool,
+    /// Ask the engine to return after its next access to a device.
+    pub attention: bool,
+    /// Accesses so far: (what, address, value, stamp), when [`TestBus::keep`] is set.
+    pub accesses: Vec<Access>,
+    /// Record [`TestBus::accesses`].
+    pub keep: bool,
+    cr8: u8,
+}
+
+/// One access to a port or a device, with its stamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// Kind of access.
+    pub what: AccessKind,
+    /// Port or address.
+    pub at: u64,
+    /// Value written, 0 for a read.
+    pub value: u64,
+    /// Instructions retired before the one that accessed.
+    pub retired: u64,
+}
+
+/// Kinds of [`Access`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessKind {
+    /// IN.
+    PortRead,
+    /// OUT.
+    PortWrite,
+    /// A load from memory that is not RAM.
+    MemoryRead,
+    /// A store to it.
+    MemoryWrite,
+}
+
+impl TestBus {
+    fn note(&mut self, what: AccessKind, at: u64, value: u64, retired: u64) {
+        if self.keep {
+            self.accesses.push(Access {
+                what,
+                at,
+                value,
+                retired,
+            });
+        }
+    }
+}
+
+impl CpuBus for TestBus {
+    fn pio_read(&mut self, port: u16, size: AccessSize, retired: u64) -> u32 {
+        self.note(AccessKind::PortRead, port.into(), 0, retired);
+        u32::try_from(size.ones() & 0xFFFF_FFFF).expect("masked")
+    }
+    fn pio_write(&mut self, port: u16, _size: AccessSize, value: u32, retired: u64) {
+        self.note(AccessKind::PortWrite, port.into(), value.into(), retired);
+    }
+    fn mmio_read(&mut self, addr: GuestAddress, size: AccessSize, retired: u64) -> u64 {
+        self.note(AccessKind::MemoryRead, addr.0, 0, retired);
+        size.ones()
+    }
+    fn mmio_write(&mut self, addr: GuestAddress, _size: AccessSize, value: u64, retired: u64) {
+        self.note(AccessKind::MemoryWrite, addr.0, value, retired);
+    }
+    fn interrupt_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+    fn acknowledge_interrupt(&mut self, _retired: u64) -> Option<u8> {
+        self.pending.take()
+    }
+    fn take_nmi(&mut self) -> bool {
+        std::mem::take(&mut self.nmi)
+    }
+    fn tsc(&mut self, retired: u64) -> u64 {
+        retired
+    }
+    fn cr8(&self) -> u8 {
+        self.cr8
+    }
+    fn set_cr8(&mut self, value: u8, _retired: u64) {
+        self.cr8 = value;
+    }
+    fn apic_base(&self) -> u64 {
+        0xFEE0_0900
+    }
+    fn set_apic_base(&mut self, _value: u64) -> bool {
+        true
+    }
+    fn attention(&self) -> bool {
+        self.attention
+    }
+}
