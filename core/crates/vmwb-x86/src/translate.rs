@@ -237,6 +237,12 @@ fn lower(i: &Insn, offset: u16, m: u32) -> (Op, Note) {
     (op, note)
 }
 
+/// Lowers the instruction that the bytes begin with.
+#[cfg(test)]
+pub(crate) fn lower_one(bytes: &[u8], m: u32) -> Op {
+    lower(&decode(bytes, code_size(m)).unwrap(), 0, m).0
+}
+
 /// Operand kind of a form with two operands, as the handlers of pairs are sorted.
 fn operand_kind(f: &Form, in_memory: bool) -> u8 {
     let [first, second, _] = &f.operands;

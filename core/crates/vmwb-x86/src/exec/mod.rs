@@ -6,6 +6,8 @@
 //!
 //! Unsafe code is allowed here: handlers take raw pointers so that they compile to plain jumps.
 
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod emit_trial;
 pub(crate) mod helpers;
 pub(crate) mod interp;
 pub(crate) mod memory;
