@@ -10,8 +10,11 @@ from __future__ import annotations
 from vmwb_core._core import (
     CoreError,
     Machine,
+    attempt_escape,
     build_hash,
     framebuffer_layout_json,
+    host_sandbox_json,
+    lock_down,
     power_table_json,
     spec_schema_json,
 )
@@ -19,8 +22,11 @@ from vmwb_core._core import (
 __all__ = [
     "CoreError",
     "Machine",
+    "attempt_escape",
     "build_hash",
     "framebuffer_layout_json",
+    "host_sandbox_json",
+    "lock_down",
     "power_table_json",
     "spec_schema_json",
 ]

@@ -5,8 +5,11 @@ from typing import Final, final
 __all__: Final = [
     "CoreError",
     "Machine",
+    "attempt_escape",
     "build_hash",
     "framebuffer_layout_json",
+    "host_sandbox_json",
+    "lock_down",
     "power_table_json",
     "spec_schema_json",
 ]
@@ -16,7 +19,8 @@ class CoreError(Exception):
 
     ``code`` is stable: ``bad_spec``, ``no_kernel``, ``bad_kernel``, ``kernel_truncated``,
     ``bad_initrd``, ``bad_append``, ``too_large``, ``read_error``, ``no_memory``, ``bad_state``,
-    ``wrong_state``, ``busy``, ``not_found``, ``bad_argument``, ``host_error`` or ``closed``.
+    ``wrong_state``, ``busy``, ``not_found``, ``bad_argument``, ``host_error``, ``sandbox`` or
+    ``closed``.
     ``sentence`` is for the user.
     """
 
@@ -27,18 +31,20 @@ class CoreError(Exception):
 class Machine:
     """One virtual machine."""
 
-    def __new__(cls, spec_json: str, handles: dict[str, int]) -> Machine:
+    def __new__(cls, spec_json: str, handles: dict[str, int], *, confined: bool = False) -> Machine:
         """Make a machine that is off.
 
         ``handles``: file descriptors ``kernel`` and, if there is one, ``initrd``. They stay the
         caller's; the core duplicates them, because every start and reset loads them again.
+        ``confined`` threads of the machine lock themselves in before they begin: they open no
+        file, and make few system calls.
 
         Raises:
             CoreError: the definition, the kernel or the host is at fault.
         """
 
     @staticmethod
-    def restore(spec_json: str, handles: dict[str, int]) -> Machine:
+    def restore(spec_json: str, handles: dict[str, int], *, confined: bool = False) -> Machine:
         """Make a machine from a saved state; it is paused.
 
         ``handles``: ``devices`` and ``ram``, and ``kernel`` and ``initrd`` as for a new machine.
@@ -114,6 +120,30 @@ class Machine:
 
     def close(self) -> None:
         """End the machine's threads. May be called again."""
+
+def attempt_escape(role: str, attempt: str, path: str, pid: int, address: int) -> int:
+    """Try to leave the sandbox, and give the error number of the refusal; 0 is a way out.
+
+    ``role`` is ``driver`` or ``device``, for a new thread that is locked in like the machine's, or
+    anything else for the calling thread as it is. A call that is trapped ends the process.
+
+    Raises:
+        CoreError: code ``not_found`` when there is no such attempt.
+    """
+
+def host_sandbox_json() -> str:
+    """What the kernel offers: ``landlock_abi`` (0 for none) and ``seccomp``."""
+
+def lock_down(bundle: int) -> str:
+    """Lock in the calling thread and those that it makes from now on; there is no way back.
+
+    Of all files only those below the folder behind the handle can be reached, and the system calls
+    are those of a worker's control thread. Gives what is in force: ``files`` (``full``,
+    ``partial``, ``no``), ``landlock_abi``, ``calls``.
+
+    Raises:
+        CoreError: code ``sandbox`` when the kernel offers it and refuses.
+    """
 
 def build_hash() -> str:
     """Tell one build of the core from another."""

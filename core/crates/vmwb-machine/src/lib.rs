@@ -3,6 +3,7 @@
 //! * [`spec`] what a machine is; [`power`] what may be asked of it; [`machine`] the object that an embedder holds.
 //! * [`driver`] the thread that owns everything while it runs; [`mailbox`] what it shares with the embedder.
 //! * [`board`] devices, ports, interrupt lines; [`clock`] time; [`input`] what comes from outside.
+//! * [`confine`] the threads, locked in where the embedder wants that.
 //! * [`boot`] and [`acpi`] do what firmware and boot loader would have done.
 #![deny(unsafe_code)]
 
@@ -10,6 +11,7 @@ pub mod acpi;
 pub mod board;
 pub mod boot;
 pub mod clock;
+pub mod confine;
 pub mod driver;
 pub mod error;
 pub mod events;

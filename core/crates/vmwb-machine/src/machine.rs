@@ -13,6 +13,7 @@ use vmwb_mem::GuestMemory;
 use vmwb_x86::{CpuConfig, Interpreter, Vcpu};
 
 use crate::boot::{BootError, LinuxBoot, MemoryMap};
+use crate::confine::{self, Role};
 use crate::driver::{DisplayOutput, Driver, DriverParts, VcpuFactory, read_state};
 use crate::error::MachineError;
 use crate::events::EventQueue;
@@ -71,6 +72,28 @@ impl Machine {
         Self::with_factory(spec, files, interpreter())
     }
 
+    /// As [`Machine::new`], with threads that lock themselves in before they begin (`vmwb-sandbox`): from then on they
+    /// reach nothing of the host but what is open already.
+    ///
+    /// # Errors
+    /// As [`Machine::new`]; and the host refuses to lock them in.
+    pub fn new_confined(spec: MachineSpec, files: BootFiles) -> Result<Self, MachineError> {
+        Self::with_factory_confined(spec, files, interpreter())
+    }
+
+    /// As [`Machine::new_confined`], with another processor: for tests.
+    ///
+    /// # Errors
+    /// As [`Machine::new_confined`].
+    pub fn with_factory_confined(
+        spec: MachineSpec,
+        files: BootFiles,
+        factory: VcpuFactory,
+    ) -> Result<Self, MachineError> {
+        Self::check_kernel(&files)?;
+        Self::build(spec, files, factory, None, true)
+    }
+
     /// As [`Machine::new`], with another processor: for tests.
     ///
     /// # Errors
@@ -80,10 +103,15 @@ impl Machine {
         files: BootFiles,
         factory: VcpuFactory,
     ) -> Result<Self, MachineError> {
+        Self::check_kernel(&files)?;
+        Self::build(spec, files, factory, None, false)
+    }
+
+    fn check_kernel(files: &BootFiles) -> Result<(), MachineError> {
         if files.kernel.is_none() {
             return Err(BootError::NoKernel.into());
         }
-        Self::build(spec, files, factory, None)
+        Ok(())
     }
 
     /// Makes a machine from a saved state; it is paused. With `files` it can be reset; without, a reset ends it.
@@ -98,6 +126,18 @@ impl Machine {
         Self::restore_with_factory(spec, files, state, interpreter())
     }
 
+    /// As [`Machine::restore`], with threads that lock themselves in, as [`Machine::new_confined`].
+    ///
+    /// # Errors
+    /// As [`Machine::restore`]; and the host refuses to lock them in.
+    pub fn restore_confined(
+        spec: MachineSpec,
+        files: BootFiles,
+        state: &StateFiles,
+    ) -> Result<Self, MachineError> {
+        Self::build(spec, files, interpreter(), Some(state), true)
+    }
+
     /// As [`Machine::restore`], with another processor: for tests.
     ///
     /// # Errors
@@ -108,7 +148,7 @@ impl Machine {
         state: &StateFiles,
         factory: VcpuFactory,
     ) -> Result<Self, MachineError> {
-        Self::build(spec, files, factory, Some(state))
+        Self::build(spec, files, factory, Some(state), false)
     }
 
     fn build(
@@ -116,6 +156,7 @@ impl Machine {
         files: BootFiles,
         factory: VcpuFactory,
         state: Option<&StateFiles>,
+        confined: bool,
     ) -> Result<Self, MachineError> {
         spec.validate()?;
         let boot = files
@@ -138,6 +179,7 @@ impl Machine {
         let serial = SerialHub::new(
             spec.serial_ports,
             Box::new(SerialInput(Arc::clone(&mailbox))),
+            confined.then_some(Role::Device),
         )
         .map_err(MachineError::host("The serial ports could not be made"))?;
         let publisher = publisher(spec.display)?;
@@ -161,10 +203,10 @@ impl Machine {
         if let Some(state) = state {
             driver.restore(&read_state(&state.devices)?, &state.ram)?;
         }
-        let thread = std::thread::Builder::new()
-            .name("vmwb-vcpu0".to_owned())
-            .spawn(move || driver.run())
-            .map_err(MachineError::host("The host has no thread to give"))?;
+        let role = confined.then_some(Role::Driver);
+        let thread = confine::spawn("vmwb-vcpu0", role, move || driver.run()).map_err(
+            MachineError::host("The machine's thread could not be started"),
+        )?;
         Ok(Self {
             mailbox,
             serial: Mutex::new(Some(serial)),

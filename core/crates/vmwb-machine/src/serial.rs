@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use vmwb_hw::CharBackend;
 
+use crate::confine::{self, Role};
 use crate::sys::{EventFd, Interest, Ready, poll};
 
 /// Characters that wait for one slow client.
@@ -127,11 +128,11 @@ impl SerialFlush {
 }
 
 impl SerialHub {
-    /// Starts the thread for `ports` ports.
+    /// Starts the thread for `ports` ports, locked in when it has a role.
     ///
     /// # Errors
     /// The host has no descriptor or thread to give.
-    pub fn new(ports: u8, sink: Box<dyn InputSink>) -> io::Result<Self> {
+    pub fn new(ports: u8, sink: Box<dyn InputSink>, role: Option<Role>) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             ports: (0..ports).map(|_| PortOutput::default()).collect(),
             wake: EventFd::new()?,
@@ -139,9 +140,8 @@ impl SerialHub {
             closing: AtomicBool::new(false),
         });
         let for_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("vmwb-serial".to_owned())
-            .spawn(move || serve(&for_thread, sink.as_ref()))?;
+        let work = move || serve(&for_thread, sink.as_ref());
+        let thread = confine::spawn("vmwb-serial", role, work)?;
         Ok(Self {
             shared,
             thread: Some(thread),
@@ -301,7 +301,10 @@ mod tests {
 
     fn hub(ports: u8) -> (SerialHub, Receiver<(u8, Vec<u8>)>) {
         let (tx, rx) = channel();
-        (SerialHub::new(ports, Box::new(Forward(tx))).unwrap(), rx)
+        (
+            SerialHub::new(ports, Box::new(Forward(tx)), None).unwrap(),
+            rx,
+        )
     }
 
     #[test]

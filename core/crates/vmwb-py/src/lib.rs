@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 
 mod input;
+mod sandbox;
 
 use std::collections::HashMap;
 use std::os::fd::IntoRawFd;
@@ -90,18 +91,34 @@ impl PyMachine {
 #[pymethods]
 impl PyMachine {
     #[new]
-    fn new(py: Python<'_>, spec_json: &str, handles: HashMap<String, i32>) -> PyResult<Self> {
+    #[pyo3(signature = (spec_json, handles, *, confined = false))]
+    fn new(
+        py: Python<'_>,
+        spec_json: &str,
+        handles: HashMap<String, i32>,
+        confined: bool,
+    ) -> PyResult<Self> {
         let build = || {
             let mut handles = Handles(handles);
             let files = handles.boot()?;
             handles.finish()?;
-            Machine::new(MachineSpec::from_json(spec_json)?, files)
+            let spec = MachineSpec::from_json(spec_json)?;
+            if confined {
+                return Machine::new_confined(spec, files);
+            }
+            Machine::new(spec, files)
         };
         py.detach(build).map(Self).map_err(|e| core_error(&e))
     }
 
     #[staticmethod]
-    fn restore(py: Python<'_>, spec_json: &str, handles: HashMap<String, i32>) -> PyResult<Self> {
+    #[pyo3(signature = (spec_json, handles, *, confined = false))]
+    fn restore(
+        py: Python<'_>,
+        spec_json: &str,
+        handles: HashMap<String, i32>,
+        confined: bool,
+    ) -> PyResult<Self> {
         let build = || {
             let mut handles = Handles(handles);
             let state = StateFiles {
@@ -110,7 +127,11 @@ impl PyMachine {
             };
             let files = handles.boot()?;
             handles.finish()?;
-            Machine::restore(MachineSpec::from_json(spec_json)?, files, &state)
+            let spec = MachineSpec::from_json(spec_json)?;
+            if confined {
+                return Machine::restore_confined(spec, files, &state);
+            }
+            Machine::restore(spec, files, &state)
         };
         py.detach(build).map(Self).map_err(|e| core_error(&e))
     }
@@ -225,6 +246,7 @@ mod _core {
     #[pymodule_export]
     use super::{
         CoreError, PyMachine, build_hash, framebuffer_layout_json, power_table_json,
+        sandbox::{attempt_escape, host_sandbox_json, lock_down},
         spec_schema_json,
     };
 }

@@ -216,7 +216,7 @@ fn files() -> BootFiles {
 }
 
 fn machine(spec: MachineSpec, steps: &[Step]) -> Machine {
-    Machine::with_factory(spec, files(), factory(steps)).unwrap()
+    Machine::with_factory_confined(spec, files(), factory(steps)).unwrap()
 }
 
 /// Waits until an event of this kind (and, for power, this state) comes; gives it.
@@ -516,6 +516,7 @@ fn close_twice_is_harmless_and_refuses_later_requests() {
 
 #[test]
 fn machine_without_a_kernel_is_refused_by_name() {
-    let refused = Machine::with_factory(spec(), BootFiles::default(), factory(&[])).unwrap_err();
+    let refused =
+        Machine::with_factory_confined(spec(), BootFiles::default(), factory(&[])).unwrap_err();
     assert_eq!(refused.code(), "no_kernel");
 }
