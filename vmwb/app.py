@@ -97,7 +97,7 @@ def build_services(
             power=Power(sessions),
             console=Console(sessions),
             watch=Watch(sessions),
-            doctor=Doctor(library, paths.runtime),
+            doctor=Doctor(library, paths.runtime, Supervisor(given, worker_command).host),
             runs=runs,
             close=close,
         )

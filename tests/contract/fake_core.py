@@ -18,6 +18,7 @@ import time
 
 from vmwb.ipc import framebuffer as fb
 from vmwb.worker.core import Core
+from vmwb.worker.sandbox import LockedDown
 
 MAGIC = b"FAKE"
 BANNER = b"fake guest: can't access tty\r\n# "
@@ -269,5 +270,18 @@ class FakeMachine:
             raise FakeCoreError("wrong_state", f"The machine is {self.state}: no {request}.")
 
 
+def _not_locked(folder: int) -> LockedDown:
+    """Lock nothing in, as on a kernel that offers nothing."""
+    os.fstat(folder)
+    return LockedDown("no", 0, False)
+
+
 def fake_core() -> Core:
-    return Core("fake", FakeMachine, FakeMachine.restore, FakeCoreError)
+    return Core(
+        build="fake",
+        create=FakeMachine,
+        restore=FakeMachine.restore,
+        lock=_not_locked,
+        host=lambda: '{"landlock_abi": 0, "seccomp": false}',
+        error=FakeCoreError,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from contract.bench import Bench
 
+from vmwb.app import Paths, build_services
 from vmwb.model.config import DisplayKind, SerialConfig, SerialKind
 from vmwb.model.errors import (
     BusyError,
@@ -30,6 +32,7 @@ from vmwb.model.events import CrashedEvent, EndedEvent, GuestResetEvent, PowerEv
 from vmwb.model.keyboard import text_presses
 from vmwb.model.power import PowerState
 from vmwb.services.types import (
+    FindingLevel,
     Reply,
     RunEnd,
     RunRequest,
@@ -470,6 +473,44 @@ async def test_doctor_finds_something_about_everything(bench: Bench) -> None:
 
     assert {"program", "core", "library", "window"} <= {item.subject for item in findings}
     assert all(item.sentence.endswith(".") for item in findings)
+
+
+async def test_doctor_warns_of_a_host_that_locks_nothing_in(bench: Bench) -> None:
+    findings = {item.subject: item for item in await bench.services.doctor.findings()}
+
+    assert findings["sandbox"].level is FindingLevel.WARNING
+    assert "no Landlock" in findings["sandbox"].sentence
+    assert "no filters of system calls" in findings["sandbox"].sentence
+
+
+@pytest.mark.parametrize("command", [("/nowhere/python",), (sys.executable, "-c", "x")])
+async def test_doctor_without_a_worker_says_so(command: tuple[str, ...], tmp_path: Path) -> None:
+    services = build_services(Paths(tmp_path, tmp_path), worker_command=command)
+
+    findings = {item.subject: item for item in await services.doctor.findings()}
+
+    assert findings["sandbox"].level is FindingLevel.MISSING
+    assert findings["sandbox"].sentence.startswith("No worker can be started here: ")
+    await services.close()
+
+
+async def test_worker_that_cannot_be_locked_in_says_so_in_its_log(bench: Bench) -> None:
+    await bench.services.machines.create(bench.config())
+    await bench.services.power.start("deb")
+
+    log = await bench.services.watch.logs("deb")
+
+    assert "This kernel offers no Landlock" in log
+    assert "This kernel does not filter system calls" in log
+
+
+async def test_ended_worker_leaves_no_socket(bench: Bench) -> None:
+    await bench.services.machines.create(bench.config())
+    await bench.services.power.start("deb")
+    assert list(bench.paths.runtime.iterdir()) != []
+    await bench.services.power.stop("deb")
+
+    assert list(bench.paths.runtime.iterdir()) == []
 
 
 class TestRun:

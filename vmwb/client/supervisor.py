@@ -8,26 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from vmwb.client.worker_client import WorkerClient
 from vmwb.ipc.framing import encode_frame
-from vmwb.ipc.launch import LAUNCH_DESCRIPTOR, Launch
+from vmwb.ipc.launch import HOST_OPTION, LAUNCH_DESCRIPTOR, Launch
 from vmwb.ipc.platform_linux import kill, process_handle, reap, spawn_session
 from vmwb.model.errors import ProtocolError, TimedOutError, VmwbError, WorkerError, WorkerGoneError
 
 HELLO_SECONDS: Final = 20.0
 EXIT_SECONDS: Final = 10.0
+HOST_SECONDS: Final = 20.0
 LOG_TAIL_BYTES: Final = 16 * 1024
 LOG_TAIL_LINES: Final = 10
 WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "vmwb.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class HostSupport:
+    """What the kernel offers to lock a worker in; ``landlock_abi`` is 0 without Landlock."""
+
+    landlock_abi: int
+    seccomp: bool
 
 
 class Supervisor:
@@ -88,6 +99,36 @@ class Supervisor:
                 + (f" Its log ends: {tail.splitlines()[-1]}" if tail else ""),
                 {"machine": launch.name, "log": tail.splitlines()},
             ) from error
+
+    def host(self) -> HostSupport:
+        """Ask a worker of no machine what the host offers to lock it in; blocks for a moment.
+
+        Raises:
+            WorkerError: workers cannot be started here; the sentence says why.
+        """
+        command = [*self._command, HOST_OPTION]
+        try:
+            done = subprocess.run(
+                command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=HOST_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise WorkerError(f"No worker can be started here: {error}.") from error
+        try:
+            match json.loads(done.stdout):
+                case {"landlock_abi": int(landlock), "seccomp": bool(seccomp)}:
+                    return HostSupport(landlock, seccomp)
+                case _:
+                    raise WorkerError("The worker does not say what this host offers.")
+        except ValueError as error:
+            last = (done.stderr.strip().splitlines() or ["it said nothing."])[-1]
+            raise WorkerError(f"No worker can be started here: {last[:500]}") from error
 
     async def wait_exit(self, pid: int) -> None:
         """Wait until a worker's process has ended, whoever started it.

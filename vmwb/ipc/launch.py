@@ -15,6 +15,8 @@ from vmwb.ipc.messages import boolean, number, table, text
 from vmwb.model.errors import ProtocolError
 
 LAUNCH_DESCRIPTOR: Final = 3
+# In place of an order: the worker prints what the host offers it, as JSON, and ends.
+HOST_OPTION: Final = "--host"
 SERIAL_PORTS_MAX: Final = 4
 
 

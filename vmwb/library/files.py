@@ -81,6 +81,24 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         sync_directory(path.parent)
 
 
+def remove_tree(path: Path) -> None:
+    """Remove a folder with all that is in it; links are removed, not followed.
+
+    What cannot be removed stays, without a word. (shutil has the same, and loads three compression
+    libraries for it.)
+    """
+    with contextlib.suppress(OSError):
+        with os.scandir(path) as entries:
+            found = list(entries)
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                remove_tree(Path(entry.path))
+            else:
+                with contextlib.suppress(OSError):
+                    Path(entry.path).unlink()
+        path.rmdir()
+
+
 def read_bounded(path: Path, limit: int = TEXT_MAX_BYTES) -> bytes:
     """Read a small file.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from vmwb.library.files import disk_usage, storage_errors, sync_directory, write_atomically
+from vmwb.library.lastwords import stopped_by_sandbox
 from vmwb.library.layout import SUFFIX, Bundle, BundleLock, is_locked
 from vmwb.library.runfile import RunRecord, read_run_record
 from vmwb.library.states import remove_states, suspended_state
@@ -54,7 +55,7 @@ def bundle_status(bundle: Bundle) -> BundleStatus:
             return bundle_status(bundle)
         if record.state in _WITH_STATE and suspended_state(bundle) is not None:
             return BundleStatus(PowerState.SUSPENDED, False, record)
-        return BundleStatus(PowerState.CRASHED, False, record, _DIED)
+        return BundleStatus(PowerState.CRASHED, False, record, stopped_by_sandbox(bundle) or _DIED)
     if suspended_state(bundle) is not None:
         return BundleStatus(PowerState.SUSPENDED, False, record)
     if record is None:

@@ -3,7 +3,7 @@
 A state is written into a hidden directory, synced, and appears by one rename: it is whole or it is
 not there. A suspend is a state without children; a bundle has at most one of them.
 
-Every worker loads this file, so what only some functions need is imported there.
+Every worker loads this file, so it imports little, and nothing later: workers are locked in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vmwb.library.files import read_bounded, sync_directory, write_atomically
+from vmwb.library.files import read_bounded, remove_tree, sync_directory, write_atomically
 from vmwb.library.layout import Bundle
 from vmwb.model.errors import CorruptError, NotFoundError, VmwbError
 
@@ -50,9 +50,7 @@ class StateWriter:
     def __init__(self, bundle: Bundle, spec: str) -> None:
         """Make the hidden directory and its two files. Errors are the operating system's."""
         self._bundle = bundle
-        import uuid
-
-        self._id = str(uuid.uuid4())
+        self._id = _new_id()
         self._spec = spec
         self._path = bundle.states / f".new-{self._id}"
         bundle.states.mkdir(exist_ok=True)
@@ -88,10 +86,8 @@ class StateWriter:
 
     def discard(self) -> None:
         """Remove what was written; idempotent, and harmless after ``publish``."""
-        import shutil
-
         self._close()
-        shutil.rmtree(self._path, ignore_errors=True)
+        remove_tree(self._path)
 
     def _close(self) -> None:
         for handle in self.handles.values():
@@ -146,8 +142,6 @@ def remove_states(bundle: Bundle) -> None:
 
     A state first loses its place by a rename, so that a half-removed one is never found again.
     """
-    import shutil
-
     try:
         entries = list(bundle.states.iterdir())
     except OSError:
@@ -157,4 +151,13 @@ def remove_states(bundle: Bundle) -> None:
         if not entry.name.startswith("."):
             doomed = entry.with_name(f".old-{entry.name}")
             entry.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+        remove_tree(doomed)
+
+
+def _new_id() -> str:
+    """Give a random UUID of version 4 (RFC 9562, section 5.4), without the library's module."""
+    number = int.from_bytes(os.urandom(16), "big")
+    number = number & ~(0xF << 76) | 4 << 76
+    number = number & ~(3 << 62) | 2 << 62
+    digits = f"{number:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -8,11 +8,14 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 from vmwb import __version__
+from vmwb.client.supervisor import HostSupport
+from vmwb.model.errors import WorkerError
 from vmwb.model.sizes import MIB
 from vmwb.services.types import Finding, FindingLevel
 
@@ -24,9 +27,11 @@ LOW_SPACE_BYTES: Final = 1024 * MIB
 class Doctor:
     """Implements ``api.DoctorService``."""
 
-    def __init__(self, library: Path, runtime: Path) -> None:
+    def __init__(self, library: Path, runtime: Path, ask_host: Callable[[], HostSupport]) -> None:
+        """``ask_host`` asks a worker what the kernel offers it."""
         self._library = library
         self._runtime = runtime
+        self._ask_host = ask_host
 
     async def findings(self) -> tuple[Finding, ...]:
         """Look at everything."""
@@ -40,9 +45,34 @@ class Doctor:
             self._library_finding(),
             Finding("runtime directory", FindingLevel.OK, f"Sockets are in {self._runtime}."),
             _memory(),
+            self._sandbox_finding(),
             _kvm(),
             _firmware(),
             _tool("qemu-img", "Foreign disk images can be compared with it.", "qemu-utils"),
+        )
+
+    def _sandbox_finding(self) -> Finding:
+        subject = "sandbox"
+        try:
+            host = self._ask_host()
+        except WorkerError as error:
+            return Finding(subject, FindingLevel.MISSING, error.sentence)
+        missing = [
+            *([] if host.landlock_abi else ["Landlock (a worker can reach your files)"]),
+            *([] if host.seccomp else ["filters of system calls (a worker can make all of them)"]),
+        ]
+        if missing:
+            return Finding(
+                subject,
+                FindingLevel.WARNING,
+                f"This kernel offers no {', and no '.join(missing)}: run no guest here that you do "
+                "not trust.",
+            )
+        return Finding(
+            subject,
+            FindingLevel.OK,
+            f"Workers are locked in: Landlock {host.landlock_abi}, and a list of system calls for "
+            "each thread.",
         )
 
     def _library_finding(self) -> Finding:

@@ -13,12 +13,13 @@ from vmwb.client.worker_client import WorkerClient
 from vmwb.ipc.launch import Launch, SerialTarget
 from vmwb.ipc.platform_linux import kill, process_handle, socket_path
 from vmwb.library.files import storage_errors
-from vmwb.library.layout import Bundle, is_locked, rotate_logs
+from vmwb.library.layout import Bundle, BundleLock, is_locked, rotate_logs
 from vmwb.library.library import Library, bundle_status
 from vmwb.library.runfile import read_run_record
 from vmwb.library.states import suspended_state
 from vmwb.model.config import SerialKind, VmConfig
 from vmwb.model.errors import (
+    BusyError,
     ConfigError,
     CorruptError,
     TimedOutError,
@@ -73,6 +74,7 @@ class LocalEngine:
         bundle = Bundle(machine.path)
         files, size = await asyncio.to_thread(self._library.usage, bundle)
         if not dry_run:
+            await asyncio.to_thread(self._remove_socket, bundle)
             await asyncio.to_thread(self._library.delete, bundle)
         return DeletePlan(machine.name, machine.path, files, size, done=not dry_run)
 
@@ -133,6 +135,7 @@ class LocalEngine:
         """Wait for the end of a worker and the release of its lock; see ``Engine``."""
         await self._supervisor.wait_exit(pid)
         await self._unlocked(machine)
+        await asyncio.to_thread(self._remove_socket, Bundle(machine.path))
 
     async def kill(self, machine: MachineSummary) -> None:
         """Kill a worker that does not answer; see ``Engine``."""
@@ -168,6 +171,15 @@ class LocalEngine:
                     await asyncio.sleep(SETTLE_POLL_SECONDS)
         except TimeoutError:
             raise TimedOutError(f"{machine.name} is still in use by another program.") from None
+
+    def _remove_socket(self, bundle: Bundle) -> None:
+        """Remove the name of a dead worker's socket: a worker that is locked in cannot.
+
+        The name is worked out, not read from the run record, which the worker wrote. Under the lock
+        no other worker can have made the socket anew.
+        """
+        with contextlib.suppress(OSError, BusyError), BundleLock(bundle):
+            socket_path(self._runtime, bundle.path).unlink(missing_ok=True)
 
     def _list(self) -> tuple[MachineSummary, ...]:
         return tuple(self._summary(bundle, damaged_ok=True) for bundle in self._library.bundles())

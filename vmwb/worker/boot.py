@@ -1,12 +1,18 @@
 """From the order to a running processor, without a loop: what has to be quick.
 
-Nothing here imports asyncio; the guest already runs while the rest of the worker loads.
+::
+
+    lock, run record --> host's files --> machine --> socket --> locked in --> guest runs
+
+Whatever has to be opened is open before the guest's first instruction: from then on the worker
+reaches its bundle and the handles that it has, and nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +28,19 @@ from vmwb.model.errors import BusyError, VmwbError
 from vmwb.model.power import PowerState
 from vmwb.worker.broker import open_boot_files, open_serial_file, open_state_files
 from vmwb.worker.core import Core, CoreMachine
+from vmwb.worker.sandbox import LockedDown, open_folder
 
 LOCK_ATTEMPTS: Final = 50
 LOCK_INTERVAL_SECONDS: Final = 0.01
+CLIENTS_WAITING: Final = 16
 
 
 @dataclass(slots=True)
 class Booted:
     """A machine whose processor runs, and what belongs to it.
 
-    ``consoles`` holds per serial port the core's stream and the file to append to, if any.
+    ``consoles`` holds per serial port the core's stream and the file to append to, if any;
+    ``listener`` is where clients come. ``locked`` is how far the worker is locked in.
     ``started`` is seconds since 1970; ``spawn_seconds`` passed since the process was made.
     """
 
@@ -41,6 +50,8 @@ class Booted:
     bundle: Bundle
     lock: BundleLock
     consoles: tuple[tuple[int, int | None], ...]
+    listener: socket.socket
+    locked: LockedDown
     started: float
     spawn_seconds: float
 
@@ -81,6 +92,7 @@ def boot(core: Core, launch: Launch, lock: BundleLock) -> Booted:
     except BaseException:
         close_all([handle for handle in files if handle is not None])
         raise
+    listener: socket.socket | None = None
     try:
         with core.errors():
             consoles = tuple(
@@ -90,6 +102,9 @@ def boot(core: Core, launch: Launch, lock: BundleLock) -> Booted:
             # A state that a killed run had come back from is used up.
             with storage_errors("The machine cannot be started", bundle.states):
                 remove_states(bundle)
+        with storage_errors("The worker's socket cannot be made", Path(launch.socket)):
+            listener = _listen(Path(launch.socket))
+        locked = _lock_in(core, bundle)
         with core.errors():
             if launch.resume_state is None:
                 machine.start()
@@ -97,6 +112,8 @@ def boot(core: Core, launch: Launch, lock: BundleLock) -> Booted:
                 machine.resume()
     except BaseException:
         machine.close()
+        if listener is not None:
+            listener.close()
         raise
     return Booted(
         core=core,
@@ -105,9 +122,36 @@ def boot(core: Core, launch: Launch, lock: BundleLock) -> Booted:
         bundle=bundle,
         lock=lock,
         consoles=consoles,
+        listener=listener,
+        locked=locked,
         started=started,
         spawn_seconds=(time.monotonic_ns() - launch.spawned_ns) / 1e9,
     )
+
+
+def _listen(path: Path) -> socket.socket:
+    """Listen. The bundle's lock is ours, so a socket that is there already is a dead one's."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(CLIENTS_WAITING)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _lock_in(core: Core, bundle: Bundle) -> LockedDown:
+    with storage_errors("The worker cannot be locked in", bundle.path):
+        folder = open_folder(bundle)
+    try:
+        with core.errors():
+            return core.lock(folder)
+    finally:
+        os.close(folder)
 
 
 def record_failure(launch: Launch, error: VmwbError) -> None:

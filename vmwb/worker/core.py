@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from vmwb.model.errors import EngineFailedError, VmwbError, error_from_json
+from vmwb.worker.sandbox import LockedDown, locked_down_from_json
 
 
 class CoreMachine(Protocol):
@@ -81,13 +83,17 @@ class CoreMachine(Protocol):
 class Core:
     """The parts of the core that the worker uses.
 
-    ``build`` informs clients; ``create`` and ``restore`` take a spec and handles; ``error`` is the
+    ``build`` informs clients; ``create`` and ``restore`` take a spec and handles, and their threads
+    lock themselves in; ``lock`` locks in the calling thread and those it makes from then on, in the
+    folder behind a handle; ``host`` tells what the kernel offers for that (JSON); ``error`` is the
     class of the core's errors, which have ``code`` and ``sentence``.
     """
 
     build: str
     create: Callable[[str, dict[str, int]], CoreMachine]
     restore: Callable[[str, dict[str, int]], CoreMachine]
+    lock: Callable[[int], LockedDown]
+    host: Callable[[], str]
     error: type[Exception]
 
     @contextlib.contextmanager
@@ -121,7 +127,9 @@ def native_core() -> Core:
         ) from error
     return Core(
         build=vmwb_core.build_hash(),
-        create=vmwb_core.Machine,
-        restore=vmwb_core.Machine.restore,
+        create=partial(vmwb_core.Machine, confined=True),
+        restore=partial(vmwb_core.Machine.restore, confined=True),
+        lock=lambda folder: locked_down_from_json(vmwb_core.lock_down(folder)),
+        host=vmwb_core.host_sandbox_json,
         error=vmwb_core.CoreError,
     )

@@ -111,6 +111,14 @@ class MachineHost:
         """Whether the machine has come to its end."""
         return self._ended.is_set()
 
+    async def wait_under_way(self, seconds: float) -> None:
+        """Return when the machine has begun to run, or has ended already; at most so late."""
+        begun = set(PowerState) - {PowerState.STARTING, PowerState.RESUMING}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.state not in begun:
+                    await self._changed.wait()
+
     async def wait_ended(self) -> None:
         """Return when the machine has come to its end."""
         await self._ended.wait()

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from vmwb.ipc.framing import FRAME_MAX_BYTES, LENGTH, decode_body, encode_frame
-from vmwb.ipc.launch import LAUNCH_DESCRIPTOR, Launch, launch_from_json
+from vmwb.ipc.launch import HOST_OPTION, LAUNCH_DESCRIPTOR, Launch, launch_from_json
 from vmwb.ipc.messages import Failure
 from vmwb.library.layout import Bundle
 from vmwb.model.errors import ProtocolError, VmwbError, WorkerError
 from vmwb.worker.boot import Booted, boot, record_failure, take_lock
 from vmwb.worker.core import Core
 from vmwb.worker.log import Log
+from vmwb.worker.preload import load_everything
 
 LAUNCH_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 3.0
@@ -32,7 +33,12 @@ EXIT_INTERNAL: Final = 70
 
 
 def main(load_core: Callable[[], Core]) -> int:
-    """Run one machine to its end and give the exit code; the process's only entry."""
+    """Run one machine to its end and give the exit code; the process's only entry.
+
+    With the argument ``--host`` it only prints what the host offers a worker, for the doctor.
+    """
+    if sys.argv[1:] == [HOST_OPTION]:
+        return _print_host(load_core)
     os.chdir("/")
     log = Log()
     try:
@@ -52,11 +58,23 @@ def main(load_core: Callable[[], Core]) -> int:
         _log_traceback(log)
         _send_failure(order, WorkerError("The worker failed while it started: see its log."))
         return EXIT_INTERNAL
+    for level, sentence in booted.locked.sentences():
+        log.write(level, sentence)
     log.write("info", f"The machine {launch.name} runs, process {os.getpid()}.")
     return _serve(booted, order, log)
 
 
+def _print_host(load_core: Callable[[], Core]) -> int:
+    try:
+        print(load_core().host())
+    except VmwbError as error:
+        print(error.sentence, file=sys.stderr)
+        return EXIT_NEVER_RAN
+    return 0
+
+
 def _boot(core: Core, launch: Launch) -> Booted:
+    load_everything()
     lock = take_lock(Bundle(Path(launch.bundle)))
     try:
         return boot(core, launch, lock)
@@ -67,7 +85,6 @@ def _boot(core: Core, launch: Launch) -> Booted:
 
 
 def _serve(booted: Booted, order: socket.socket, log: Log) -> int:
-    # Only now: the guest runs while this loads.
     import asyncio
 
     from vmwb.worker.server import serve

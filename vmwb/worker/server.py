@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import socket
-from pathlib import Path
 from typing import Final
 
 from vmwb.ipc.connection import Connection
@@ -36,6 +35,7 @@ CLIENTS_MAX: Final = 32
 REQUESTS_MAX: Final = 32
 HELLO_SECONDS: Final = 5.0
 LINGER_SECONDS: Final = 2.0
+UNDER_WAY_SECONDS: Final = 5.0
 
 
 async def serve(booted: Booted, first: socket.socket, log: Log) -> None:
@@ -46,7 +46,9 @@ async def serve(booted: Booted, first: socket.socket, log: Log) -> None:
     host.attach()
     loop.add_signal_handler(signal.SIGTERM, host.request_end)
     try:
-        server.open()
+        server.accept_clients()
+        # Whoever started the machine is greeted when it runs, so that all can be asked of it then.
+        await host.wait_under_way(UNDER_WAY_SECONDS)
         starter = server.admit(first)
         if booted.launch.tied and starter is not None:
             starter.add_done_callback(lambda _: host.request_end())
@@ -67,28 +69,20 @@ class _Server:
         self._host = host
         self._booted = booted
         self._log = log
-        self._path = Path(booted.launch.socket)
-        self._listener: socket.socket | None = None
+        self._listener: socket.socket | None = booted.listener
         self._sessions: set[asyncio.Task[None]] = set()
 
-    def open(self) -> None:
-        """Listen. The bundle's lock is ours, so a socket that is there already is a dead one's."""
-        self._path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self._listener = listener
-        listener.bind(str(self._path))
-        self._path.chmod(0o600)
-        listener.listen(16)
-        listener.setblocking(False)
-        asyncio.get_running_loop().add_reader(listener.fileno(), self._accept)
+    def accept_clients(self) -> None:
+        """Let clients in that wait at the socket, and those to come."""
+        if self._listener is not None:
+            asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
 
     def stop_accepting(self) -> None:
-        """Close the listening socket and remove its name; idempotent."""
+        """Close the listening socket; idempotent. Its name is left to the clients to remove."""
         if self._listener is not None:
             asyncio.get_running_loop().remove_reader(self._listener.fileno())
             self._listener.close()
             self._listener = None
-            self._path.unlink(missing_ok=True)
 
     def admit(self, sock: socket.socket) -> asyncio.Task[None] | None:
         """Begin a session over a connected socket; give its task."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from vmwb.library import files, library
-from vmwb.library.files import read_bounded, storage_errors, write_atomically
+from vmwb.library.files import read_bounded, remove_tree, storage_errors, write_atomically
+from vmwb.library.lastwords import stopped_by_sandbox
 from vmwb.library.layout import LOG_KEEP, Bundle, BundleLock, is_locked, rotate_logs
 from vmwb.library.library import Library, bundle_status
 from vmwb.library.runfile import RunRecord, read_run_record
@@ -48,6 +49,46 @@ def bundle(shelf: Library) -> Bundle:
 
 def record(state: PowerState, sentence: str = "") -> RunRecord:
     return RunRecord(pid=1, socket="/s", started=1.5, state=state, sentence=sentence)
+
+
+MARK = (
+    "error The worker was stopped by its own sandbox: its driver thread made the system call 59, "
+    "which it may not make.\n"
+)
+
+
+@pytest.mark.parametrize("log", ["", MARK[:-2], MARK[6:], MARK.replace("driver", "x\nfalse")])
+def test_end_that_no_sandbox_made_is_not_told_as_one(bundle: Bundle, log: str) -> None:
+    bundle.logs.mkdir(parents=True, exist_ok=True)
+    bundle.log.write_text(log)
+
+    assert stopped_by_sandbox(bundle) is None
+
+
+def test_end_that_the_sandbox_made_is_told_from_the_log(bundle: Bundle) -> None:
+    bundle.logs.mkdir(parents=True, exist_ok=True)
+    bundle.log.write_text("x" * 9000 + "\n" + MARK + "Fatal\n")
+
+    sentence = stopped_by_sandbox(bundle)
+
+    assert sentence is not None
+    assert "its driver thread made the system call 59, which" in sentence
+
+
+def test_tree_that_is_removed_takes_no_link_s_target_along(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").touch()
+    tree = tmp_path / "tree"
+    (tree / "deep").mkdir(parents=True)
+    (tree / "deep" / "link").symlink_to(kept)
+    (tree / "file").touch()
+
+    remove_tree(tree)
+    remove_tree(tree)
+
+    assert not tree.exists()
+    assert (kept / "file").exists()
 
 
 class TestLibrary:

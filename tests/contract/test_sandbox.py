@@ -1,0 +1,186 @@
+"""The sandbox of a worker: what is tried from inside is refused, for each role of thread."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import guests
+import pytest
+from contract.bench import worker_environment
+from contract.evil import ATTEMPTS
+
+import vmwb_core
+from vmwb.app import Paths, build_services
+from vmwb.client.supervisor import WORKER_COMMAND
+from vmwb.model.config import BootConfig, VmConfig
+from vmwb.model.errors import VmwbError
+from vmwb.services.api import Services
+from vmwb.services.types import StopKind, WaitFor, WaitKind
+
+EVIL = Path(__file__).with_name("evil.py")
+EVIL_WORKER = (sys.executable, "-P", str(Path(__file__).with_name("evil_worker.py")))
+ROLES = ("control", "driver", "device")
+REFUSED = {"EACCES", "EPERM", "ENOSYS"}
+# What nobody forbids a program that is not locked in, whatever the host and its user.
+FREE_TO_ALL = {
+    *("open_file", "create_file", "remove_file", "exec", "exec_at", "fork", "inet_socket"),
+    *("connect_unix", "datagram_pair", "signal", "pid_handle", "executable_memory"),
+}
+
+
+@cache
+def outcomes(role: str) -> dict[str, str]:
+    """Let the evil worker try everything from one role; another machine's bundle lies beside."""
+    with TemporaryDirectory(prefix="vmwb-", dir="/tmp") as root:
+        ours, other = Path(root, "ours.vmwb"), Path(root, "other.vmwb")
+        ours.mkdir()
+        other.mkdir()
+        (other / "machine.json").write_text("{}")
+        (other / "doomed").touch()
+        done = subprocess.run(
+            [sys.executable, "-P", EVIL, role, ours, other],
+            env=worker_environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    came: dict[str, str] = json.loads(done.stdout)
+    return came
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+@pytest.mark.parametrize("role", ROLES)
+def test_attempt_to_leave_is_refused(role: str, attempt: str) -> None:
+    came = outcomes(role)[attempt]
+
+    assert came in REFUSED or came.startswith("trapped: "), came
+
+
+def test_same_attempts_succeed_from_a_thread_that_is_not_locked_in() -> None:
+    came = outcomes("free")
+
+    assert {name for name in FREE_TO_ALL if came[name] != "out"} == set()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_trapped_call_is_named_with_its_role(role: str) -> None:
+    said = outcomes(role)["exec"].removeprefix("trapped: ")
+
+    assert re.fullmatch(
+        rf"error The worker was stopped by its own sandbox: its {role} thread made the system "
+        r"call \d+, which it may not make\.\n",
+        said,
+    )
+
+
+def test_attempts_are_those_of_the_core() -> None:
+    for attempt in ATTEMPTS:
+        assert outcomes("control")[attempt]
+    with pytest.raises(vmwb_core.CoreError) as caught:
+        vmwb_core.attempt_escape("control", "no such attempt", "", 0, 0)
+
+    assert caught.value.code == "not_found"
+
+
+@pytest.fixture
+async def library(
+    no_tasks: None, short_tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Services]:
+    """Give services of a library whose workers are started by the command of the test."""
+    runtime = short_tmp_path / "run"
+    runtime.mkdir(mode=0o700)
+    services = build_services(
+        Paths(short_tmp_path / "library", runtime),
+        environment=worker_environment(),
+        worker_command=request.param,
+    )
+    yield services
+    for machine in await services.machines.list():
+        if machine.state.has_worker:
+            await services.power.stop(machine.name)
+    await services.close()
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)  # noqa: ASYNC222 - the loop has nothing else to do
+
+
+def echoing() -> VmConfig:
+    """Give a machine that echoes what comes in on its serial port, for ever."""
+    return VmConfig(name="deb", memory_mib=16, boot=BootConfig(str(guests.hello()), None, "echo"))
+
+
+def status_of_threads(pid: int) -> dict[str, str]:
+    """Give the status of every thread of a process by its name."""
+    texts = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    return {text.split("\n")[0].removeprefix("Name:\t"): text for text in texts}
+
+
+@pytest.mark.parametrize("library", [WORKER_COMMAND], indirect=True)
+async def test_every_thread_of_a_worker_is_locked_in(library: Services) -> None:
+    await library.machines.create(echoing())
+    pid = (await library.power.start("deb")).pid
+    assert pid is not None
+
+    threads = status_of_threads(pid)
+
+    assert {"vmwb-vcpu0", "vmwb-serial"} < set(threads)
+    for name, status in threads.items():
+        assert "NoNewPrivs:\t1\n" in status, name
+        assert "Seccomp:\t2\n" in status, name  # filtered, proc(5)
+
+
+@pytest.mark.parametrize(
+    "library", [(*WORKER_COMMAND[:2], "-X", "importtime", *WORKER_COMMAND[2:])], indirect=True
+)
+async def test_locked_in_worker_does_all_that_it_does_without_another_module(
+    library: Services,
+) -> None:
+    await library.machines.create(echoing())
+    await library.power.start("deb")
+    await library.console.send("deb", b"hello\n")
+    assert await library.console.screen_text("deb") is not None
+    assert await library.console.screenshot("deb")
+    await library.watch.stats("deb")
+    await library.power.reset("deb")
+    await library.power.pause("deb")
+    await library.power.unpause("deb")
+    await library.power.suspend("deb")
+    first = await library.watch.logs("deb", lines=5000)
+    await library.power.resume("deb")
+    await library.power.stop("deb")
+    second = await library.watch.logs("deb", lines=5000)
+
+    for log in (first, second):
+        before, _, after = log.partition("The worker is locked in")
+        assert "import time:" in before
+        assert [line for line in after.splitlines() if "import time:" in line] == []
+
+
+@pytest.mark.parametrize("library", [EVIL_WORKER], indirect=True)
+async def test_worker_stopped_by_its_sandbox_is_crashed_and_says_why(
+    library: Services, short_tmp_path: Path
+) -> None:
+    kernel = short_tmp_path / "kernel"
+    kernel.write_bytes(b"FAKE kernel")
+    await library.machines.create(
+        VmConfig(name="deb", memory_mib=16, boot=BootConfig(str(kernel), None, ""))
+    )
+    await library.power.start("deb")
+    with pytest.raises(VmwbError):
+        await library.power.stop("deb", StopKind.SOFT, timeout_s=10)
+    await library.watch.wait("deb", WaitFor(WaitKind.STATE, "crashed"), timeout_s=10)
+
+    machine = await library.machines.show("deb")
+
+    assert machine.problem is not None
+    assert machine.problem.startswith("The worker was stopped by its own sandbox: its control ")
