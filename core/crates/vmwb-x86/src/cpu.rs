@@ -51,9 +51,11 @@ pub mod cr0 {
     pub const PG: u64 = 1 << 31;
 }
 
-/// Bits of CR4 that this processor implements.
+/// Bits of CR4 (SDM volume 3, section 2.5).
 pub mod cr4 {
     #![allow(missing_docs)]
+    pub const VME: u64 = 1 << 0;
+    pub const PVI: u64 = 1 << 1;
     pub const TSD: u64 = 1 << 2;
     pub const DE: u64 = 1 << 3;
     pub const PSE: u64 = 1 << 4;
@@ -64,7 +66,11 @@ pub mod cr4 {
     pub const OSFXSR: u64 = 1 << 9;
     pub const OSXMMEXCPT: u64 = 1 << 10;
     pub const UMIP: u64 = 1 << 11;
-    pub const ALLOWED: u64 = TSD | DE | PSE | PAE | MCE | PGE | PCE | OSFXSR | OSXMMEXCPT;
+    pub const FSGSBASE: u64 = 1 << 16;
+    pub const PCIDE: u64 = 1 << 17;
+    pub const OSXSAVE: u64 = 1 << 18;
+    pub const SMEP: u64 = 1 << 20;
+    pub const SMAP: u64 = 1 << 21;
 }
 
 /// Bits of IA32_EFER.
@@ -74,7 +80,6 @@ pub mod efer {
     pub const LME: u64 = 1 << 8;
     pub const LMA: u64 = 1 << 10;
     pub const NXE: u64 = 1 << 11;
-    pub const ALLOWED: u64 = SCE | LME | LMA | NXE;
 }
 
 /// Exception vectors (SDM volume 3, table 6-1).
@@ -174,6 +179,30 @@ impl Segment {
     #[must_use]
     pub fn big(self) -> bool {
         self.attr & 0x4000 != 0
+    }
+    /// Whether the type allows a read or a write: segments that are null or not present allow nothing.
+    #[must_use]
+    pub fn allows(self, write: bool) -> bool {
+        let code = self.kind() & 8 != 0;
+        let bit1 = self.kind() & 2 != 0;
+        self.present() && if write { !code && bit1 } else { !code || bit1 }
+    }
+    /// Whether `n` bytes from `offset` lie inside the limit. With `typed` the type may say expand-down (SDM volume 3,
+    /// section 5.3).
+    #[must_use]
+    pub fn covers(self, offset: u64, n: u64, typed: bool) -> bool {
+        let last = offset.wrapping_add(n - 1);
+        let expand_down = typed && self.kind() & 0b1100 == 0b0100;
+        if expand_down {
+            let top = if self.big() {
+                u64::from(u32::MAX)
+            } else {
+                0xFFFF
+            };
+            offset > u64::from(self.limit) && last <= top && last >= offset
+        } else {
+            last <= u64::from(self.limit) && last >= offset
+        }
     }
     /// Base 0, limit 4 GiB, present, writable and not expand-down data: accesses need no check.
     #[must_use]
@@ -400,6 +429,24 @@ pub struct Cpu {
     pub(crate) pending_debug: u32,
     /// Exceptions delivered since an instruction last retired.
     pub(crate) fault_streak: u32,
+    /// Retired instructions when it last changed.
+    pub(crate) streak_at: u64,
+    /// An instruction breakpoint is enabled.
+    pub(crate) code_breakpoints: bool,
+    /// Bit n: breakpoint n is enabled for data.
+    pub(crate) data_breakpoints: u8,
+    /// The running instruction is not followed by its single-step trap.
+    pub(crate) no_trap: bool,
+    /// The processor accesses memory for itself: descriptor tables, task-state segments.
+    pub(crate) implicit: bool,
+    /// EFLAGS.AC suspends SMAP.
+    pub(crate) open: bool,
+    /// Alignment checks are on: CPL 3, CR0.AM, EFLAGS.AC.
+    pub(crate) aligned_only: bool,
+    /// A task switch is past the point where its faults belong to the new task.
+    pub(crate) switched: bool,
+    /// The model follows AMD's manuals where they differ from Intel's.
+    pub(crate) amd: bool,
     /// Something may have made an interrupt deliverable: ask the controllers before the next trace.
     pub(crate) look: bool,
     /// A device was touched: ask the bus whether it wants attention.
@@ -579,6 +626,11 @@ impl Cpu {
     #[must_use]
     pub fn code64(&self) -> bool {
         self.long_mode() && self.seg[seg::CS].long()
+    }
+    /// Segments as the 8086 had them: real mode or virtual-8086 mode.
+    #[must_use]
+    pub fn real_segments(&self) -> bool {
+        !self.protected() || self.v86()
     }
     /// Virtual-8086 mode.
     #[must_use]

@@ -15,7 +15,8 @@ pub struct Features {
 /// x86-64-v1 with SSE3, CX16, LAHF and RDTSCP.
 const X86_64_V1: &[&str] = &[
     "fpu", "tsc", "msr", "cx8", "sep", "cmov", "clfsh", "mmx", "fxsr", "sse", "sse2", "syscall",
-    "cx16", "rdtscp", "sse3",
+    "cx16", "rdtscp", "sse3", "de", "pse", "pae", "mce", "apic", "mtrr", "pge", "mca", "pat",
+    "pse36", "nx", "lm", "lahf64",
 ];
 
 impl Features {
@@ -38,6 +39,11 @@ pub type Leaf = [u32; 4];
 /// Family 15, model 6Bh, stepping 1: a K8 processor, as the first x86-64 machines had. AMD's K8 needs none of the
 /// work-arounds for speculative execution that kernels slow later processors down with.
 const SIGNATURE: u32 = 0x0006_0FB1;
+
+/// Whether the model is one of AMD's: where the manuals differ it follows theirs.
+pub(crate) fn is_amd(config: &CpuConfig) -> bool {
+    leaf(config, 0, false, 0)[1] == text(b"Auth")
+}
 
 fn text(s: &[u8; 4]) -> u32 {
     u32::from_le_bytes(*s)
@@ -114,10 +120,14 @@ mod tests {
 
     #[test]
     fn every_feature_of_the_model_is_known_to_the_table_or_to_cpuid_alone() {
+        const NO_INSTRUCTION: [&str; 13] = [
+            "cx16", "de", "pse", "pae", "mce", "apic", "mtrr", "pge", "mca", "pat", "pse36", "nx",
+            "lm",
+        ];
         assert!(
             X86_64_V1
                 .iter()
-                .all(|f| FEATURES.contains(f) || *f == "cx16")
+                .all(|f| FEATURES.contains(f) || NO_INSTRUCTION.contains(f) || *f == "lahf64")
         );
     }
 

@@ -6,7 +6,7 @@ use crate::cpu::{Cpu, Res, Segment, Stop, seg, vector};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Descriptor {
     pub(crate) low: u64,
-    /// Upper half of 16-byte system descriptors in long mode.
+    /// Upper half of 16-byte system descriptors in long mode; its low 32 bits belong to base or offset.
     pub(crate) high: u64,
 }
 
@@ -48,7 +48,29 @@ impl Descriptor {
         self.kind() & 4 != 0
     }
 
+    /// 64-bit code (L without D).
+    pub(crate) fn is_code64(self) -> bool {
+        self.is_code() && self.low >> 53 & 3 == 1
+    }
+    /// L and D both set: reserved in long mode.
+    pub(crate) fn bad_size(self) -> bool {
+        self.low >> 53 & 3 == 3
+    }
+    /// Writable data.
+    pub(crate) fn is_stack(self) -> bool {
+        self.is_user() && self.kind() & 0b1010 == 0b0010
+    }
+
+    /// The type field of the upper half of a 16-byte descriptor, which must be zero (SDM volume 3, section 5.8.3.1).
+    pub(crate) fn bad_upper_half(self) -> bool {
+        self.high >> 40 & 0x1F != 0
+    }
+
     // Gates.
+    /// Parameters that a call gate copies.
+    pub(crate) fn gate_parameters(self) -> u64 {
+        self.low >> 32 & 0x1F
+    }
     pub(crate) fn gate_selector(self) -> u16 {
         (self.low >> 16) as u16
     }
@@ -56,6 +78,11 @@ impl Descriptor {
         self.low & 0xFFFF | (self.low >> 32) & 0xFFFF_0000 | self.high << 32
     }
 }
+
+/// Attributes of every segment in virtual-8086 mode: present, DPL 3, writable data, accessed.
+pub(crate) const V86_ATTR: u16 = 0xF3;
+/// What loading a segment register in real mode makes of its access byte: present, writable data, accessed.
+const REAL_ATTR: u16 = 0x93;
 
 fn error_code(selector: u16) -> u32 {
     u32::from(selector & !3)
@@ -86,7 +113,7 @@ impl Cpu {
         };
         let low = self.system_read(at, 8)?;
         let high = if bytes == 16 {
-            self.system_read(at.wrapping_add(8), 8)? & 0xFFFF_FFFF
+            self.system_read(at.wrapping_add(8), 8)?
         } else {
             0
         };
@@ -133,60 +160,51 @@ impl Cpu {
     /// # Errors
     /// #GP, #NP, #SS with the selector.
     pub(crate) fn load_segment(&mut self, n: usize, selector: u16) -> Res {
-        if !self.protected() || self.v86() {
-            let attr = if self.v86() { 0xF3 } else { self.seg[n].attr };
-            let limit = if self.v86() {
-                0xFFFF
-            } else {
-                self.seg[n].limit
-            };
-            self.set_segment(
-                n,
-                Segment {
-                    selector,
-                    base: u64::from(selector) << 4,
-                    limit,
-                    attr,
-                },
-            );
-            self.update_mode();
-            return Ok(());
+        let s = if self.real_segments() {
+            self.real_segment(n, selector)
+        } else {
+            self.segment_for(n, selector, vector::GP)?
+        };
+        self.set_segment(n, s);
+        self.update_mode();
+        Ok(())
+    }
+
+    /// What a selector means to the 8086. In real mode limit and size stay what they were loaded with in protected mode:
+    /// "unreal mode" lives on it.
+    pub(crate) fn real_segment(&self, n: usize, selector: u16) -> Segment {
+        let (limit, attr) = if self.v86() {
+            (0xFFFF, V86_ATTR)
+        } else {
+            (self.seg[n].limit, self.seg[n].attr & !0xFF | REAL_ATTR)
+        };
+        Segment {
+            selector,
+            base: u64::from(selector) << 4,
+            limit,
+            attr,
         }
+    }
+
+    /// What a selector gives in ES, SS, DS, FS or GS in protected mode, after its checks. `bad`: #GP, or #TS in a task
+    /// switch.
+    ///
+    /// # Errors
+    /// `bad`, #NP or #SS with the selector.
+    pub(crate) fn segment_for(&mut self, n: usize, selector: u16, bad: u8) -> Res<Segment> {
         if selector & !3 == 0 {
             // A null selector is not allowed in SS, but for 64-bit mode below ring 3 with a matching RPL.
             let null_ss = self.code64() && self.cpl < 3 && (selector & 3) as u8 == self.cpl;
             if n == seg::SS && !null_ss {
-                return Err(self.gp(0));
+                return Err(self.raise_code(bad, 0));
             }
-            // Bases of FS and GS survive a null load on this model, as on other AMD processors.
-            let base = if self.long_mode() && n >= seg::FS {
-                self.seg[n].base
-            } else {
-                0
-            };
-            let attr = if n == seg::SS {
-                u16::from(self.cpl) << 5
-            } else {
-                0
-            };
-            self.set_segment(
-                n,
-                Segment {
-                    selector,
-                    base,
-                    limit: 0,
-                    attr,
-                },
-            );
-            self.update_mode();
-            return Ok(());
+            return Ok(self.null_segment(n, selector));
         }
-        let mut d = self.descriptor(selector, vector::GP, false)?;
+        let mut d = self.descriptor(selector, bad, false)?;
         let rpl = (selector & 3) as u8;
         if n == seg::SS {
-            let writable_data = d.is_user() && d.kind() & 0b1010 == 0b0010;
-            if !writable_data || rpl != self.cpl || d.dpl() != self.cpl {
-                return Err(self.selector_fault(vector::GP, selector));
+            if !d.is_stack() || rpl != self.cpl || d.dpl() != self.cpl {
+                return Err(self.selector_fault(bad, selector));
             }
             if !d.present() {
                 return Err(self.selector_fault(vector::SS, selector));
@@ -195,16 +213,30 @@ impl Cpu {
             let readable = d.is_user() && (!d.is_code() || d.kind() & 2 != 0);
             let conforming_code = d.is_code() && d.conforming();
             if !readable || (!conforming_code && (rpl > d.dpl() || self.cpl > d.dpl())) {
-                return Err(self.selector_fault(vector::GP, selector));
+                return Err(self.selector_fault(bad, selector));
             }
             if !d.present() {
                 return Err(self.selector_fault(vector::NP, selector));
             }
         }
         self.mark_accessed(selector, &mut d)?;
-        self.set_segment(n, d.segment(selector));
-        self.update_mode();
-        Ok(())
+        Ok(d.segment(selector))
+    }
+
+    /// A segment register that holds a null selector. AMD's processors leave the bases of FS and GS as they are (AMD64
+    /// manual volume 2, section 4.5.3), Intel's clear them.
+    pub(crate) fn null_segment(&self, n: usize, selector: u16) -> Segment {
+        let keeps_base = self.amd && self.long_mode() && n >= seg::FS;
+        Segment {
+            selector,
+            base: if keeps_base { self.seg[n].base } else { 0 },
+            limit: 0,
+            attr: if n == seg::SS {
+                u16::from(self.cpl) << 5
+            } else {
+                0
+            },
+        }
     }
 
     /// Takes over a code segment at privilege `cpl`; the descriptor has been checked.

@@ -2,25 +2,31 @@
 //!
 //! * `isa/*.toml` is the one description of the instruction set; `build.rs` expands it into the tables of [`isa`].
 //! * [`decode`] bytes to instructions; `translate` instructions to traces; `exec` what runs them; `run` the main loop.
-//! * `mmu` and `tlb` paging; `descriptor` and `exceptions` segments and delivery; [`cpuid`] what is announced.
+//! * `mmu` and `tlb` paging; `descriptor` segments; `exceptions`, `gates`, `task` and `v86` delivery and task switches;
+//!   `debug` breakpoints; `reset` the states that software finds; [`cpuid`] what is announced.
 //! * [`fpu`] 80-bit floating point and [`simd`] SSE arithmetic: pure functions on values.
 //! * [`vcpu`] is the door: the trait every engine implements and what it asks of the board.
 
 pub mod cpu;
 pub mod cpuid;
+mod debug;
 pub mod decode;
 mod descriptor;
 mod exceptions;
 mod exec;
 pub mod fpu;
+mod gates;
 pub mod isa;
 mod mmu;
+mod reset;
 mod run;
 pub mod simd;
 mod state;
+mod task;
 mod tlb;
 mod trace;
 mod translate;
+mod v86;
 pub mod vcpu;
 
 pub use run::{Interpreter, UnknownModel};

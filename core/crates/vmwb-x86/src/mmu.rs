@@ -11,7 +11,7 @@ use vmwb_hw::GuestAddress;
 use vmwb_mem::PageFlags;
 
 use crate::cpu::{Cpu, Res, cr0, cr4, efer, vector};
-use crate::tlb::{NO_TAG, SPACES, TlbEntry, WATCHED, tlb_index};
+use crate::tlb::{NO_TAG, SPACES, TlbEntry, WATCHED, tlb_index, view};
 
 /// Physical address width that is announced: 40 bits.
 pub(crate) const PHYS_BITS: u32 = 40;
@@ -104,8 +104,8 @@ impl Cpu {
         stack: bool,
     ) -> Res<Target> {
         let page = linear & !0xFFF;
-        let e =
-            &self.spaces.list[self.spaces.current].views[usize::from(user)].tlb[tlb_index(linear)];
+        let view = self.view_of(user);
+        let e = &self.spaces.list[self.spaces.current].views[view].tlb[tlb_index(linear)];
         let hit = match access {
             Access::Read => e.read == page,
             Access::Write => e.write & !WATCHED == page,
@@ -115,6 +115,16 @@ impl Cpu {
             return Ok(Target::Ram(linear.wrapping_add(e.addend) as *mut u8));
         }
         self.fill(linear, access, user, stack)
+    }
+
+    /// The view that an access goes through. What the processor reads for itself is never let through SMAP by EFLAGS.AC
+    /// (SDM volume 3, section 4.6.1).
+    pub(crate) fn view_of(&self, user: bool) -> usize {
+        match (user, self.open && !self.implicit && self.cpl != 3) {
+            (true, _) => view::USER,
+            (false, true) => view::OPEN,
+            (false, false) => view::SUPERVISOR,
+        }
     }
 
     #[cold]
@@ -130,34 +140,40 @@ impl Cpu {
             }
         };
         let phys = (walk.phys & !0xFFF) | (linear & 0xFFF);
+        let breakpoint = access != Access::Exec && self.data_breakpoint_in_page(linear);
+        if breakpoint && !self.devices_ok {
+            return Err(self.alone());
+        }
         let Some(host) = self.ram_page(phys) else {
             return Ok(Target::Device(phys));
         };
         self.counters.tlb_fills += 1;
         let page = linear & !0xFFF;
+        let view = self.view_of(user);
         let space = &mut self.spaces.list[self.spaces.current];
         if walk.page_bytes > 4096 {
             space.note_large(linear & !(walk.page_bytes - 1), walk.page_bytes);
         }
-        let view = &mut space.views[usize::from(user)];
-        view.mark_filled();
+        space.views[view].mark_filled();
         let write_allowed = walk.dirty && self.may_write(&walk, user);
-        let exec_allowed = !walk.no_exec;
+        let exec_allowed = self.may_execute(&walk, user);
+        // What an access to code may do the data of the page may not: SMAP, breakpoints.
+        let data_allowed = !self.data_breakpoint_in_page(linear) && self.may_touch(&walk, user);
         let flags = self
             .memory
             .page_flags(phys >> 12)
             .expect("RAM pages have a state byte");
         let mut write = NO_TAG;
-        if write_allowed {
+        if write_allowed && data_allowed {
             let watched = flags.load(Ordering::Relaxed) & (PageFlags::CODE | PageFlags::TABLE) != 0;
             write = page | (u64::from(watched) * WATCHED);
             if !watched {
                 flags.fetch_or(WRITE_GRANTED, Ordering::Relaxed);
             }
         }
-        let view = &mut self.spaces.list[self.spaces.current].views[usize::from(user)];
+        let view = &mut self.spaces.list[self.spaces.current].views[view];
         view.tlb[tlb_index(linear)] = TlbEntry {
-            read: page,
+            read: if data_allowed { page } else { NO_TAG },
             write,
             exec: if exec_allowed { page } else { NO_TAG },
             addend: (host as u64).wrapping_sub(page),
@@ -167,6 +183,16 @@ impl Cpu {
 
     fn may_write(&self, walk: &Walk, user: bool) -> bool {
         walk.writable || (!user && self.cr0 & cr0::WP == 0)
+    }
+
+    /// Whether instructions may be fetched: NX, and SMEP for pages of user mode.
+    fn may_execute(&self, walk: &Walk, user: bool) -> bool {
+        !walk.no_exec && (user || !walk.user || self.cr4 & cr4::SMEP == 0)
+    }
+
+    /// Whether data may be accessed: SMAP keeps supervisor mode from pages of user mode.
+    fn may_touch(&self, walk: &Walk, user: bool) -> bool {
+        user || !walk.user || self.cr4 & cr4::SMAP == 0 || self.view_of(user) == view::OPEN
     }
 
     /// Reads a table entry of `size` bytes and notes that the current space depends on its page.
@@ -264,9 +290,10 @@ impl Cpu {
             });
         }
         let nxe = self.efer & efer::NXE != 0;
+        let nx_paging = nxe && self.cr4 & cr4::PAE != 0;
         let base_code = u32::from(access == Access::Write) << 1
             | u32::from(user) << 2
-            | u32::from(access == Access::Exec && nxe && self.cr4 & cr4::PAE != 0) << 4;
+            | u32::from(access == Access::Exec && (nx_paging || self.cr4 & cr4::SMEP != 0)) << 4;
         let mut path: [(u64, u64); 4] = [(0, 0); 4];
         let mut depth = 0;
         let (mut writable, mut user_ok, mut no_exec) = (true, true, false);
@@ -282,10 +309,11 @@ impl Cpu {
             (e & PHYS_MASK & !0xFFF, 2, 8)
         };
         let index_bits = if size == 4 { 10 } else { 9 };
-        let reserved_high = if size == 8 {
-            !PHYS_MASK & !PTE_NX & 0x000F_FFFF_FFFF_FFFF
-        } else {
-            0
+        // With PAE outside long mode bits 62:52 are reserved too (tables 4-9 to 4-11), in long mode they are ignored.
+        let reserved_high = match (size, levels) {
+            (8, 4) => !PHYS_MASK & 0x000F_FFFF_FFFF_FFFF,
+            (8, _) => !PHYS_MASK & !PTE_NX,
+            _ => 0,
         };
         for level in (1..=levels).rev() {
             let shift = 12 + index_bits * (level - 1);
@@ -301,12 +329,16 @@ impl Cpu {
                 && level <= 3;
             let mut bad = e & reserved_high != 0 || (size == 8 && !nxe && e & PTE_NX != 0);
             bad |= level == 4 && e & PTE_PS != 0;
+            bad |= level == 3 && e & PTE_PS != 0 && !self.features.has("pdpe1gb");
             if large {
                 // The PAT bit (12) of large pages is not reserved; the address bits below the page size are.
                 bad |= match (size, level) {
                     (8, 2) => e & 0x001F_E000 != 0,
                     (8, _) => e & 0x3FFF_E000 != 0,
-                    _ => e & (1 << 21) != 0,
+                    // With PSE-36 bits 20:13 are address bits 39:32.
+                    _ => {
+                        e & (1 << 21) != 0 || (e & 0x001F_E000 != 0 && !self.features.has("pse36"))
+                    }
                 };
             }
             if bad {
@@ -322,6 +354,8 @@ impl Cpu {
                 let frame = if size == 4 && large {
                     // PSE-36: bits 20:13 carry address bits 39:32.
                     (e & 0xFFC0_0000) | ((e >> 13) & 0xFF) << 32
+                } else if size == 4 {
+                    e & 0xFFFF_F000
                 } else {
                     e & PHYS_MASK & !(page_bytes - 1) & !0xFFF
                 };
@@ -335,7 +369,8 @@ impl Cpu {
                 };
                 let denied = (user && !walk.user)
                     || (access == Access::Write && !self.may_write(&walk, user))
-                    || (access == Access::Exec && no_exec);
+                    || (access == Access::Exec && !self.may_execute(&walk, user))
+                    || (access != Access::Exec && !self.may_touch(&walk, user));
                 if denied {
                     return Err(base_code | 1);
                 }

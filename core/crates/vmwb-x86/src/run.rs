@@ -5,21 +5,44 @@ use std::sync::Arc;
 use vmwb_hw::{GuestMemory, Payload, SnapshotError};
 
 use crate::cpu::{
-    Counters, Cpu, Fault, Fpu, Msrs, Segment, TableRegister, Why, cr0, flag, seg, slot, vector,
+    Counters, Cpu, Fault, Fpu, Msrs, Res, Segment, TableRegister, Why, cr0, cr4, flag, seg, slot,
+    vector,
 };
-use crate::cpuid::Features;
+use crate::cpuid::{self, Features};
+use crate::decode::MAX_LEN;
 use crate::exec::interp::run_chain;
 use crate::isa::FORMS;
 use crate::mmu::{Access, TableWatch, Target};
-use crate::tlb::{JumpEntry, Spaces, jump_index};
+use crate::tlb::{JumpEntry, JumpKey, Spaces, jump_index, view};
 use crate::trace::{Op, Trace, TraceCache, mode};
 use crate::translate::Built;
 use crate::vcpu::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Vcpu};
 
 /// Bytes that one trace is decoded from at most: 48 instructions of 15 bytes.
 const WINDOW_BYTES: usize = 720;
-/// DR6.BS: single step.
-const DR6_BS: u64 = 1 << 14;
+
+/// What [`Cpu::next_trace`] found at RIP.
+enum Next {
+    /// The first operation of a live trace.
+    Run(*mut Op),
+    /// A fault is set.
+    Fault,
+    /// The instruction must run alone.
+    Alone,
+}
+
+/// How the code of a page may be run through the code segment that is loaded. Traces are shared by all addresses that
+/// lead to them, so what depends on the address cannot stand in them.
+enum PageRule {
+    /// Traces, linked inside the page.
+    Free,
+    /// Traces whose branches are not linked: the page starts before the segment does, so that a branch inside the page
+    /// may lead around the end of the address space.
+    Unlinked,
+    /// One instruction at a time: the limit or the end of 16-bit addresses lies in the page or just behind it, or an
+    /// instruction breakpoint.
+    Alone,
+}
 
 /// The reference engine: pre-decoded traces with chained handlers.
 #[derive(Debug)]
@@ -41,6 +64,7 @@ impl Interpreter {
         let features =
             Features::of(&config.model).ok_or_else(|| UnknownModel(config.model.clone()))?;
         let form_ok = FORMS.iter().map(|f| features.has(f.feature)).collect();
+        let amd = cpuid::is_amd(&config);
         let ram = memory.page_ptr(0).expect("page 0 is always RAM");
         let pages = (memory.ranges().last().map_or(0, |r| r.end) >> 12) as usize;
         let mut cpu = Box::new(Cpu {
@@ -79,6 +103,15 @@ impl Interpreter {
             debug_shadow: false,
             pending_debug: 0,
             fault_streak: 0,
+            streak_at: 0,
+            code_breakpoints: false,
+            data_breakpoints: 0,
+            no_trap: false,
+            implicit: false,
+            open: false,
+            aligned_only: false,
+            switched: false,
+            amd,
             look: true,
             touched: false,
             nmi_blocked: false,
@@ -121,78 +154,6 @@ impl Interpreter {
 }
 
 impl Cpu {
-    fn reset_state(&mut self) {
-        let retired = self.retired();
-        self.r = [0; slot::COUNT];
-        self.set_flags(flag::FIXED);
-        self.rip = 0xFFF0;
-        self.cpl = 0;
-        let data = Segment {
-            selector: 0,
-            base: 0,
-            limit: 0xFFFF,
-            attr: 0x93,
-        };
-        self.seg = [data; 6];
-        self.seg[seg::CS] = Segment {
-            selector: 0xF000,
-            base: 0xFFFF_0000,
-            limit: 0xFFFF,
-            attr: 0x9B,
-        };
-        self.ldtr = Segment {
-            selector: 0,
-            base: 0,
-            limit: 0xFFFF,
-            attr: 0x82,
-        };
-        self.tr = Segment {
-            selector: 0,
-            base: 0,
-            limit: 0xFFFF,
-            attr: 0x8B,
-        };
-        self.gdtr = TableRegister {
-            base: 0,
-            limit: 0xFFFF,
-        };
-        self.idtr = TableRegister {
-            base: 0,
-            limit: 0xFFFF,
-        };
-        self.cr0 = cr0::CD | cr0::NW | cr0::ET;
-        (self.cr2, self.cr3, self.cr4, self.efer) = (0, 0, 0, 0);
-        self.dr = [0, 0, 0, 0, 0, 0, 0xFFFF_0FF0, 0x400];
-        self.pdpte = [0; 4];
-        self.msr = Msrs {
-            pat: 0x0007_0406_0007_0406,
-            ..Msrs::default()
-        };
-        self.fpu = Fpu::new();
-        self.xcr0 = 1;
-        self.stop = None;
-        (self.debug_shadow, self.pending_debug, self.fault_streak) = (false, 0, 0);
-        (
-            self.shadow,
-            self.look,
-            self.touched,
-            self.nmi_blocked,
-            self.halted,
-        ) = (false, true, false, false, false);
-        self.retire_at_end = retired;
-        self.budget = 0;
-        self.drop_traces();
-        self.registers_changed();
-    }
-
-    /// Recomputes what depends on registers that were set from outside, and forgets every translation.
-    pub fn registers_changed(&mut self) {
-        self.r[slot::ZERO] = 0;
-        self.r[slot::FS_BASE] = self.seg[seg::FS].base;
-        self.r[slot::GS_BASE] = self.seg[seg::GS].base;
-        self.forget_translations();
-    }
-
     /// Recomputes the decode mode and selects the view of the soft TLB: call after a change of CS, SS, DS, ES, CPL, CR0,
     /// CR3, CR4 or EFER.
     pub(crate) fn update_mode(&mut self) {
@@ -219,24 +180,80 @@ impl Cpu {
             };
         }
         self.mode = m;
-        // Jump caches are keyed by offset in the code segment: another base or mode makes them void.
-        let key = m | (cs.base as u32) << 8 ^ (cs.base >> 24) as u32;
-        let view = &mut self.spaces.current().views[usize::from(self.cpl == 3)];
-        if view.jump_mode != key {
-            view.clear_jumps();
-            view.jump_mode = key;
+        let key = if m & mode::SIZE == mode::BITS64 {
+            JumpKey {
+                mode: m,
+                base: 0,
+                limit: 0,
+            }
+        } else {
+            JumpKey {
+                mode: m,
+                base: cs.base as u32,
+                limit: cs.limit,
+            }
+        };
+        let ac = self.eflags & flag::AC != 0;
+        self.open = ac && self.cr4 & cr4::SMAP != 0;
+        self.aligned_only = ac && self.cpl == 3 && self.cr0 & cr0::AM != 0;
+        let view = match (self.cpl == 3, self.open) {
+            (true, _) => view::USER,
+            (false, false) => view::SUPERVISOR,
+            (false, true) => view::OPEN,
+        };
+        let view = &mut self.spaces.current().views[view];
+        self.jumps = view.jumps(key);
+        self.tlb = if self.aligned_only {
+            self.spaces.none()
+        } else {
+            view.tlb.as_mut_ptr()
+        };
+    }
+
+    /// How the page that RIP lies in may be run.
+    fn page_rule(&self, m: u32, pc: u64) -> PageRule {
+        if self.code_breakpoint_in_page(pc) {
+            return PageRule::Alone;
         }
-        self.tlb = view.tlb.as_mut_ptr();
-        self.jumps = view.jumps.as_mut_ptr();
+        if m & mode::SIZE == mode::BITS64 {
+            return PageRule::Free;
+        }
+        // Offsets in the segment that the page's first and last byte have.
+        let first = self.rip as i64 - (pc & 0xFFF) as i64;
+        let last = first + 0xFFF;
+        let limit = self.seg[seg::CS].limit;
+        // The last instruction that starts in the page may end 14 bytes behind it.
+        let limited = limit != u32::MAX && last + MAX_LEN as i64 > i64::from(limit);
+        let wraps = m & mode::SIZE == mode::BITS16 && last > 0xFFFF;
+        if limited || wraps {
+            PageRule::Alone
+        } else if first < 0 {
+            PageRule::Unlinked
+        } else {
+            PageRule::Free
+        }
+    }
+
+    /// Bytes from RIP to the code segment's limit, at most those of the longest instruction.
+    ///
+    /// # Errors
+    /// #GP(0) when RIP lies beyond the limit.
+    fn bytes_to_limit(&mut self, m: u32) -> Res<usize> {
+        if m & mode::SIZE == mode::BITS64 {
+            return Ok(MAX_LEN);
+        }
+        let limit = self.seg[seg::CS].limit;
+        match u64::from(limit).checked_sub(self.rip) {
+            _ if limit == u32::MAX => Ok(MAX_LEN),
+            Some(more) => Ok(more.min(MAX_LEN as u64 - 1) as usize + 1),
+            None => Err(self.gp(0)),
+        }
     }
 
     /// The trace at RIP, decoded if need be. `None`: a fault is set.
     fn find_trace(&mut self, m: u32) -> Option<*mut Trace> {
         let pc = self.linear_pc();
-        if m & mode::SIZE != mode::BITS64 && self.rip > u64::from(self.seg[seg::CS].limit) {
-            self.gp(0);
-            return None;
-        }
+        let most = self.bytes_to_limit(m).ok()?;
         let user = self.cpl == 3;
         let host = match self.resolve(pc, Access::Exec, user, false) {
             Ok(Target::Ram(p)) => p,
@@ -253,33 +270,53 @@ impl Cpu {
             let t = unsafe { &*found };
             let tail = &t.tail[..usize::from(t.tail_len)];
             if tail.is_empty() || self.next_page_bytes(pc, tail.len())? == tail {
-                return Some(found);
+                return self.within_limit(found, m, most);
             }
             self.drop_trace_at(phys);
         }
         let room = 0x1000 - (phys & 0xFFF) as usize;
         let mut window = [0u8; WINDOW_BYTES];
-        let window = &mut window[..room.min(WINDOW_BYTES)];
+        // An instruction that runs alone is fetched to the limit and no farther.
+        let alone = m & mode::ALONE != 0;
+        let window_len = room.min(if alone { most } else { WINDOW_BYTES });
+        let window = &mut window[..window_len];
         // SAFETY: `host` points into a RAM page with `room` bytes to its end.
         unsafe { std::ptr::copy_nonoverlapping(host, window.as_mut_ptr(), window.len()) };
         let built = match self.build_trace(phys, window, None, m) {
-            Built::NeedsNextPage => {
-                let tail = self.next_page_bytes(pc, crate::decode::MAX_LEN)?;
+            Built::Truncated if alone && most <= room => {
+                // All bytes up to the limit, or the 15 that an instruction may have.
+                self.gp(0);
+                return None;
+            }
+            Built::Truncated => {
+                let len = if alone { most - room } else { MAX_LEN };
+                let tail = self.next_page_bytes(pc, len)?;
                 self.build_trace(phys, window, Some(&tail), m)
             }
             other => other,
         };
         match built {
-            Built::Trace(t) => Some(t),
-            Built::TooLong => {
+            Built::Trace(t) => self.within_limit(t, m, most),
+            Built::TooLong | Built::Truncated => {
                 self.gp(0);
                 None
             }
-            Built::Invalid | Built::NeedsNextPage => {
+            Built::Invalid => {
                 self.ud();
                 None
             }
         }
+    }
+
+    /// Refuses an instruction that runs alone and ends behind the code segment's limit.
+    fn within_limit(&mut self, t: *mut Trace, m: u32, most: usize) -> Option<*mut Trace> {
+        // SAFETY: the callers have a live trace, which has at least one operation.
+        let len = unsafe { (*Trace::ops(t)).len };
+        if m & mode::ALONE != 0 && usize::from(len) > most {
+            self.gp(0);
+            return None;
+        }
+        Some(t)
     }
 
     /// The first bytes of the page behind the one that `pc` lies in.
@@ -303,19 +340,26 @@ impl Cpu {
     }
 
     /// First operation of the trace at RIP, from the jump cache or found and noted there; patches the link of the branch
-    /// that led here. `None`: a fault is set.
-    fn next_trace(&mut self, link: *mut Op) -> Option<*mut Op> {
+    /// that led here.
+    fn next_trace(&mut self, link: *mut Op) -> Next {
         let rip = self.rip;
         // SAFETY: the jump cache has JUMP_ENTRIES entries.
         let e = unsafe { *self.jumps.add(jump_index(rip)) };
         if e.rip == rip && link.is_null() {
-            return Some(e.op);
+            return Next::Run(e.op);
         }
+        let (m, link) = match self.page_rule(self.mode, self.linear_pc()) {
+            PageRule::Free => (self.mode, link),
+            PageRule::Unlinked => (self.mode | mode::UNLINKED, std::ptr::null_mut()),
+            PageRule::Alone => return Next::Alone,
+        };
         // Decoding may throw all traces away, the branch's among them: `drop_traces` clears the field then.
         self.link_from = link;
-        let found = self.find_trace(self.mode);
+        let found = self.find_trace(m);
         let link = std::mem::replace(&mut self.link_from, std::ptr::null_mut());
-        let t = found?;
+        let Some(t) = found else {
+            return Next::Fault;
+        };
         // SAFETY: `t` is live, and so is `link`.
         unsafe {
             let op = Trace::ops(t);
@@ -325,7 +369,7 @@ impl Cpu {
                 }
                 *self.jumps.add(jump_index(rip)) = JumpEntry { rip, op };
             }
-            Some(op)
+            Next::Run(op)
         }
     }
 
@@ -407,6 +451,7 @@ impl Cpu {
                 link = std::ptr::null_mut();
             }
             let shadow = std::mem::take(&mut self.shadow);
+            let debug_shadow = std::mem::take(&mut self.debug_shadow);
             if self.look
                 && !shadow
                 && !alone
@@ -415,56 +460,81 @@ impl Cpu {
                 return Exit::Stopped(stop);
             }
             if self.budget <= 0 {
-                self.shadow = shadow;
+                (self.shadow, self.debug_shadow) = (shadow, debug_shadow);
                 return Exit::Budget;
             }
+            if self.code_breakpoints && !debug_shadow && self.code_breakpoint_here() {
+                if let Err(stop) = self.debug_exception() {
+                    return Exit::Stopped(stop);
+                }
+                continue;
+            }
             let trap = self.eflags & flag::TF != 0;
-            if alone || shadow || trap {
+            // RF holds for one instruction; those that set it do so while they run.
+            let resume = self.eflags & flag::RF != 0;
+            if alone || shadow || trap || resume {
                 alone = false;
+                self.eflags &= !flag::RF;
                 self.run_alone();
-            } else if let Some(op) = self.next_trace(link) {
-                // SAFETY: `next_trace` gives the first operation of a live trace.
-                if i64::from(unsafe { (*op).rest }) > self.budget {
-                    alone = true;
-                    continue;
-                }
-                self.why = Why::Jump;
-                self.enter(op);
-            }
-            match self.why {
-                Why::Jump | Why::Link => {
-                    if trap {
-                        self.dr[6] |= DR6_BS;
-                        if let Err(stop) = self.deliver_fault(Fault {
-                            vector: vector::DB,
-                            error: None,
-                        }) {
-                            return Exit::Stopped(stop);
+                // In a row of instructions that hold interrupts off only the first does (SDM volume 3, section 6.8.3).
+                self.shadow &= !shadow;
+                self.debug_shadow &= !debug_shadow;
+            } else {
+                match self.next_trace(link) {
+                    Next::Run(op) => {
+                        // SAFETY: `next_trace` gives the first operation of a live trace.
+                        if i64::from(unsafe { (*op).rest }) > self.budget {
+                            alone = true;
+                            continue;
                         }
+                        self.why = Why::Jump;
+                        self.enter(op);
                     }
+                    Next::Alone => {
+                        alone = true;
+                        continue;
+                    }
+                    Next::Fault => {}
                 }
-                Why::Alone => alone = true,
-                Why::Fault => {
-                    let fault = self.fault;
-                    self.why = Why::Jump;
-                    if let Err(stop) = self.deliver_fault(fault) {
-                        return Exit::Stopped(stop);
-                    }
-                }
-                Why::Halt => {
-                    self.why = Why::Jump;
-                    if !self.interrupts_enabled() {
-                        return Exit::Stopped(CpuStop::HaltedForGood { rip: self.rip });
-                    }
-                    if let Err(stop) = self.take_interrupts() {
-                        return Exit::Stopped(stop);
-                    }
-                    if self.halted {
-                        return Exit::Halted;
-                    }
-                }
-                Why::Stop => return Exit::Stopped(self.take_stop()),
             }
+            if let Err(exit) = self.settle(trap, &mut alone) {
+                return exit;
+            }
+        }
+    }
+
+    /// What has to happen behind an instruction before the next one: traps, faults, halts. `trap`: it was single-stepped.
+    fn settle(&mut self, trap: bool, alone: &mut bool) -> Result<(), Exit> {
+        match self.why {
+            Why::Jump | Why::Link => self.take_traps(trap).map_err(Exit::Stopped),
+            Why::Alone => {
+                *alone = true;
+                Ok(())
+            }
+            Why::Fault => {
+                let fault = self.fault;
+                self.why = Why::Jump;
+                // Traps of an instruction that did not end are met again when it runs again.
+                (self.pending_debug, self.no_trap) = (0, false);
+                self.deliver_fault(fault).map_err(Exit::Stopped)
+            }
+            Why::Halt => {
+                self.why = Why::Jump;
+                if trap || self.pending_debug != 0 {
+                    self.halted = false;
+                    return self.take_traps(trap).map_err(Exit::Stopped);
+                }
+                if !self.interrupts_enabled() {
+                    return Err(Exit::Stopped(CpuStop::HaltedForGood { rip: self.rip }));
+                }
+                self.take_interrupts().map_err(Exit::Stopped)?;
+                if self.halted {
+                    Err(Exit::Halted)
+                } else {
+                    Ok(())
+                }
+            }
+            Why::Stop => Err(Exit::Stopped(self.take_stop())),
         }
     }
 }
@@ -475,67 +545,7 @@ impl Vcpu for Interpreter {
     }
 
     fn set_boot_state(&mut self, state: BootState) {
-        let c = &mut *self.cpu;
-        let code = |attr| Segment {
-            selector: 0x10,
-            base: 0,
-            limit: u32::MAX,
-            attr,
-        };
-        let data = Segment {
-            selector: 0x18,
-            base: 0,
-            limit: u32::MAX,
-            attr: 0xC093,
-        };
-        c.seg = [data; 6];
-        c.set_flags(flag::FIXED);
-        c.cpl = 0;
-        match state {
-            BootState::Protected32 {
-                eip,
-                esi,
-                ebx,
-                eax,
-                esp,
-                gdt,
-            } => {
-                c.seg[seg::CS] = code(0xC09B);
-                c.cr0 = cr0::PE | cr0::ET;
-                c.rip = u64::from(eip);
-                (c.r[0], c.r[3], c.r[4], c.r[6]) = (
-                    u64::from(eax),
-                    u64::from(ebx),
-                    u64::from(esp),
-                    u64::from(esi),
-                );
-                c.gdtr = TableRegister {
-                    base: u64::from(gdt.0),
-                    limit: gdt.1,
-                };
-            }
-            BootState::Long64 {
-                rip,
-                rsi,
-                rsp,
-                cr3,
-                gdt,
-            } => {
-                c.seg[seg::CS] = code(0xA09B);
-                c.cr0 = cr0::PE | cr0::PG | cr0::ET;
-                c.cr3 = cr3;
-                c.cr4 = crate::cpu::cr4::PAE;
-                c.efer = crate::cpu::efer::LME | crate::cpu::efer::LMA;
-                c.rip = rip;
-                (c.r[4], c.r[6]) = (rsp, rsi);
-                c.gdtr = TableRegister {
-                    base: gdt.0,
-                    limit: gdt.1,
-                };
-            }
-        }
-        c.idtr = TableRegister { base: 0, limit: 0 };
-        c.registers_changed();
+        self.cpu.enter_boot_state(state);
     }
 
     fn run(&mut self, bus: &mut dyn CpuBus, budget: u64) -> Exit {

@@ -70,13 +70,41 @@ fn jump_group(rip: u64) -> usize {
     (((rip >> 12) ^ (rip >> 18)) as usize & 63) << 6
 }
 
-/// One table with its jump cache: an address space seen from one privilege.
+/// What a cached jump target depends on beside its offset: the decode mode and, outside 64-bit mode, the code segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct JumpKey {
+    pub(crate) mode: u32,
+    pub(crate) base: u32,
+    pub(crate) limit: u32,
+}
+
+/// The jump cache of one code segment.
+#[derive(Debug)]
+struct JumpTable {
+    key: JumpKey,
+    jumps: Box<[JumpEntry; JUMP_ENTRIES]>,
+}
+
+/// Code segments whose jump caches a view keeps: 16-bit programs have many, and go between them with every far call.
+const JUMP_TABLES: usize = 16;
+
+/// How an address space is seen: which accesses its entries allow.
+pub(crate) mod view {
+    /// Supervisor mode; with CR4.SMAP without the pages of user mode.
+    pub const SUPERVISOR: usize = 0;
+    /// User mode.
+    pub const USER: usize = 1;
+    /// Supervisor mode while EFLAGS.AC suspends SMAP.
+    pub const OPEN: usize = 2;
+    pub const COUNT: usize = 3;
+}
+
+/// One table with its jump caches: an address space seen from one privilege.
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) tlb: Box<[TlbEntry; TLB_ENTRIES]>,
-    pub(crate) jumps: Box<[JumpEntry; JUMP_ENTRIES]>,
-    /// Decode mode of the traces in `jumps`.
-    pub(crate) jump_mode: u32,
+    tables: Vec<JumpTable>,
+    table: usize,
     dirty: bool,
 }
 
@@ -91,8 +119,8 @@ impl View {
     fn new() -> Self {
         Self {
             tlb: boxed(TlbEntry::EMPTY),
-            jumps: boxed(JumpEntry::EMPTY),
-            jump_mode: 0,
+            tables: Vec::new(),
+            table: 0,
             dirty: false,
         }
     }
@@ -106,7 +134,32 @@ impl View {
     }
 
     pub(crate) fn clear_jumps(&mut self) {
-        self.jumps.fill(JumpEntry::EMPTY);
+        self.tables
+            .iter_mut()
+            .for_each(|t| t.jumps.fill(JumpEntry::EMPTY));
+    }
+
+    /// The jump cache of a code segment, made or taken from another one if need be.
+    pub(crate) fn jumps(&mut self, key: JumpKey) -> *mut JumpEntry {
+        if self.tables.get(self.table).is_none_or(|t| t.key != key) {
+            self.table = match self.tables.iter().position(|t| t.key == key) {
+                Some(n) => n,
+                None if self.tables.len() < JUMP_TABLES => {
+                    self.tables.push(JumpTable {
+                        key,
+                        jumps: boxed(JumpEntry::EMPTY),
+                    });
+                    self.tables.len() - 1
+                }
+                None => {
+                    let n = (self.table + 1) % JUMP_TABLES;
+                    self.tables[n].key = key;
+                    self.tables[n].jumps.fill(JumpEntry::EMPTY);
+                    n
+                }
+            };
+        }
+        self.tables[self.table].jumps.as_mut_ptr()
     }
 
     pub(crate) fn forget_page(&mut self, linear: u64) {
@@ -116,7 +169,15 @@ impl View {
             *e = TlbEntry::EMPTY;
         }
         let group = jump_group(linear);
-        self.jumps[group..group + 64].fill(JumpEntry::EMPTY);
+        for t in &mut self.tables {
+            // Targets are offsets in the segment: only with base 0 do they tell the page.
+            let part = if t.key.base == 0 {
+                group..group + 64
+            } else {
+                0..JUMP_ENTRIES
+            };
+            t.jumps[part].fill(JumpEntry::EMPTY);
+        }
     }
 
     pub(crate) fn mark_filled(&mut self) {
@@ -124,12 +185,12 @@ impl View {
     }
 }
 
-/// One address space: a CR3 value, its two views, and where it maps large pages.
+/// One address space: a CR3 value, its views, and where it maps large pages.
 #[derive(Debug)]
 pub(crate) struct Space {
     pub(crate) cr3: Option<u64>,
-    /// Index 0: supervisor, 1: user.
-    pub(crate) views: [View; 2],
+    /// By [`view`].
+    pub(crate) views: [View; view::COUNT],
     /// Linear ranges filled from pages larger than 4 KiB: INVLPG inside one forgets the whole space.
     large: [(u64, u64); 4],
     large_count: usize,
@@ -142,7 +203,7 @@ impl Space {
     fn new() -> Self {
         Self {
             cr3: None,
-            views: [View::new(), View::new()],
+            views: std::array::from_fn(|_| View::new()),
             large: [(0, 0); 4],
             large_count: 0,
             stale: false,
@@ -195,6 +256,8 @@ pub(crate) struct Spaces {
     pub(crate) list: [Space; SPACES],
     pub(crate) current: usize,
     clock: u64,
+    /// A table without entries: what an access goes through that must be looked at each time.
+    none: Box<[TlbEntry; TLB_ENTRIES]>,
 }
 
 impl Spaces {
@@ -203,7 +266,13 @@ impl Spaces {
             list: std::array::from_fn(|_| Space::new()),
             current: 0,
             clock: 0,
+            none: boxed(TlbEntry::EMPTY),
         })
+    }
+
+    /// The table that never hits. Nobody writes to it.
+    pub(crate) fn none(&mut self) -> *mut TlbEntry {
+        self.none.as_mut_ptr()
     }
 
     pub(crate) fn current(&mut self) -> &mut Space {

@@ -39,6 +39,8 @@ pub(crate) mod mode {
     pub const STACK32: u32 = 8;
     /// One instruction only, then back to the main loop.
     pub const ALONE: u32 = 16;
+    /// Branches inside the page are not linked.
+    pub const UNLINKED: u32 = 32;
 }
 
 /// Bits of [`Op::flags`].

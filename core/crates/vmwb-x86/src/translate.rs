@@ -12,8 +12,8 @@ use crate::trace::{MAX_TRACE, Op, Trace, granules, mode, opflag};
 pub(crate) enum Built {
     /// A trace, in the cache.
     Trace(*mut Trace),
-    /// The first instruction crosses the page end and needs bytes of the next page.
-    NeedsNextPage,
+    /// The first instruction does not end within the bytes that there are.
+    Truncated,
     /// The first instruction is not one: #UD.
     Invalid,
     /// It is longer than 15 bytes: #GP.
@@ -225,6 +225,10 @@ fn lower(i: &Insn, offset: u16, m: u32) -> (Op, Note) {
     };
     let size_log = size.trailing_zeros() as u8;
     op.run = table[usize::from(addressing)][usize::from(size_log)];
+    // A near call that leads behind the limit takes its push back.
+    if f.operands[0].class == Class::J && select.stack {
+        op.extra = 1;
+    }
     let is_shift = matches!(f.mnemonic, "rol" | "ror" | "shl" | "sal" | "shr" | "sar");
     let note = Note {
         form: i.form,
@@ -339,11 +343,7 @@ impl Cpu {
                 }
                 Err(DecodeError::Truncated) => {
                     if count == 0 {
-                        return if tail.is_none() {
-                            Built::NeedsNextPage
-                        } else {
-                            Built::Invalid
-                        };
+                        return Built::Truncated;
                     }
                     break;
                 }

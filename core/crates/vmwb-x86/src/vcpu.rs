@@ -99,6 +99,22 @@ impl CpuStop {
 /// Values of the registers that a direct boot sets before the first instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BootState {
+    /// 16-bit code in real mode, interrupts off, the vector table at 0: what a boot sector or the real-mode entry of a
+    /// Linux kernel finds (Documentation/arch/x86/boot.rst, "Running the kernel").
+    Real16 {
+        /// CS.
+        cs: u16,
+        /// IP.
+        ip: u16,
+        /// SS.
+        ss: u16,
+        /// SP.
+        sp: u16,
+        /// DS, ES, FS and GS.
+        data: u16,
+        /// DX: a boot sector's drive number in DL.
+        dx: u16,
+    },
     /// 32-bit protected mode, paging off, flat segments (selectors 10h code, 18h data), interrupts off: the entry
     /// conditions of the Linux 32-bit boot protocol (Documentation/arch/x86/boot.rst, "32-bit BOOT PROTOCOL").
     Protected32 {

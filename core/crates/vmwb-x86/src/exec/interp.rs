@@ -12,7 +12,7 @@
 
 use super::operations::{Exec, Flow, am, kind};
 use super::ops::{Branch, Straight};
-use crate::cpu::{Cpu, Stop, Why, flag, size_mask, slot};
+use crate::cpu::{Cpu, Stop, Why, flag, seg, size_mask, slot};
 use crate::tlb::{JumpEntry, jump_index};
 use crate::trace::{Op, mode};
 
@@ -154,8 +154,17 @@ unsafe fn static_slow(cpu: *mut Cpu, op: *mut Op) {
         };
         let target = next.wrapping_add((*op).imm64()) & size_mask(width);
         let page_start = (*cpu).r[slot::PAGE];
-        let same_page = target.wrapping_sub(page_start) < 0x1000;
-        if !same_page {
+        let mut linkable = target.wrapping_sub(page_start) < 0x1000;
+        if width != 8 {
+            if target > u64::from((*cpu).seg[seg::CS].limit) {
+                return beyond_limit(cpu, op);
+            }
+            // Where such a branch leads depends on the page's place in the segment (see `PageRule`), which a link
+            // shared by all of them cannot know.
+            let cut = width == 2 && (*cpu).mode & mode::SIZE != mode::BITS16;
+            linkable &= !cut && page_start < 1 << 32;
+        }
+        if !linkable {
             return go_to(cpu, target, i64::from((*op).rest) - 1);
         }
         (*cpu).budget += i64::from((*op).rest) - 1;
@@ -167,6 +176,20 @@ unsafe fn static_slow(cpu: *mut Cpu, op: *mut Op) {
         } else {
             Why::Jump
         };
+    }
+}
+
+/// A near branch to an offset behind the code segment's limit: #GP(0) at the branch (SDM volume 2, JMP and CALL).
+#[cold]
+#[inline(never)]
+unsafe fn beyond_limit(cpu: *mut Cpu, op: *mut Op) {
+    // SAFETY: valid pointers.
+    unsafe {
+        if (*op).extra != 0 {
+            (*cpu).drop_stack(u64::from((*op).size()));
+        }
+        (*cpu).gp(0);
+        leave(cpu, op);
     }
 }
 
@@ -319,7 +342,7 @@ impl Cpu {
     /// may be deliverable, or the next instruction is special.
     #[inline(always)]
     pub(crate) fn must_look(&self) -> bool {
-        self.look | self.shadow | (self.eflags & flag::TF != 0)
+        self.look | self.shadow | (self.eflags & (flag::TF | flag::RF) != 0)
     }
 
     /// Whether interrupts are enabled.

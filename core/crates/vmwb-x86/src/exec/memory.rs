@@ -165,14 +165,17 @@ impl Cpu {
     /// Reads `n` bytes (1 to 8) with the rights of user or supervisor mode.
     pub(crate) fn read_linear(&mut self, linear: u64, n: u8, user: bool, stack: bool) -> Res<u64> {
         let linear = self.wrap(linear);
+        self.check_alignment(linear, n)?;
         let in_first = (0x1000 - (linear & 0xFFF)).min(u64::from(n)) as u8;
         if in_first == n {
             let t = self.resolve(linear, Access::Read, user, stack)?;
+            self.note_access(linear, n, false);
             return self.read_target(t, n);
         }
         let second = self.wrap((linear | 0xFFF).wrapping_add(1));
         let a = self.resolve(linear, Access::Read, user, stack)?;
         let b = self.resolve(second, Access::Read, user, stack)?;
+        self.note_access(linear, n, false);
         let low = self.read_target(a, in_first)?;
         Ok(low | self.read_target(b, n - in_first)? << (8 * in_first))
     }
@@ -187,15 +190,36 @@ impl Cpu {
         stack: bool,
     ) -> Res {
         let linear = self.wrap(linear);
+        self.check_alignment(linear, n)?;
         let in_first = (0x1000 - (linear & 0xFFF)).min(u64::from(n)) as u8;
         let a = self.writable(linear, u64::from(in_first), user, stack)?;
         if in_first == n {
+            self.note_access(linear, n, true);
             return self.write_target(a, n, v);
         }
         let second = self.wrap((linear | 0xFFF).wrapping_add(1));
         let b = self.writable(second, u64::from(n - in_first), user, stack)?;
+        self.note_access(linear, n, true);
         self.write_target(a, in_first, v)?;
         self.write_target(b, n - in_first, v >> (8 * in_first))
+    }
+
+    /// #AC for an access of 2, 4 or 8 bytes that is not aligned, where such are checked (SDM volume 3, section 6.15).
+    fn check_alignment(&mut self, linear: u64, n: u8) -> Res {
+        if self.aligned_only
+            && !self.implicit
+            && n.is_power_of_two()
+            && linear & (u64::from(n) - 1) != 0
+        {
+            return Err(self.raise_code(vector::AC, 0));
+        }
+        Ok(())
+    }
+
+    fn note_access(&mut self, linear: u64, n: u8, write: bool) {
+        if self.data_breakpoints != 0 && !self.implicit {
+            self.note_data_access(linear, u64::from(n), write);
+        }
     }
 
     /// Makes sure that `n` bytes inside one page can be written now: rights, devices, decoded code.
@@ -221,6 +245,9 @@ impl Cpu {
     /// Makes sure that a write of `n` bytes (1 to 16) at `linear` cannot fail.
     pub(crate) fn probe_write(&mut self, linear: u64, n: u8, user: bool, stack: bool) -> Res {
         let linear = self.wrap(linear);
+        if n <= 8 {
+            self.check_alignment(linear, n)?;
+        }
         let in_first = (0x1000 - (linear & 0xFFF)).min(u64::from(n)) as u8;
         self.writable(linear, u64::from(in_first), user, stack)?;
         if in_first < n {
@@ -230,7 +257,7 @@ impl Cpu {
         Ok(())
     }
 
-    fn alone(&mut self) -> Stop {
+    pub(crate) fn alone(&mut self) -> Stop {
         self.why = Why::Alone;
         Stop
     }
@@ -323,8 +350,8 @@ impl Cpu {
         };
         if flags.load(Ordering::Relaxed) & (PageFlags::CODE | PageFlags::TABLE) == 0 {
             flags.fetch_or(WRITE_GRANTED, Ordering::Relaxed);
-            let e = &mut self.spaces.list[self.spaces.current].views[usize::from(user)].tlb
-                [tlb_index(linear)];
+            let view = self.view_of(user);
+            let e = &mut self.spaces.list[self.spaces.current].views[view].tlb[tlb_index(linear)];
             if e.write == (linear & !0xFFF) | WATCHED {
                 e.write &= !WATCHED;
             }
@@ -340,12 +367,26 @@ impl Cpu {
 
     /// Reads for the processor itself (descriptor tables, TSS): supervisor rights whatever the CPL.
     pub(crate) fn system_read(&mut self, linear: u64, n: u8) -> Res<u64> {
-        self.read_linear(linear, n, false, false)
+        self.implicit = true;
+        let v = self.read_linear(linear, n, false, false);
+        self.implicit = false;
+        v
     }
 
     /// Writes for the processor itself.
     pub(crate) fn system_write(&mut self, linear: u64, n: u8, v: u64) -> Res {
-        self.write_linear(linear, n, v, false, false)
+        self.implicit = true;
+        let written = self.write_linear(linear, n, v, false, false);
+        self.implicit = false;
+        written
+    }
+
+    /// Makes sure that a write of the processor itself cannot fail.
+    pub(crate) fn system_probe(&mut self, linear: u64, n: u8) -> Res {
+        self.implicit = true;
+        let probed = self.probe_write(linear, n, false, false);
+        self.implicit = false;
+        probed
     }
 
     // ---- operands of helpers ----
@@ -393,25 +434,8 @@ impl Cpu {
             ))
         };
         let s = *s;
-        let real = !self.protected() || self.v86();
-        if !real {
-            let code = s.kind() & 8 != 0;
-            // A null selector leaves a segment that is not present.
-            let bit1 = s.kind() & 2 != 0;
-            let allowed = if write { !code && bit1 } else { !code || bit1 };
-            if !s.present() || !allowed {
-                return bad(self);
-            }
-        }
-        let last = offset.wrapping_add(n - 1);
-        let expand_down = s.kind() & 0b1100 == 0b0100 && !real;
-        let inside = if expand_down {
-            let top = if s.big() { u64::from(u32::MAX) } else { 0xFFFF };
-            offset > u64::from(s.limit) && last <= top && last >= offset
-        } else {
-            last <= u64::from(s.limit) && last >= offset
-        };
-        if !inside {
+        let real = self.real_segments();
+        if !(real || s.allows(write)) || !s.covers(offset, n, !real) {
             return bad(self);
         }
         Ok(s.base.wrapping_add(offset) & 0xFFFF_FFFF)

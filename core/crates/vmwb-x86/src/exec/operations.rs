@@ -638,7 +638,12 @@ impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Ops
     }
     #[inline(always)]
     fn jump_to(&mut self, target: u64) -> Res<Flow> {
-        if SZ == 8 && !Cpu::canonical(target) {
+        let bad = if SZ == 8 {
+            !Cpu::canonical(target)
+        } else {
+            target > u64::from(self.c().seg[seg::CS].limit)
+        };
+        if bad {
             // SAFETY: the pointer is valid.
             return Err(unsafe { bad_target(self.cpu) });
         }

@@ -37,6 +37,7 @@ fn port_of(c: &Cpu, op: &Op) -> u16 {
 }
 
 pub(super) fn port_read(c: &mut Cpu, op: &Op, port: u16, n: u8) -> u32 {
+    c.note_port_access(port, n);
     c.counters.pio += 1;
     c.touch();
     let retired = c.retired_before(op);
@@ -44,6 +45,7 @@ pub(super) fn port_read(c: &mut Cpu, op: &Op, port: u16, n: u8) -> u32 {
 }
 
 pub(super) fn port_write(c: &mut Cpu, op: &Op, port: u16, n: u8, v: u32) {
+    c.note_port_access(port, n);
     c.counters.pio += 1;
     c.touch();
     let retired = c.retired_before(op);

@@ -2,7 +2,10 @@
 
 mod arith;
 mod control;
+mod far;
+mod flags;
 mod fpstate;
+mod interrupts;
 mod io;
 mod mmx;
 mod segments;
@@ -12,6 +15,7 @@ mod sse_integer;
 mod sse_move;
 mod strings;
 mod system;
+mod system_calls;
 mod x87;
 mod x87_arith;
 mod x87_control;
@@ -19,7 +23,10 @@ mod x87_transfer;
 
 pub(crate) use arith::*;
 pub(crate) use control::*;
+pub(crate) use far::*;
+pub(crate) use flags::*;
 pub(crate) use fpstate::*;
+pub(crate) use interrupts::*;
 pub(crate) use io::*;
 pub(crate) use mmx::*;
 pub(crate) use segments::*;
@@ -28,6 +35,7 @@ pub(crate) use sse_integer::*;
 pub(crate) use sse_move::*;
 pub(crate) use strings::*;
 pub(crate) use system::*;
+pub(crate) use system_calls::*;
 pub(crate) use x87_arith::*;
 pub(crate) use x87_control::*;
 pub(crate) use x87_transfer::*;

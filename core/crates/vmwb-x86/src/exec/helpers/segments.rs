@@ -1,6 +1,6 @@
 //! Segment registers, system segments, descriptor tables and the questions about selectors.
 
-use crate::cpu::{Cpu, Res, TableRegister, cr4, seg, vector};
+use crate::cpu::{Cpu, Res, TableRegister, cr4, seg, size_mask, vector};
 use crate::trace::Op;
 
 /// MOV from a segment register. Memory always gets 16 bits.
@@ -22,8 +22,15 @@ pub(crate) fn mov_to_sreg(c: &mut Cpu, op: &Op) -> Res {
     }
     let v = c.read_rm(op, op.src, 2)?;
     c.load_segment(n, v as u16)?;
-    c.shadow |= n == seg::SS;
+    shadow_of_stack_load(c, n);
     Ok(())
+}
+
+/// A load of SS by MOV or POP holds off interrupts and debug traps, so that the stack pointer can be loaded behind it.
+fn shadow_of_stack_load(c: &mut Cpu, n: usize) {
+    if n == seg::SS {
+        (c.shadow, c.debug_shadow) = (true, true);
+    }
 }
 
 /// PUSH of a segment register: `dst` names it.
@@ -36,9 +43,13 @@ pub(crate) fn push_sreg(c: &mut Cpu, op: &Op) -> Res {
 pub(crate) fn pop_sreg(c: &mut Cpu, op: &Op) -> Res {
     let n = usize::from(op.dst);
     let v = c.peek(op.size(), 0)?;
+    let stack = c.current_stack();
+    let width = stack.width;
+    let sp = stack.sp.wrapping_add(u64::from(op.size())) & size_mask(width);
     c.load_segment(n, v as u16)?;
-    c.drop_stack(u64::from(op.size()));
-    c.shadow |= n == seg::SS;
+    // The width of the stack that was popped from counts.
+    c.set_reg_at((crate::cpu::RSP * 8) as u8, width, sp);
+    shadow_of_stack_load(c, n);
     Ok(())
 }
 
@@ -49,7 +60,6 @@ fn load_far_pointer(c: &mut Cpu, op: &Op, n: usize) -> Res {
     let selector = c.load(op, at.wrapping_add(u64::from(size)), 2)?;
     c.load_segment(n, selector as u16)?;
     c.set_reg_at(op.dst, size, offset);
-    c.shadow |= n == seg::SS;
     Ok(())
 }
 
@@ -165,7 +175,7 @@ pub(crate) fn lldt(c: &mut Cpu, op: &Op) -> Res {
         return Err(c.selector_fault(vector::GP, selector));
     }
     let d = c.descriptor(selector, vector::GP, true)?;
-    if d.is_user() || d.kind() != 2 {
+    if d.is_user() || d.kind() != 2 || d.bad_upper_half() {
         return Err(c.selector_fault(vector::GP, selector));
     }
     if !d.present() {
@@ -189,7 +199,7 @@ pub(crate) fn ltr(c: &mut Cpu, op: &Op) -> Res {
     } else {
         matches!(d.kind(), 1 | 9)
     };
-    if d.is_user() || !available {
+    if d.is_user() || !available || d.bad_upper_half() {
         return Err(c.selector_fault(vector::GP, selector));
     }
     if !d.present() {

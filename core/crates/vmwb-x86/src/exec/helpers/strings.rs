@@ -82,12 +82,18 @@ fn repeat(c: &mut Cpu, op: &Op, n: u8, step: Step, bulk: Option<Bulk>) -> Res {
     c.budget -= done.max(1) as i64 - 1;
     if !finished {
         c.rip = c.rip_of(op);
+        // An interrupt between two iterations finds RF set, and a breakpoint at the instruction strikes once only (SDM
+        // volume 3, section 18.3.1.1).
+        c.eflags |= flag::RF;
     }
     Ok(())
 }
 
 /// Whether source and destination need no segment checks.
 fn flat(c: &Cpu, op: &Op) -> bool {
+    if c.aligned_only {
+        return false;
+    }
     if c.code64() {
         return op.segment() < seg::FS;
     }

@@ -1,7 +1,8 @@
 //! Control and debug registers, MSRs, CPUID, time-stamp counter, HLT, interrupt flag, TLB control.
 
-use crate::cpu::{Cpu, RAX, RBX, RCX, RDX, Res, Why, cr0, cr4, efer, flag, seg, vector};
+use crate::cpu::{Cpu, RAX, RBX, RCX, RDX, Res, Why, cr0, cr4, efer, seg, vector};
 use crate::cpuid;
+use crate::debug::{DR7_GD, dr6};
 use crate::trace::Op;
 
 /// MOV from a control register: `dst` is the general register's offset, `src` the number.
@@ -63,20 +64,30 @@ pub(crate) fn mov_to_dr(c: &mut Cpu, op: &Op) -> Res {
     }
     c.dr[n] = match n {
         6 => v & 0xE00F | 0xFFFF_0FF0,
-        7 => v & 0xFFFF_2FFF | 0x400,
+        7 => v & 0xFFFF_2BFF | 0x400,
         _ => v,
     };
+    c.breakpoints_changed();
     Ok(())
 }
 
+/// The debug register that an instruction names, after the checks of SDM volume 3, section 18.2.
 fn debug_register(c: &mut Cpu, n: u8) -> Res<usize> {
     if matches!(n, 4 | 5) && c.cr4 & cr4::DE != 0 || n > 7 {
         return Err(c.ud());
     }
     c.need_cpl0()?;
+    if c.dr[7] & DR7_GD != 0 {
+        c.dr[6] = c.dr[6] & dr6::KEPT | u64::from(dr6::BD);
+        c.dr[7] &= !DR7_GD;
+        return Err(c.raise(vector::DB));
+    }
     // Without CR4.DE, DR4 and DR5 are other names of DR6 and DR7.
     Ok(usize::from(if matches!(n, 4 | 5) { n + 2 } else { n }))
 }
+
+/// CR3 bit 63 with CR4.PCIDE.
+const CR3_KEEP: u64 = 1 << 63;
 
 impl Cpu {
     fn write_cr0(&mut self, v: u64) -> Res {
@@ -100,7 +111,9 @@ impl Cpu {
         let was_paging = self.cr0 & cr0::PG != 0;
         if pg && !was_paging {
             if self.efer & efer::LME != 0 {
-                if self.cr4 & cr4::PAE == 0 || self.seg[seg::CS].long() {
+                // Neither 64-bit code nor a 16-bit TSS may be in use (SDM volume 3, section 10.8.5).
+                let narrow_tss = matches!(self.tr.kind(), 1 | 3) && self.tr.present();
+                if self.cr4 & cr4::PAE == 0 || self.seg[seg::CS].long() || narrow_tss {
                     return Err(self.gp(0));
                 }
                 self.efer |= efer::LMA;
@@ -108,13 +121,17 @@ impl Cpu {
                 return Err(self.gp(0));
             }
         } else if !pg && was_paging {
-            if self.code64() {
+            if self.code64() || self.cr4 & cr4::PCIDE != 0 {
                 return Err(self.gp(0));
             }
             self.efer &= !efer::LMA;
         }
         let changed = self.cr0 ^ v;
         self.cr0 = v;
+        if changed & cr0::PE != 0 {
+            // Real mode runs at privilege level 0, and so does what follows the switch out of it.
+            self.cpl = 0;
+        }
         if changed & (cr0::PG | cr0::WP | cr0::PE) != 0 {
             self.forget_translations();
         }
@@ -124,6 +141,12 @@ impl Cpu {
 
     fn write_cr3(&mut self, v: u64) -> Res {
         let v = if self.long_mode() {
+            // With CR4.PCIDE bit 63 asks to keep what is cached, which is always allowed, and is not stored.
+            let v = if self.cr4 & cr4::PCIDE != 0 {
+                v & !CR3_KEEP
+            } else {
+                v
+            };
             if v >> crate::mmu::PHYS_BITS != 0 {
                 return Err(self.gp(0));
             }
@@ -145,23 +168,75 @@ impl Cpu {
         Ok(())
     }
 
+    /// Bits of CR4 that the model's features bring.
+    pub(crate) fn cr4_allowed(&self) -> u64 {
+        const BITS: [(&str, u64); 16] = [
+            ("vme", cr4::VME | cr4::PVI),
+            ("tsc", cr4::TSD),
+            ("de", cr4::DE),
+            ("pse", cr4::PSE),
+            ("pae", cr4::PAE),
+            ("mce", cr4::MCE),
+            ("pge", cr4::PGE),
+            // Performance counters came with the same generation as conditional moves.
+            ("cmov", cr4::PCE),
+            ("fxsr", cr4::OSFXSR),
+            ("sse", cr4::OSXMMEXCPT),
+            ("umip", cr4::UMIP),
+            ("fsgsbase", cr4::FSGSBASE),
+            ("pcid", cr4::PCIDE),
+            ("xsave", cr4::OSXSAVE),
+            ("smep", cr4::SMEP),
+            ("smap", cr4::SMAP),
+        ];
+        BITS.iter()
+            .filter(|(name, _)| self.features.has(name))
+            .fold(0, |bits, (_, bit)| bits | bit)
+    }
+
+    /// Bits of IA32_EFER that the model's features bring.
+    pub(crate) fn efer_allowed(&self) -> u64 {
+        const BITS: [(&str, u64); 3] = [
+            ("syscall", efer::SCE),
+            ("lm", efer::LME | efer::LMA),
+            ("nx", efer::NXE),
+        ];
+        BITS.iter()
+            .filter(|(name, _)| self.features.has(name))
+            .fold(0, |bits, (_, bit)| bits | bit)
+    }
+
     fn write_cr4(&mut self, v: u64) -> Res {
-        let bad = v & !cr4::ALLOWED != 0 || (self.long_mode() && v & cr4::PAE == 0);
+        let set = v & !self.cr4;
+        let bad = v & !self.cr4_allowed() != 0
+            || (self.long_mode() && v & cr4::PAE == 0)
+            || (set & cr4::PCIDE != 0 && (!self.long_mode() || self.cr3 & 0xFFF != 0));
         if bad {
             return Err(self.gp(0));
         }
         let changed = self.cr4 ^ v;
-        if changed & (cr4::PAE | cr4::PSE | cr4::PGE) != 0 {
-            let pae = v & cr4::PAE != 0 && self.cr0 & cr0::PG != 0 && !self.long_mode();
-            if pae && !self.load_pdptes(self.cr3) {
+        let paging = changed & (cr4::PAE | cr4::PSE | cr4::PGE | cr4::SMEP) != 0;
+        if paging && v & cr4::PAE != 0 && self.cr0 & cr0::PG != 0 && !self.long_mode() {
+            let old = std::mem::replace(&mut self.cr4, v);
+            if !self.load_pdptes(self.cr3) {
+                self.cr4 = old;
                 return Err(self.gp(0));
             }
-            self.cr4 = v;
-            self.forget_translations();
         }
         self.cr4 = v;
+        if changed & cr4::DE != 0 {
+            self.breakpoints_changed();
+        }
+        if paging || changed & (cr4::SMAP | cr4::PCIDE) != 0 {
+            self.forget_translations();
+        }
         self.update_mode();
         Ok(())
+    }
+
+    /// Whether RDTSC, RDTSCP and RDPMC are closed to this privilege.
+    fn tsc_closed(&self) -> bool {
+        self.cr4 & cr4::TSD != 0 && self.cpl != 0
     }
 
     /// Drops every cached translation, global ones included.
@@ -212,10 +287,34 @@ pub(crate) fn invlpg(c: &mut Cpu, op: &Op) -> Res {
         c.seg[segment].base.wrapping_add(offset) & 0xFFFF_FFFF
     };
     c.spaces.forget_page(linear);
-    if c.seg[seg::CS].base != 0 {
-        c.spaces.clear_jumps();
-    }
     Ok(())
+}
+
+/// INVPCID (SDM volume 2): every kind may forget more than it must, and here all but the first forget everything.
+pub(crate) fn invpcid(c: &mut Cpu, op: &Op) -> Res {
+    c.need_cpl0()?;
+    if c.real_segments() {
+        return Err(c.ud());
+    }
+    let kind = c.reg_at(op.dst, if c.code64() { 8 } else { 4 });
+    let at = c.operand_address(op, 16, false)?;
+    let pcid = c.load(op, at, 8)?;
+    let linear = c.load(op, at.wrapping_add(8), 8)?;
+    let pcid_off = c.cr4 & cr4::PCIDE == 0 && pcid != 0;
+    match kind {
+        _ if pcid >> 12 != 0 => Err(c.gp(0)),
+        0 if pcid_off || !Cpu::canonical(linear) => Err(c.gp(0)),
+        0 => {
+            c.spaces.forget_page(linear);
+            Ok(())
+        }
+        1 if pcid_off => Err(c.gp(0)),
+        1..=3 => {
+            c.forget_translations();
+            Ok(())
+        }
+        _ => Err(c.gp(0)),
+    }
 }
 
 /// INVD, WBINVD: there are no caches to write back.
@@ -240,30 +339,6 @@ pub(crate) fn monitor(c: &mut Cpu, _op: &Op) -> Res {
 /// See [`monitor`].
 pub(crate) fn mwait(c: &mut Cpu, _op: &Op) -> Res {
     Err(c.ud())
-}
-
-fn may_change_if(c: &mut Cpu) -> Res {
-    if !c.protected() || c.cpl <= c.iopl() && !(c.v86() && c.iopl() < 3) {
-        Ok(())
-    } else {
-        Err(c.gp(0))
-    }
-}
-
-/// CLI.
-pub(crate) fn cli(c: &mut Cpu, _op: &Op) -> Res {
-    may_change_if(c)?;
-    c.eflags &= !flag::IF;
-    Ok(())
-}
-
-/// STI: interrupts stay off for one more instruction.
-pub(crate) fn sti(c: &mut Cpu, _op: &Op) -> Res {
-    may_change_if(c)?;
-    // Without anything to look at no interrupt can be pending, and there is nothing to hold off.
-    c.shadow = c.look && c.eflags & flag::IF == 0;
-    c.eflags |= flag::IF;
-    Ok(())
 }
 
 /// SWAPGS.
@@ -364,6 +439,14 @@ fn fixed_mtrr(n: u32) -> Option<usize> {
     }
 }
 
+/// IA32_DEBUGCTL: last-branch records and single-stepping on branches.
+const DEBUGCTL_BITS: u64 = 3;
+
+/// Memory types that an MTRR may hold: UC, WC, WT, WP, WB (SDM volume 3, table 12-8).
+fn memory_type(v: u8) -> bool {
+    matches!(v, 0 | 1 | 4..=6)
+}
+
 /// RDMSR.
 pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
     c.need_cpl0()?;
@@ -372,7 +455,9 @@ pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
     let v = match n {
         msr::TSC => tsc(c, op),
         msr::APIC_BASE => c.bus().apic_base(),
-        msr::UCODE_REV | msr::DEBUGCTL | msr::SYSCFG | msr::INT_PENDING => 0,
+        msr::UCODE_REV | msr::INT_PENDING => 0,
+        msr::DEBUGCTL => m.debugctl,
+        msr::SYSCFG if c.amd => m.syscfg,
         // SVM is locked off.
         msr::VM_CR => 1 << 4,
         // Eight variable ranges, fixed ranges, write combining.
@@ -438,7 +523,14 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
             }
         }
         // A microcode update is taken and ignored, the others have no effect that a guest could see.
-        msr::UCODE_REV | msr::DEBUGCTL | msr::SYSCFG | msr::INT_PENDING | msr::PATCH_LOADER => {}
+        msr::UCODE_REV | msr::INT_PENDING | msr::PATCH_LOADER => {}
+        msr::DEBUGCTL => {
+            if v & !DEBUGCTL_BITS != 0 {
+                return Err(c.gp(0));
+            }
+            c.msr.debugctl = v;
+        }
+        msr::SYSCFG if c.amd => c.msr.syscfg = v,
         msr::SYSENTER_CS => c.msr.sysenter_cs = v & 0xFFFF,
         msr::SYSENTER_ESP => c.msr.sysenter_esp = v,
         msr::SYSENTER_EIP => c.msr.sysenter_eip = v,
@@ -451,8 +543,24 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
             }
             c.msr.pat = v;
         }
-        msr::MTRR_DEF_TYPE => c.msr.mtrr_def_type = v & 0xCFF,
-        0x200..=0x20F => c.msr.mtrr_variable[(n - 0x200) as usize] = v,
+        msr::MTRR_DEF_TYPE => {
+            if v & !0xCFF != 0 || !memory_type(v as u8) {
+                return Err(c.gp(0));
+            }
+            c.msr.mtrr_def_type = v;
+        }
+        0x200..=0x20F => {
+            // Even: base and type; odd: mask and the valid bit (SDM volume 3, figure 12-7).
+            let bad = if n & 1 == 0 {
+                v & 0xF00 != 0 || !memory_type(v as u8)
+            } else {
+                v & 0x7FF != 0
+            };
+            if bad || v >> crate::mmu::PHYS_BITS != 0 {
+                return Err(c.gp(0));
+            }
+            c.msr.mtrr_variable[(n - 0x200) as usize] = v;
+        }
         msr::MC0_CTL..=0x40F if n & 3 == 0 => c.msr.mc_ctl[((n - msr::MC0_CTL) / 4) as usize] = v,
         // Only zero may be written to the status registers of the banks.
         msr::MC0_CTL..=0x40F => {
@@ -462,7 +570,7 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
         }
         msr::EFER => {
             let paging = c.cr0 & cr0::PG != 0;
-            if v & !efer::ALLOWED != 0 || (paging && (v ^ c.efer) & efer::LME != 0) {
+            if v & !c.efer_allowed() != 0 || (paging && (v ^ c.efer) & efer::LME != 0) {
                 return Err(c.gp(0));
             }
             let nx_changed = (v ^ c.efer) & efer::NXE != 0;
@@ -481,8 +589,8 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
         msr::TSC_AUX => c.msr.tsc_aux = v & 0xFFFF_FFFF,
         msr::HWCR => c.msr.hwcr = v,
         _ => match fixed_mtrr(n) {
-            Some(i) => c.msr.mtrr_fixed[i] = v,
-            None => return Err(c.gp(0)),
+            Some(i) if v.to_le_bytes().into_iter().all(memory_type) => c.msr.mtrr_fixed[i] = v,
+            _ => return Err(c.gp(0)),
         },
     }
     Ok(())
