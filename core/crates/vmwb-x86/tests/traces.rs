@@ -17,13 +17,15 @@ const DEVICE: u32 = 0xFED0_0000;
 /// Not mapped: an access ends the run, for want of an interrupt table, and shows the flags before it.
 const NOWHERE: u32 = 0x4000_0000;
 const TABLE: u64 = 0x3000;
-const PROGRAMS: u64 = 1000;
+const PROGRAMS: u64 = 4000;
 const INSTRUCTIONS: u64 = 60;
 
 /// A bus with one device whose memory reads as its address, and which remembers when it was asked.
 #[derive(Debug, Default)]
 struct Device {
     reads: Vec<(u64, u64)>,
+    /// Retired instructions when the program began.
+    start: u64,
 }
 
 impl CpuBus for Device {
@@ -32,7 +34,7 @@ impl CpuBus for Device {
     }
     fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _retired: u64) {}
     fn mmio_read(&mut self, addr: GuestAddress, _size: AccessSize, retired: u64) -> u64 {
-        self.reads.push((addr.0, retired));
+        self.reads.push((addr.0, retired - self.start));
         addr.0.wrapping_mul(0x9E37_79B9)
     }
     fn mmio_write(&mut self, _addr: GuestAddress, _size: AccessSize, _value: u64, _retired: u64) {}
@@ -139,73 +141,92 @@ fn instruction(code: &mut Vec<u8>, r: &mut Random) {
     }
 }
 
-fn processor(memory: &Arc<GuestMemory>, gpr: [u64; 8], flags: u64) -> Interpreter {
-    let mut cpu = Interpreter::new(Arc::clone(memory), CpuConfig::default()).unwrap();
-    cpu.set_boot_state(BootState::Protected32 {
-        eip: CODE as u32,
-        esi: 0,
-        ebx: 0,
-        eax: 0,
-        esp: 0,
-        gdt: (0x1000, 0x1F),
-    });
-    // 4-MiB pages (CR4.PSE): the first one, and the device's.
-    for (n, at) in [(0u64, 0u32), (u64::from(DEVICE >> 22), DEVICE)] {
-        let entry = at & 0xFFC0_0000 | 0x83;
-        let place = GuestAddress(TABLE + 4 * n);
-        memory.write(place, &entry.to_le_bytes()).unwrap();
-    }
-    let c = cpu.cpu_mut();
-    (c.cr3, c.cr4, c.cr0) = (TABLE, 1 << 4, c.cr0 | 1 << 31);
-    c.registers_changed();
-    c.r[..8].copy_from_slice(&gpr);
-    c.set_flags(flags);
-    cpu
+/// Memory and processor for all programs, one after the other.
+struct Machine {
+    memory: Arc<GuestMemory>,
+    cpu: Interpreter,
 }
 
-fn program(seed: u64) -> (Vec<u8>, [u64; 8], u64, Vec<u8>) {
+/// What is compared: how it ended, the retired instructions, registers with flags, device reads, data.
+type Seen = (Exit, u64, [u64; 11], Vec<(u64, u64)>, Vec<u8>);
+
+impl Machine {
+    fn new() -> Self {
+        let memory = Arc::new(GuestMemory::new(4 << 20).unwrap());
+        // 4-MiB pages (CR4.PSE): the first one, and the device's.
+        for (n, at) in [(0u64, 0u32), (u64::from(DEVICE >> 22), DEVICE)] {
+            let entry = at & 0xFFC0_0000 | 0x83;
+            let place = GuestAddress(TABLE + 4 * n);
+            memory.write(place, &entry.to_le_bytes()).unwrap();
+        }
+        let cpu = Interpreter::new(Arc::clone(&memory), CpuConfig::default()).unwrap();
+        Self { memory, cpu }
+    }
+
+    fn run(&mut self, p: &Program, mut budget: impl FnMut() -> u64) -> Seen {
+        let put = |at, bytes: &[u8]| self.memory.write(GuestAddress(at), bytes).unwrap();
+        put(CODE, &p.code);
+        put(u64::from(DATA), &p.data);
+        self.cpu.reset();
+        self.cpu.set_boot_state(BootState::Protected32 {
+            eip: CODE as u32,
+            esi: 0,
+            ebx: 0,
+            eax: 0,
+            esp: 0,
+            gdt: (0x1000, 0x1F),
+        });
+        let c = self.cpu.cpu_mut();
+        (c.cr3, c.cr4, c.cr0) = (TABLE, 1 << 4, c.cr0 | 1 << 31);
+        c.registers_changed();
+        c.r[..8].copy_from_slice(&p.gpr);
+        c.set_flags(p.flags);
+        let (mut device, mut exit) = (Device::default(), Exit::Budget);
+        let start = self.cpu.retired();
+        device.start = start;
+        while exit == Exit::Budget && self.cpu.retired() < start + INSTRUCTIONS {
+            let left = start + INSTRUCTIONS - self.cpu.retired();
+            exit = self.cpu.run(&mut device, left.min(budget()));
+        }
+        let mut data = vec![0; p.data.len()];
+        let place = GuestAddress(u64::from(DATA));
+        self.memory.read(place, &mut data).unwrap();
+        let c = self.cpu.cpu();
+        let mut registers = [c.flags(), c.rip, c.cr2, 0, 0, 0, 0, 0, 0, 0, 0];
+        registers[3..].copy_from_slice(&c.r[..8]);
+        let retired = self.cpu.retired() - start;
+        (exit, retired, registers, device.reads, data)
+    }
+}
+
+/// Code and what it starts from.
+struct Program {
+    code: Vec<u8>,
+    gpr: [u64; 8],
+    flags: u64,
+    data: Vec<u8>,
+}
+
+fn program(seed: u64) -> Program {
     let mut r = Random(seed);
     let mut code = Vec::new();
     (0..INSTRUCTIONS).for_each(|_| instruction(&mut code, &mut r));
     code.extend_from_slice(&[0x90; 64]);
-    let gpr = std::array::from_fn(|_| r.bits() >> r.pick(&[32u32, 40, 56, 63]));
-    let flags = 2 | r.bits() & 0x8D5;
-    let data = (0..16).flat_map(|_| r.bits().to_le_bytes()).collect();
-    (code, gpr, flags, data)
+    Program {
+        code,
+        gpr: std::array::from_fn(|_| r.bits() >> r.pick(&[32u32, 40, 56, 63])),
+        flags: 2 | r.bits() & 0x8D5,
+        data: (0..16).flat_map(|_| r.bits().to_le_bytes()).collect(),
+    }
 }
 
 #[test]
 fn random_code_in_traces_and_in_single_steps_is_the_same() {
+    let (mut traces, mut steps) = (Machine::new(), Machine::new());
     for seed in 0..PROGRAMS {
-        let (code, gpr, flags, data) = program(seed);
-        let run = |mut budgets: Random, single: bool| {
-            let memory = Arc::new(GuestMemory::new(4 << 20).unwrap());
-            memory.write(GuestAddress(CODE), &code).unwrap();
-            memory.write(GuestAddress(u64::from(DATA)), &data).unwrap();
-            let mut cpu = processor(&memory, gpr, flags);
-            let mut device = Device::default();
-            let mut exit = Exit::Budget;
-            while exit == Exit::Budget && cpu.retired() < INSTRUCTIONS {
-                let left = INSTRUCTIONS - cpu.retired();
-                let budget = if single {
-                    1
-                } else {
-                    left.min(1 + budgets.below(2 * INSTRUCTIONS))
-                };
-                exit = cpu.run(&mut device, budget);
-            }
-            let mut after = vec![0; data.len()];
-            memory
-                .read(GuestAddress(u64::from(DATA)), &mut after)
-                .unwrap();
-            let c = cpu.cpu();
-            let registers = (c.r[..8].to_vec(), c.flags(), c.rip, c.cr2);
-            (exit, cpu.retired(), registers, device.reads, after)
-        };
-        assert_eq!(
-            run(Random(seed), false),
-            run(Random(seed), true),
-            "seed {seed}: {code:02x?}"
-        );
+        let p = program(seed);
+        let mut budgets = Random(seed);
+        let at_once = traces.run(&p, || 1 + budgets.below(2 * INSTRUCTIONS));
+        assert_eq!(at_once, steps.run(&p, || 1), "seed {seed}: {:02x?}", p.code);
     }
 }
