@@ -74,6 +74,11 @@ def _from_options(options: argparse.Namespace) -> Image:
 
 
 def _print(image: Image, ours: Outcome, theirs: Outcome) -> None:
+    start = image.registers
+    at = start.seg[1][1] + start.rip
+    code = next((d for a, d in reversed(image.memory) if a <= at < a + len(d)), b"")
+    print(f"mode: cr0={start.cr[0]:x} cr4={start.cr[3]:x} efer={start.efer:x} cs={start.seg[1]}")
+    print(f"code: {code[:24].hex(' ')}  {_changes(Registers(), start)}")
     for step, vector, error in theirs.exceptions:
         print(f"  exception in step {step + 1}: vector {vector}, error code {error:#x}")
     before_ours = before_theirs = image.registers

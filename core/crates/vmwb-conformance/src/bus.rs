@@ -1,5 +1,7 @@
-//! A board without devices: ports and missing memory read as all ones, writes to them vanish, and a maskable interrupt
-//! or an NMI comes when the harness asks for it.
+//! A board without devices: ports read as all ones, memory that is missing likewise until it is written, and a maskable
+//! interrupt or an NMI comes when the harness asks for it.
+
+use std::collections::BTreeMap;
 
 use vmwb_hw::{AccessSize, GuestAddress};
 use vmwb_x86::CpuBus;
@@ -17,7 +19,10 @@ pub struct TestBus {
     pub accesses: Vec<Access>,
     /// Record [`TestBus::accesses`].
     pub keep: bool,
-    cr8: u8,
+    /// What was written where no RAM is; the oracle keeps it too.
+    pub written: BTreeMap<u64, u8>,
+    /// Task priority as CR8 shows it.
+    pub cr8: u8,
 }
 
 /// One access to a port or a device, with its stamp.
@@ -47,6 +52,14 @@ pub enum AccessKind {
 }
 
 impl TestBus {
+    /// Whether a port was among the recorded accesses.
+    #[must_use]
+    pub fn touched_port(&self) -> bool {
+        self.accesses
+            .iter()
+            .any(|a| matches!(a.what, AccessKind::PortRead | AccessKind::PortWrite))
+    }
+
     fn note(&mut self, what: AccessKind, at: u64, value: u64, retired: u64) {
         if self.keep {
             self.accesses.push(Access {
@@ -69,10 +82,17 @@ impl CpuBus for TestBus {
     }
     fn mmio_read(&mut self, addr: GuestAddress, size: AccessSize, retired: u64) -> u64 {
         self.note(AccessKind::MemoryRead, addr.0, 0, retired);
-        size.ones()
+        (0..size.bytes()).rev().fold(0, |value, n| {
+            let byte = self.written.get(&addr.0.wrapping_add(n)).copied();
+            value << 8 | u64::from(byte.unwrap_or(0xFF))
+        })
     }
-    fn mmio_write(&mut self, addr: GuestAddress, _size: AccessSize, value: u64, retired: u64) {
+    fn mmio_write(&mut self, addr: GuestAddress, size: AccessSize, value: u64, retired: u64) {
         self.note(AccessKind::MemoryWrite, addr.0, value, retired);
+        let bytes = value.to_le_bytes().into_iter().zip(0..size.bytes());
+        for (byte, n) in bytes {
+            self.written.insert(addr.0.wrapping_add(n), byte);
+        }
     }
     fn interrupt_pending(&self) -> bool {
         self.pending.is_some()

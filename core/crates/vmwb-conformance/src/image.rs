@@ -72,7 +72,7 @@ pub struct Image {
 pub struct Outcome {
     /// Registers behind each step.
     pub trace: Vec<Registers>,
-    /// `steps`, `halt`, `triple`, or what else stopped it.
+    /// `steps`, `halt`, `triple`, `port access` (the step before it is the last), or what else stopped it.
     pub end: String,
     /// Words of memory that differ from the image: address and value.
     pub memory: Vec<(u64, u64)>,
@@ -167,6 +167,8 @@ pub fn set_registers(cpu: &mut Interpreter, r: &Registers) {
         m.sysenter_esp,
         m.sysenter_eip,
     ] = r.msr;
+    // As FNINIT leaves it.
+    (c.fpu.control, c.fpu.status, c.fpu.empty) = (0x37F, 0, 0xFF);
     let virtual_8086 = r.rflags & 1 << 17 != 0;
     let real = r.cr[0] & 1 == 0;
     let rpl = r.seg[1].0.to_le_bytes()[0] & 3;
@@ -225,13 +227,20 @@ impl Machine {
         self.memory.write(GuestAddress(HIGH), &self.zeroes)?;
         self.cpu.reset();
         set_registers(&mut self.cpu, &image.registers);
-        let mut bus = TestBus::default();
+        let mut bus = TestBus {
+            keep: true,
+            ..TestBus::default()
+        };
         let mut trace = Vec::new();
         let mut end = "steps".to_owned();
         for _ in 0..image.steps {
             let exit = step(&mut self.cpu, &mut bus);
             if let Exit::Stopped(CpuStop::TripleFault { .. }) = exit {
                 "triple".clone_into(&mut end);
+                break;
+            }
+            if bus.touched_port() {
+                "port access".clone_into(&mut end);
                 break;
             }
             trace.push(registers(&self.cpu));

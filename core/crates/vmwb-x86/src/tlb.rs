@@ -47,10 +47,14 @@ pub struct JumpEntry {
 }
 
 impl JumpEntry {
-    pub(crate) const EMPTY: Self = Self {
-        rip: NO_TAG,
-        op: std::ptr::null_mut(),
-    };
+    /// What an entry without a target holds. Any 64-bit value can be jumped to, so each entry's tag is one that is
+    /// looked for elsewhere: [`NO_TAG`] belongs into entry 0, 1 into entry 1.
+    pub(crate) const fn empty(index: usize) -> Self {
+        Self {
+            rip: if index == 0 { 1 } else { NO_TAG },
+            op: std::ptr::null_mut(),
+        }
+    }
 }
 
 /// Table index of a linear address.
@@ -115,6 +119,19 @@ fn boxed<T: Copy, const N: usize>(value: T) -> Box<[T; N]> {
     }
 }
 
+/// Takes the targets out of part of a jump cache that begins at entry `first`.
+fn empty(jumps: &mut [JumpEntry], first: usize) {
+    for (n, entry) in jumps.iter_mut().enumerate() {
+        *entry = JumpEntry::empty(first + n);
+    }
+}
+
+fn empty_jumps() -> Box<[JumpEntry; JUMP_ENTRIES]> {
+    let mut jumps = boxed(JumpEntry::empty(1));
+    jumps[0] = JumpEntry::empty(0);
+    jumps
+}
+
 impl View {
     fn new() -> Self {
         Self {
@@ -136,7 +153,7 @@ impl View {
     pub(crate) fn clear_jumps(&mut self) {
         self.tables
             .iter_mut()
-            .for_each(|t| t.jumps.fill(JumpEntry::EMPTY));
+            .for_each(|t| empty(&mut t.jumps[..], 0));
     }
 
     /// The jump cache of a code segment, made or taken from another one if need be.
@@ -147,14 +164,14 @@ impl View {
                 None if self.tables.len() < JUMP_TABLES => {
                     self.tables.push(JumpTable {
                         key,
-                        jumps: boxed(JumpEntry::EMPTY),
+                        jumps: empty_jumps(),
                     });
                     self.tables.len() - 1
                 }
                 None => {
                     let n = (self.table + 1) % JUMP_TABLES;
                     self.tables[n].key = key;
-                    self.tables[n].jumps.fill(JumpEntry::EMPTY);
+                    empty(&mut self.tables[n].jumps[..], 0);
                     n
                 }
             };
@@ -176,7 +193,8 @@ impl View {
             } else {
                 0..JUMP_ENTRIES
             };
-            t.jumps[part].fill(JumpEntry::EMPTY);
+            let first = part.start;
+            empty(&mut t.jumps[part], first);
         }
     }
 

@@ -248,7 +248,8 @@ pub(crate) unsafe fn left_trace(cpu: *mut Cpu, op: *mut Op) {
         (*cpu).why = Why::Jump;
         leave(cpu, op);
         let rip = (*cpu).rip;
-        *(*cpu).jumps.add(jump_index(rip)) = JumpEntry::EMPTY;
+        let index = jump_index(rip);
+        *(*cpu).jumps.add(index) = JumpEntry::empty(index);
     }
 }
 

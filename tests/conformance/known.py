@@ -1,0 +1,135 @@
+"""Differences that are not ours: where the oracle is wrong or made differently, or both are right.
+
+Each reason names its source. A rule sees the image and both outcomes and is as narrow as it can be:
+what it lets through is counted by reason in the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from images import Image, Outcome
+
+Rule = Callable[[Image, Outcome, Outcome, list[str]], bool]
+ACCESSED = 0x20
+LONG_MODE = 1 << 10
+#: MSRs that every model has; the oracle lets a program read and write any other as zero.
+KNOWN_MSRS = frozenset(
+    {
+        *(0x10, 0x1B, 0x174, 0x175, 0x176, 0x277, 0x2FF, 0xFE, 0x179, 0x17A, 0x17B, 0x1A0),
+        *range(0x200, 0x210),
+        *(0x250, 0x258, 0x259, *range(0x268, 0x270)),
+        *(0xC0000080, 0xC0000081, 0xC0000082, 0xC0000083, 0xC0000084),
+        *(0xC0000100, 0xC0000101, 0xC0000102, 0xC0000103),
+    }
+)
+
+
+def _code(image: Image) -> bytes:
+    at = image.registers.seg[1][1] + image.registers.rip
+    for start, data in reversed(image.memory):
+        if start <= at < start + len(data):
+            return data[at - start :]
+    return b""
+
+
+def _words(texts: list[str]) -> list[tuple[int, int, int]] | None:
+    """Return address, ours and theirs of each memory difference; None if another is among them."""
+    out = []
+    for text in texts:
+        parts = text.replace(",", "").replace(":", "").split()
+        if parts[0] != "memory":
+            return None
+        out.append((int(parts[1], 16), int(parts[2], 16), int(parts[4], 16)))
+    return out
+
+
+def _not_implemented(_i: Image, ours: Outcome, _t: Outcome, _x: list[str]) -> bool:
+    return "Unimplemented" in ours.end
+
+
+def _accessed_only(_i: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+    words = _words(texts)
+    low = ACCESSED | ACCESSED << 32
+    return words is not None and all((a ^ b) & ~low == 0 for _, a, b in words)
+
+
+def _below_stack(image: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
+    words = _words(texts)
+    if words is None or not theirs.exceptions:
+        return False
+    stack = image.registers.gpr[4] + image.registers.seg[2][1]
+    return all(stack - 0x100 <= at < stack + 8 for at, _, _ in words)
+
+
+def _several_stores(image: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
+    code = _code(image).lstrip(b"\x26\x2e\x36\x3e\x64\x65\x66\x67")
+    stores = code[:1] in {b"\xd9", b"\xdd", b"\x60", b"\xc8"} or code[:2] in {b"\x0f\xae", b"\x0f\x01"}
+    return stores and _words(texts) is not None and bool(theirs.exceptions)
+
+
+def _alignment_or_limit(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+    code = _code(image).lstrip(b"\x26\x2e\x36\x3e\x64\x65\x66\x67")
+    fxsave = code[:2] == b"\x0f\xae" and code[2] >> 3 & 7 < 2
+    return fxsave and texts[0].startswith("step 1: rip 60c1, theirs 60d1")
+
+
+def _unknown_msr(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+    code = _code(image)
+    access = b"\x0f\x30" in code[:6] or b"\x0f\x32" in code[:6]
+    rcx = image.registers.gpr[1] & 0xFFFFFFFF
+    return access and rcx not in KNOWN_MSRS and "rip 60d1, theirs 80" in texts[0]
+
+
+def _clock(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool:
+    code = _code(image)
+    return b"\x0f\x31" in code[:8] or b"\x0f\x01\xf9" in code[:8] or b"\x0f\xa2" in code[:8]
+
+
+def _resume_flag(_i: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+    if len(texts) != 1 or "rflags" not in texts[0]:
+        return False
+    ours, theirs = (int(w.rstrip(","), 16) for w in (texts[0].split()[3], texts[0].split()[5]))
+    return (ours ^ theirs) & ~0x8D5 == 1 << 16 and bool(ours & 1 << 16)
+
+
+def _vendor_calls(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool:
+    code = _code(image).lstrip(b"\x48")[:2]
+    long_mode = bool(image.registers.efer & LONG_MODE)
+    bits64 = long_mode and bool(image.registers.seg[1][3] & 0x2000)
+    if code in {b"\x0f\x34", b"\x0f\x35"}:
+        return long_mode
+    return code in {b"\x0f\x05", b"\x0f\x07"} and not bits64
+
+
+RULES: tuple[tuple[str, Rule], ...] = (
+    ("not implemented here: the machine stops and says so", _not_implemented),
+    (
+        "accessed bits may be set early, for what an instruction might touch (SDM vol. 3, 4.8)",
+        _accessed_only,
+    ),
+    (
+        "what a faulting instruction had pushed stays below the stack pointer (SDM vol. 3, 6.5: "
+        "restartable, not without traces)",
+        _below_stack,
+    ),
+    ("a store of many bytes that faults may have written some of them", _several_stores),
+    ("misaligned and beyond the limit at once: either fault (SDM vol. 2, FXSAVE)", _alignment_or_limit),
+    ("the oracle is built to read and write unknown MSRs as zero", _unknown_msr),
+    ("clocks and identity differ", _clock),
+    ("the oracle shows RF cleared before the instruction that IRET set it for", _resume_flag),
+    (
+        "SYSENTER in long mode and SYSCALL outside it: AMD's rules here, Intel's there "
+        "(APM vol. 3, SYSENTER; SDM vol. 2, SYSCALL)",
+        _vendor_calls,
+    ),
+)
+
+
+def reason(topic: str, image: Image, ours: Outcome, theirs: Outcome, texts: list[str]) -> str:
+    """Return why a difference is none of our faults; empty when there is no such reason."""
+    del topic
+    for why, rule in RULES:
+        if rule(image, ours, theirs, texts):
+            return why
+    return ""
