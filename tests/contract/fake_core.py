@@ -70,7 +70,7 @@ class FakeMachine:
     def __init__(self, spec_json: str, handles: dict[str, int]) -> None:
         spec = json.loads(spec_json)
         if "kernel" in handles and os.pread(handles["kernel"], 4, 0) != MAGIC:
-            raise FakeCoreError("not_a_kernel", "The kernel is not a Linux kernel: give a bzImage.")
+            raise FakeCoreError("bad_kernel", "The kernel is not a Linux kernel: give a bzImage.")
         self.spec = spec
         self.state = "off"
         self._lock = threading.RLock()

@@ -121,12 +121,26 @@ def test_power_verbs_tell_the_state(deb: Command) -> None:
         (("wait", "deb", "--state", "off", "--timeout", "0.1"), 124),
         (("wait", "deb", "--port", "22"), 2),
         (("send", "deb", "x", "--port", "7"), 3),
+        (("wait", "deb", "--serial", "x", "--serial-port", "1"), 3),
+        (("discard", "deb", "--yes"), 4),
     ],
 )
 def test_refusals_have_their_codes(deb: Command, arguments: tuple[str, ...], code: int) -> None:
     assert deb(*arguments) == code
     assert deb.out == ""
     assert len(deb.err.splitlines()) == 1
+
+
+def test_suspended_state_is_discarded_only_when_that_is_said(deb: Command) -> None:
+    assert deb("suspend", "deb") == 0
+    assert deb("stop", "deb") == 4
+    assert "vmwb discard" in deb.err
+    assert deb("discard", "deb") == 2
+    assert deb.err.endswith("add --yes.\n")
+    assert deb.json("discard", "deb", "--dry-run")["state"] == "suspended"  # type: ignore[index]
+    assert deb.json("discard", "deb", "--yes")["state"] == "off"  # type: ignore[index]
+    assert deb("discard", "deb", "--yes") == 4
+    assert "it has no suspended state" in deb.err
 
 
 def test_stats_events_logs(deb: Command) -> None:

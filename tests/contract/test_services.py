@@ -16,9 +16,10 @@ from contract.bench import Bench
 from vmwb.app import Paths, build_services
 from vmwb.model.config import DisplayKind, SerialConfig, SerialKind
 from vmwb.model.errors import (
+    BootFileError,
     BusyError,
     ConfigError,
-    EngineFailedError,
+    CorruptError,
     NameTakenError,
     NotFoundError,
     NotSupportedError,
@@ -164,7 +165,7 @@ async def test_start_with_a_bad_kernel_says_so_and_stays_off(
     if content is not None:
         bench.kernel.write_bytes(content)
 
-    with pytest.raises((NotFoundError, EngineFailedError), match="kernel"):
+    with pytest.raises((NotFoundError, BootFileError), match="kernel"):
         await bench.services.power.start("deb")
 
     after = await bench.services.machines.show("deb")
@@ -259,7 +260,7 @@ async def test_resume_of_a_damaged_state_keeps_it(bench: Bench) -> None:
     (state,) = (suspended.path / "states").iterdir()
     (state / "devices.cbor").write_bytes(b"garbage")
 
-    with pytest.raises(EngineFailedError, match="damaged"):
+    with pytest.raises(CorruptError, match="damaged"):
         await bench.services.power.resume("deb")
 
     assert (await bench.services.machines.show("deb")).state is PowerState.SUSPENDED
@@ -589,7 +590,7 @@ class TestRun:
     async def test_bad_kernel_is_an_error_and_leaves_nothing(self, bench: Bench) -> None:
         bench.kernel.write_bytes(b"nonsense")
 
-        with pytest.raises(EngineFailedError, match="kernel"):
+        with pytest.raises(BootFileError, match="kernel"):
             await bench.services.runs.run(RunRequest(bench.config()))
         assert list(bench.paths.runtime.iterdir()) == []
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vmwb.cli.execute import Json, LibraryOption, Machine, execute, show
+from vmwb.model.errors import NotSupportedError
 from vmwb.model.keyboard import combinations, text_presses
 
 if TYPE_CHECKING:
@@ -87,8 +88,15 @@ def console(
         bool, typer.Option("--replay/--new", help="Begin with past output, or only new.")
     ] = True,
     library: LibraryOption = None,
+    json: Json = False,
 ) -> None:
     """Show a serial port in this terminal; Ctrl-] leaves."""
+    if json:
+        raise NotSupportedError(
+            "A console is a conversation and has no JSON: leave --json out, or use `vmwb send` and "
+            "`vmwb wait`.",
+            {"option": "--json"},
+        )
 
     async def work(services: Services) -> None:
         from vmwb.cli.terminal import Terminal

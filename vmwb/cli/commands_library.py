@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vmwb.cli.execute import Json, LibraryOption, Machine, execute, show
+from vmwb.cli.execute import (
+    DryRun,
+    Json,
+    LibraryOption,
+    Machine,
+    Yes,
+    confirmed,
+    execute,
+    show,
+)
 from vmwb.cli.options import MachineOptions, machine_options
 from vmwb.model.config import VmConfig
 from vmwb.model.errors import ConfigError, ExitCode, NotSupportedError, UsageError
@@ -17,7 +25,6 @@ if TYPE_CHECKING:
     from vmwb.services.api import Services
 
 CRASH_LOG_LINES = 10
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -136,7 +143,7 @@ def delete(
     context: typer.Context,
     name: Machine,
     dry_run: DryRun = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     library: LibraryOption = None,
     json: Json = False,
 ) -> None:
@@ -151,11 +158,12 @@ def delete(
         if dry_run:
             show(plan_json(plan), f"Would delete {plan.name}: {extent}.", json)
             return ExitCode.OK
-        if not yes:
-            if not sys.stdin.isatty():
-                raise UsageError(f"This would delete {plan.name} ({extent}): add --yes.")
-            if not typer.confirm(f"Delete {plan.name} for good ({extent})?", err=True):
-                return ExitCode.FAILURE
+        if not confirmed(
+            f"Delete {plan.name} for good ({extent})?",
+            f"This would delete {plan.name} ({extent})",
+            yes=yes,
+        ):
+            return ExitCode.FAILURE
         plan = await services.machines.delete(name)
         show(plan_json(plan), f"Deleted {plan.name}.", json)
         return ExitCode.OK

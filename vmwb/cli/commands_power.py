@@ -1,4 +1,4 @@
-"""Verbs of the power buttons: start, stop, reset, pause, unpause, suspend, resume."""
+"""Verbs of the power buttons: start, stop, reset, pause, unpause, suspend, resume, discard."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vmwb.cli.execute import (
+    DryRun,
     Json,
     LibraryOption,
     Machine,
     Settings,
+    Yes,
+    confirmed,
     execute,
     has_display,
     load_frontend,
     open_frontend,
     show,
 )
-from vmwb.model.errors import NotFoundError, UsageError
+from vmwb.model.errors import ExitCode, NotFoundError, UsageError
+from vmwb.model.power import Action, require
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -37,6 +41,7 @@ def register(app: typer.Typer) -> None:
     app.command()(unpause)
     app.command()(suspend)
     app.command()(resume)
+    app.command()(discard)
 
 
 def start(
@@ -116,6 +121,38 @@ def resume(
 ) -> None:
     """Bring a suspended machine back."""
     _do(context, library, json, lambda services: services.power.resume(name), "{0} is {1}.")
+
+
+def discard(
+    context: typer.Context,
+    name: Machine,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    library: LibraryOption = None,
+    json: Json = False,
+) -> None:
+    """Throw a machine's suspended state away: it is off then, as after a power cut."""
+
+    async def work(services: Services) -> int:
+        from vmwb.cli.render import machine_json
+
+        machine = await services.machines.show(name)
+        require(Action.DISCARD, machine.state, machine.name)
+        state = f"the suspended state of {machine.name}"
+        if dry_run:
+            show(machine_json(machine), f"Would discard {state}.", json)
+            return ExitCode.OK
+        if not confirmed(
+            f"Discard {state}, and what its guest has not written to a disk?",
+            f"This would discard {state}",
+            yes=yes,
+        ):
+            return ExitCode.FAILURE
+        machine = await services.power.discard(machine.id or name)
+        show(machine_json(machine), f"{machine.name} is {machine.state}.", json)
+        return ExitCode.OK
+
+    execute(context, library, work)
 
 
 def _do(

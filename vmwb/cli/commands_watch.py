@@ -32,6 +32,9 @@ def wait(  # noqa: PLR0913, PLR0917 - one parameter per option
     serial: Annotated[str | None, typer.Option(help="Wait for a text on the serial port.")] = None,
     screen: Annotated[str | None, typer.Option(help="Wait for a text on the screen.")] = None,
     port: Annotated[str | None, typer.Option(help="Not available yet.")] = None,
+    serial_port: Annotated[
+        int, typer.Option("--serial-port", min=0, help="Which port --serial means.")
+    ] = 0,
     new: Annotated[bool, typer.Option("--new", help="Ignore past serial output.")] = False,
     timeout: Annotated[float | None, typer.Option(min=0, help="Seconds; then exit 124.")] = None,
     library: LibraryOption = None,
@@ -51,6 +54,8 @@ def wait(  # noqa: PLR0913, PLR0917 - one parameter per option
     if len(given) != 1:
         raise UsageError("Give exactly one of --state, --serial, --screen and --port.")
     kind, text = given[0]
+    if serial_port and kind != "serial":
+        raise UsageError("The option --serial-port belongs to --serial: leave it out.")
     if not text:
         raise UsageError(f"Give a text to wait for after --{kind}.")
 
@@ -58,7 +63,9 @@ def wait(  # noqa: PLR0913, PLR0917 - one parameter per option
         from vmwb.services.types import WaitFor, WaitKind
 
         result = await services.watch.wait(
-            name, WaitFor(WaitKind(kind), text, only_new=new), timeout_s=timeout
+            name,
+            WaitFor(WaitKind(kind), text, port=serial_port, only_new=new),
+            timeout_s=timeout,
         )
         show({"machine": name, kind: text, "seconds": round(result.seconds, 3)}, "", json)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vmwb.model.errors import ExitCode, NotFoundError, VmwbError
+from vmwb.model.errors import ExitCode, NotFoundError, UsageError, VmwbError
 
 if TYPE_CHECKING:
     from vmwb.app import FrontendRequest, Paths
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FRONTENDS = "vmwb.frontends"
 
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 LibraryOption = Annotated[
     Path | None, typer.Option("--library", help="Another library than ~/Virtual Machines.")
@@ -71,6 +73,19 @@ def execute(
     code = asyncio.run(main())
     if code != ExitCode.OK:
         raise typer.Exit(code)
+
+
+def confirmed(question: str, refusal: str, *, yes: bool) -> bool:
+    """Ask before something is destroyed, unless ``--yes`` was given.
+
+    Raises:
+        UsageError: there is no terminal to ask on; ``refusal`` says what would have happened.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(f"{refusal}: add --yes.")
+    return typer.confirm(question, err=True)
 
 
 def show(data: Mapping[str, object] | list[Mapping[str, object]], text: str, as_json: bool) -> None:

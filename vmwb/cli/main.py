@@ -68,7 +68,7 @@ def root(
 
 def run(arguments: Sequence[str], settings: Settings | None = None) -> int:
     """Run one command and give the exit code."""
-    given = with_debug_exit_port(arguments)
+    given = with_json_behind_the_verb(with_debug_exit_port(arguments))
     as_json = "--json" in given
     try:
         result = app(args=given, prog_name="vmwb", standalone_mode=False, obj=settings)
@@ -103,6 +103,24 @@ def with_debug_exit_port(arguments: Sequence[str]) -> list[str]:
         else:
             given.append(word)
     return given
+
+
+def with_json_behind_the_verb(arguments: Sequence[str]) -> list[str]:
+    """Move ``--json`` from before the verb, where it means the same, to behind it."""
+    before: list[str] = []
+    after = list(arguments)
+    moved = False
+    while after and after[0].startswith("-"):
+        word = after.pop(0)
+        if word == "--json":
+            moved = True
+            continue
+        before.append(word)
+        if word == "--library" and after:
+            before.append(after.pop(0))
+    if not after:
+        return list(arguments)
+    return [*before, after[0], *(["--json"] if moved and "--json" not in after else []), *after[1:]]
 
 
 def _sentence(message: str) -> str:

@@ -140,6 +140,16 @@ class GuestCrashedError(VmwbError):
     code = "guest_crashed"
 
 
+class BootFileError(VmwbError):
+    """A kernel or RAM disk is there and cannot be booted; ``context["reason"]`` says which way.
+
+    Reasons are the core's words: ``bad_kernel`` (not a kernel), ``kernel_truncated``,
+    ``bad_initrd``, ``too_large`` (for the memory given), ``read_error``.
+    """
+
+    code = "kernel"
+
+
 class EngineFailedError(VmwbError):
     """The core refused or failed; the sentence is the core's own."""
 
@@ -165,6 +175,7 @@ _BY_CODE: dict[str, type[VmwbError]] = {
         WorkerError,
         WorkerGoneError,
         GuestCrashedError,
+        BootFileError,
         EngineFailedError,
     )
 }

@@ -115,7 +115,6 @@ ALLOWED: Final[dict[Action, frozenset[PowerState]]] = {
 _HINTS: Final[dict[tuple[Action, PowerState], str]] = {
     (Action.START, PowerState.RUNNING): "it runs already",
     (Action.START, PowerState.PAUSED): "unpause it instead",
-    (Action.START, PowerState.SUSPENDED): "resume it instead",
     (Action.PAUSE, PowerState.PAUSED): "it is paused already",
     (Action.UNPAUSE, PowerState.RUNNING): "it runs already",
     (Action.UNPAUSE, PowerState.SUSPENDED): "resume it instead",
@@ -127,7 +126,11 @@ _HINTS: Final[dict[tuple[Action, PowerState], str]] = {
     (Action.INPUT, PowerState.PAUSED): "unpause it first",
     (Action.STOP, PowerState.OFF): "it is off already",
     (Action.STOP, PowerState.CRASHED): "its guest has stopped already",
-    (Action.STOP, PowerState.SUSPENDED): "resume it first, or discard its suspended state",
+    (Action.STOP, PowerState.SUSPENDED): "resume it first, or discard its suspended state "
+    "(`vmwb discard`)",
+    (Action.START, PowerState.SUSPENDED): "resume it instead",
+    (Action.DISCARD, PowerState.OFF): "it has no suspended state",
+    (Action.DISCARD, PowerState.CRASHED): "it has no suspended state",
     (Action.EDIT, PowerState.SUSPENDED): "resume it and shut it down first",
 }
 _STATE_HINTS: Final[dict[PowerState, str]] = {

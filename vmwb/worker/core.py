@@ -9,10 +9,21 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
-from vmwb.model.errors import EngineFailedError, VmwbError, error_from_json
+from vmwb.model.errors import (
+    BootFileError,
+    CorruptError,
+    EngineFailedError,
+    VmwbError,
+    error_from_json,
+)
 from vmwb.worker.sandbox import LockedDown, locked_down_from_json
+
+# The core's codes about what a machine boots.
+_BOOT_FILES: Final = frozenset(
+    {"bad_kernel", "kernel_truncated", "bad_initrd", "too_large", "read_error"}
+)
 
 
 class CoreMachine(Protocol):
@@ -107,7 +118,12 @@ class Core:
             yield
         except self.error as error:
             sentence = str(getattr(error, "sentence", error))
-            built = error_from_json(str(getattr(error, "code", "engine")), sentence, context)
+            code = str(getattr(error, "code", "engine"))
+            if code in _BOOT_FILES:
+                raise BootFileError(sentence, {**(context or {}), "reason": code}) from error
+            if code == "bad_state":
+                raise CorruptError(sentence, context) from error
+            built = error_from_json(code, sentence, context)
             if type(built) is VmwbError:
                 built = EngineFailedError(sentence, built.context)
             raise built from error

@@ -8,7 +8,7 @@ import pytest
 
 from vmwb import __version__
 from vmwb.app import FrontendRequest
-from vmwb.cli.main import run, with_debug_exit_port
+from vmwb.cli.main import run, with_debug_exit_port, with_json_behind_the_verb
 from vmwb.cli.options import MachineOptions, reply
 from vmwb.model.config import DisplayKind, EngineKind, SerialConfig, SerialKind, VmConfig
 from vmwb.model.errors import NotFoundError, NotSupportedError, UsageError
@@ -16,7 +16,7 @@ from vmwb.model.errors import NotFoundError, NotSupportedError, UsageError
 VERBS = (
     *("run", "create", "start", "stop", "reset", "pause", "unpause", "suspend", "resume"),
     *("delete", "list", "show", "edit", "rename", "send", "type", "keys", "wait", "console"),
-    *("text", "screenshot", "events", "stats", "logs", "doctor"),
+    *("text", "screenshot", "events", "stats", "logs", "doctor", "discard"),
 )
 Captured = pytest.CaptureFixture[str]
 
@@ -34,8 +34,8 @@ def test_every_verb_has_help(verb: str, capsys: Captured) -> None:
     assert "--" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "console"])
-def test_every_verb_but_the_console_knows_json_and_library(verb: str, capsys: Captured) -> None:
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_knows_json_and_library(verb: str, capsys: Captured) -> None:
     run([verb, "--help"])
     out = capsys.readouterr().out
 
@@ -64,6 +64,9 @@ def test_version(capsys: Captured) -> None:
         (["wait", "nobody"], 2),
         (["wait", "nobody", "--serial", "a", "--state", "off"], 2),
         (["wait", "nobody", "--serial", ""], 2),
+        (["wait", "nobody", "--state", "off", "--serial-port", "1"], 2),
+        (["discard", "nobody"], 3),
+        (["run", "--kernel", "/dev/null", "--stats", "/nowhere/file"], 2),
         (["run", "--headless"], 2),
         (["run", "--headless", "--trace", "f"], 2),
         (["run", "--headless", "--on-serial", "no equals sign", "--kernel", "/dev/null"], 2),
@@ -88,6 +91,43 @@ def test_errors_with_json_are_an_object(capsys: Captured) -> None:
 
     assert set(error) == {"code", "message", "context"}
     assert error["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "moved"),
+    [
+        ([], []),
+        (["--json"], ["--json"]),
+        (["--json", "list"], ["list", "--json"]),
+        (["--json", "list", "--json"], ["list", "--json"]),
+        (["--library", "--json", "list"], ["--library", "--json", "list"]),
+        (["--json", "--library", "d", "send", "a"], ["--library", "d", "send", "--json", "a"]),
+        (["send", "deb", "--json"], ["send", "deb", "--json"]),
+    ],
+)
+def test_json_means_the_same_before_the_verb(arguments: list[str], moved: list[str]) -> None:
+    assert with_json_behind_the_verb(arguments) == moved
+
+
+def test_json_before_the_verb_gives_an_object(capsys: Captured) -> None:
+    assert run(["--json", "show", "nobody"]) == 3
+
+    assert json.loads(capsys.readouterr().err)["code"] == "not_found"
+
+
+@pytest.mark.parametrize("option", ["--stats=/nowhere/file", "--json"])
+def test_report_of_a_run_in_a_window_is_refused_by_name(option: str, capsys: Captured) -> None:
+    assert run(["run", "--kernel", "/dev/null", option]) == 2
+
+    assert f"The option {option.split('=', maxsplit=1)[0]} is not possible with a window" in (
+        capsys.readouterr().err
+    )
+
+
+def test_console_has_no_json_and_says_so(capsys: Captured) -> None:
+    assert run(["console", "nobody", "--json"]) == 2
+
+    assert json.loads(capsys.readouterr().err)["code"] == "not_supported"
 
 
 def test_create_show_list_edit_rename_delete(private: Path, capsys: Captured) -> None:
