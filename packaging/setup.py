@@ -62,6 +62,8 @@ def main(arguments: Sequence[str]) -> int:
         with _only_one():
             system_packages.ensure(package_groups(with_qt=not options.without_qt))
             prepare_environment(VENV, skip=frozenset())
+            if not options.without_qt:
+                compile_translations()
             if not options.no_core:
                 build_core()
             if options.without_qt:
@@ -150,6 +152,27 @@ def prepare_environment(venv: Path, *, skip: frozenset[str]) -> None:
     editable = [argument for part in parts for argument in ("--editable", part)]
     _run([*pip, "install", "--no-deps", "--no-build-isolation", *editable])
     stamp.write_text(json.dumps(state), encoding="utf-8")
+
+
+def compile_translations(ui: Path = ROOT / "ui") -> None:
+    """Compile the window's translations, unless none has changed since they were compiled.
+
+    The build of the distribution does the same; an editable install is not built again for a text.
+    """
+    sources = sorted((ui / "translations").glob("*.ts"))
+    compiled = [ui / "vmwb_ui" / "translations" / f"{source.stem}.qm" for source in sources]
+    if all(
+        made.exists() and made.stat().st_mtime_ns >= source.stat().st_mtime_ns
+        for source, made in zip(sources, compiled, strict=True)
+    ):
+        return
+    print("Compiling the translations of the window", flush=True)
+    code = (
+        "import hatch_build, pathlib, sys; "
+        "hatch_build.compile_translations(*map(pathlib.Path, sys.argv[1:]))"
+    )
+    folders = [str(ui / "translations"), str(ui / "vmwb_ui" / "translations")]
+    _run([str(VENV / "bin" / "python"), "-c", code, *folders], cwd=ROOT / "ui")
 
 
 def without(lock: str, names: Iterable[str]) -> str:

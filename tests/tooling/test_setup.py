@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import lock
 import pytest
 import setup
@@ -64,3 +67,20 @@ def test_every_group_of_system_packages_has_debian_names() -> None:
     assert all(
         name == name.lower() and " " not in name for group in groups.values() for name in group
     )
+
+
+def test_translations_are_compiled_when_a_text_is_newer(tmp_path: Path) -> None:
+    (tmp_path / "translations").mkdir()
+    (tmp_path / "vmwb_ui").mkdir()
+    source = tmp_path / "translations" / "vmwb_de.ts"
+    source.write_bytes((setup.ROOT / "ui" / "translations" / "vmwb_de.ts").read_bytes())
+    compiled = tmp_path / "vmwb_ui" / "translations" / "vmwb_de.qm"
+
+    setup.compile_translations(tmp_path)
+    first = compiled.stat().st_mtime_ns
+    setup.compile_translations(tmp_path)
+    assert compiled.stat().st_mtime_ns == first
+    os.utime(source, ns=(first + 10**9, first + 10**9))
+    setup.compile_translations(tmp_path)
+
+    assert compiled.stat().st_mtime_ns != first
