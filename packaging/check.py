@@ -136,6 +136,7 @@ def lanes(kind: str) -> list[Lane]:
         pytest_lane(
             "python without Qt", PYTHON_WITHOUT_QT, ["-p", "no_qt", *PLAIN_TESTS, *no_boots]
         ),
+        Lane("perfect files", [str(PYTHON), "tests/perfect_files.py"], one),
         pytest_lane("qt offscreen", PYTHON, [*QT_TESTS, *no_boots], offscreen),
         pytest_lane("guest", PYTHON, [*BOOT_TESTS, "-m", "guest"]),
         pytest_lane("boots", PYTHON, [*BOOT_TESTS, "-m", "boot"]),
