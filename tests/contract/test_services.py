@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import zlib
@@ -11,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from contract.bench import Bench
+from contract.bench import FAKE_WORKER, Bench, worker_environment
 
 from vmwb.app import Paths, build_services
 from vmwb.model.config import DisplayKind, SerialConfig, SerialKind
@@ -503,6 +504,22 @@ async def test_worker_that_cannot_be_locked_in_says_so_in_its_log(bench: Bench) 
 
     assert "This kernel offers no Landlock" in log
     assert "This kernel does not filter system calls" in log
+
+
+async def test_full_disk_under_the_log_does_not_stop_the_machine(bench: Bench) -> None:
+    on_full_disk = ("/bin/sh", "-c", f"exec {shlex.join(FAKE_WORKER)} 2>/dev/full")
+    services = build_services(
+        bench.paths, environment=worker_environment(), worker_command=on_full_disk
+    )
+    await services.machines.create(bench.config())
+    await services.power.start("deb")
+    await services.console.send("deb", b"hello\n")
+    await services.watch.wait(
+        "deb", WaitFor(WaitKind.SERIAL, "you said: hello"), timeout_s=DEADLINE
+    )
+
+    assert (await services.power.stop("deb")).state is PowerState.OFF
+    await services.close()
 
 
 async def test_ended_worker_leaves_no_socket(bench: Bench) -> None:

@@ -81,6 +81,31 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         sync_directory(path.parent)
 
 
+def write_somehow(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace a file as a whole, or on a full disk write over what it holds.
+
+    For what has to be told even then. A file whose new content is not longer than the space it has
+    needs no more; a reader may then see both contents mixed. Errors are the operating system's.
+    """
+    try:
+        write_atomically(path, data, durable=durable)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT} or not path.exists():
+            raise
+    else:
+        return
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        written = os.pwrite(descriptor, data, 0)
+        if written != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.ftruncate(descriptor, len(data))
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a folder with all that is in it; links are removed, not followed.
 

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from vmwb.library.files import read_bounded, write_atomically
+from vmwb.library.files import read_bounded, write_somehow
 from vmwb.library.layout import Bundle
 from vmwb.model.errors import VmwbError
 from vmwb.model.power import PowerState
 
 RUN_VERSION: Final = 1
+RUN_BYTES: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,13 @@ class RunRecord:
     version: int = RUN_VERSION
 
     def write(self, bundle: Bundle, *, durable: bool) -> None:
-        """Replace the bundle's record. Errors are the operating system's."""
+        """Replace the bundle's record, also on a disk that has become full since the first one.
+
+        Errors are the operating system's.
+        """
         data = json.dumps({**asdict(self), "state": self.state.value}).encode()
-        write_atomically(bundle.run, data, durable=durable)
+        # All of one length, so that the last words fit into the place of the first ones.
+        write_somehow(bundle.run, data.ljust(RUN_BYTES), durable=durable)
 
 
 def read_run_record(bundle: Bundle) -> RunRecord | None:

@@ -223,3 +223,4 @@ def _begin_log(bundle: Bundle) -> None:
     with storage_errors("The log cannot be written", bundle.logs):
         if not is_locked(bundle):
             rotate_logs(bundle)
+            bundle.log.touch(mode=0o600)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import contextlib
+import os
 import time
 from typing import Final
 
 LINE_MAX: Final = 2000
+_STANDARD_ERROR: Final = 2
 CORE_LINES_MAX: Final = 20_000
 
 
@@ -20,7 +22,11 @@ class Log:
         """Write one line; line breaks and other control characters become spaces."""
         clean = "".join(letter if letter.isprintable() else " " for letter in message[:LINE_MAX])
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        print(f"{now} {level:5} {clean}", file=sys.stderr, flush=True)
+        line = f"{now} {level:5} {clean}\n".encode(errors="replace")
+        # Straight to the descriptor, and without a word when the disk is full: a machine runs on
+        # without its log.
+        with contextlib.suppress(OSError):
+            os.write(_STANDARD_ERROR, line)
 
     def core(self, level: str, message: str) -> None:
         """Write a line of the core, up to a bound per power-on."""

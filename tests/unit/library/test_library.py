@@ -65,6 +65,39 @@ def test_end_that_no_sandbox_made_is_not_told_as_one(bundle: Bundle, log: str) -
     assert stopped_by_sandbox(bundle) is None
 
 
+def test_record_is_written_in_place_on_a_full_disk(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle.path.mkdir(parents=True, exist_ok=True)
+    first = RunRecord(pid=7, socket="/s", started=1.0, state=PowerState.RUNNING)
+    last = replace(first, state=PowerState.CRASHED, ended_by="crashed", sentence="Why. " * 50)
+    first.write(bundle, durable=False)
+    size = bundle.run.stat().st_size
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(files, "write_atomically", full)
+    last.write(bundle, durable=True)
+
+    assert read_run_record(bundle) == last
+    assert bundle.run.stat().st_size == size
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_record_that_never_was_is_not_made_up(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    bundle.path.mkdir(parents=True, exist_ok=True)
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(files, "write_atomically", failing)
+    with pytest.raises(OSError, match="no"):
+        RunRecord(7, "/s", 1.0, PowerState.RUNNING).write(bundle, durable=False)
+
+
 def test_end_that_the_sandbox_made_is_told_from_the_log(bundle: Bundle) -> None:
     bundle.logs.mkdir(parents=True, exist_ok=True)
     bundle.log.write_text("x" * 9000 + "\n" + MARK + "Fatal\n")

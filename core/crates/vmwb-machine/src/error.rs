@@ -1,5 +1,7 @@
 //! Errors of a machine: a stable code and one sentence for the user.
 
+use std::io;
+
 use thiserror::Error;
 use vmwb_mem::MemError;
 use vmwb_snapshot::SnapshotError;
@@ -35,16 +37,27 @@ pub enum MachineError {
     #[error("{0}")]
     BadArgument(String),
     /// The host refused an operation.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}.", reason(source))]
     Host {
         /// What was being done, as the start of a sentence.
         what: &'static str,
         /// The host's answer.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The machine's threads have ended.
     #[error("The machine is closed; make a new one.")]
     Closed,
+}
+
+/// What the user can do about the host's answer.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "the disk is full, free some space and try again".to_owned()
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 impl MachineError {
@@ -66,7 +79,30 @@ impl MachineError {
     }
 
     /// Wraps a host error; `what` is the start of a sentence, for example "the RAM could not be written".
-    pub fn host(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn host(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Host { what, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_disk_is_told_as_what_to_do_about_it() {
+        let full = io::Error::from_raw_os_error(libc::ENOSPC);
+        let error = MachineError::host("The machine's state could not be saved")(full);
+        assert_eq!(
+            error.to_string(),
+            "The machine's state could not be saved: the disk is full, free some space and try again."
+        );
+    }
+
+    #[test]
+    fn every_other_answer_of_the_host_is_a_whole_sentence() {
+        for number in [libc::EROFS, libc::EIO, libc::EMFILE] {
+            let error = MachineError::host("It failed")(io::Error::from_raw_os_error(number));
+            assert!(error.to_string().ends_with('.'));
+        }
     }
 }
