@@ -47,6 +47,8 @@ class Vmwb:
             errors="replace",
             timeout=seconds,
             check=False,
+            # A signal to the group of whoever runs the tests is not meant for the machine in them.
+            start_new_session=True,
         )
 
     def ok(self, *arguments: str | Path, seconds: float = COMMAND_SECONDS) -> str:

@@ -272,7 +272,9 @@ def test_run_that_is_interrupted_ends_in_good_order(
 
     assert process.wait(20) == 130
     process.stdout.close()
-    assert json.loads(stats.read_text())["ended_by"] == "interrupted"
+    report = json.loads(stats.read_text())
+    assert report["ended_by"] == "interrupted"
+    assert report["message"] == f"The run was interrupted by {number.name}."
     assert list((vmwb.home / "run" / "vmwb").iterdir()) == []
 
 

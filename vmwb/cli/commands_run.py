@@ -15,7 +15,7 @@ import typer
 from vmwb.cli.execute import Json, LibraryOption, Settings, execute, open_frontend
 from vmwb.cli.options import MachineOptions, machine_options, reply
 from vmwb.model.config import SerialKind, VmConfig
-from vmwb.model.errors import ConfigError, NotSupportedError
+from vmwb.model.errors import ConfigError, ExitCode, NotSupportedError
 
 if TYPE_CHECKING:
     from vmwb.services.api import SerialStream, Services
@@ -87,8 +87,14 @@ async def _run_here(services: Services, request: RunRequest, *, quiet: bool) -> 
 
     interrupt = asyncio.Event()
     loop = asyncio.get_running_loop()
+    interrupts: list[signal.Signals] = []
+
+    def interrupted(number: signal.Signals) -> None:
+        interrupts.append(number)
+        interrupt.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt.set)
+        loop.add_signal_handler(number, interrupted, number)
     left = asyncio.Event()
 
     def leave() -> None:
@@ -109,8 +115,14 @@ async def _run_here(services: Services, request: RunRequest, *, quiet: bool) -> 
                 attached=attached if on_terminal else None,
                 interrupt=interrupt,
             )
-            # Ctrl-] is a way out, not an interruption.
-            return replace(result, exit_code=0, sentence="") if left.is_set() else result
+            if left.is_set():
+                # Ctrl-] is a way out, not an interruption.
+                return replace(result, exit_code=0, sentence="")
+            if interrupts and result.exit_code == ExitCode.INTERRUPTED:
+                # Which signal it was tells the user's Ctrl-C from somebody else's kill.
+                name = interrupts[0].name
+                return replace(result, sentence=f"The run was interrupted by {name}.")
+            return result
         finally:
             for task in feeding:
                 task.cancel()
