@@ -184,6 +184,9 @@ impl Cpu {
         if nested {
             self.system_probe(new.base, 2)?;
         }
+        let last = u64::from(Layout::of(new.kind()).least_limit);
+        self.system_read(new.base, 1)?;
+        self.system_read(new.base.wrapping_add(last), 1)?;
         for selector in [old.selector, new.selector] {
             if let Some(at) = self.descriptor_address(selector & !4, 8) {
                 self.system_probe(at.wrapping_add(5), 1)?;

@@ -178,6 +178,8 @@ fn lower(i: &Insn, offset: u16, m: u32) -> (Op, Note) {
             op.disp = op.disp.wrapping_add(u64::from(offset) + u64::from(i.len));
         }
         let lea = f.mnemonic == "lea";
+        // CS is no data segment: outside 64-bit mode nothing may be written through it, and perhaps nothing read.
+        let flat_segment = flat && i.seg < seg::FS as u8 && (bits64 || i.seg != seg::CS as u8);
         let mem_am = if lea {
             match i.addrsize {
                 8 => am::A64,
@@ -196,9 +198,9 @@ fn lower(i: &Insn, offset: u16, m: u32) -> (Op, Note) {
             } else {
                 am::GENERAL
             }
-        } else if flat && i.seg < seg::FS as u8 && i.addrsize == 8 {
+        } else if flat_segment && i.addrsize == 8 {
             am::A64
-        } else if flat && i.seg < seg::FS as u8 && i.addrsize == 4 {
+        } else if flat_segment && i.addrsize == 4 {
             am::A32
         } else {
             am::GENERAL

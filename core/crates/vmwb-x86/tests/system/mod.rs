@@ -327,7 +327,7 @@ impl Rig {
         let long = self.c().efer & efer::LMA != 0;
         let c = self.c();
         c.cpl = 3;
-        for n in [seg::SS, seg::DS, seg::ES] {
+        for n in [seg::SS, seg::DS, seg::ES, seg::FS, seg::GS] {
             c.seg[n].selector = DATA3;
             c.seg[n].attr = 0xC0F3;
         }
