@@ -45,7 +45,7 @@ impl Cpu {
     /// #GP(0) when the monitor has to emulate it, and what pushing the frame raises.
     pub(crate) fn redirected(&mut self, vector: u8) -> Res<bool> {
         let trusted = self.iopl() == 3;
-        if self.cr4 & cr4::VME == 0 || self.to_monitor(vector)? {
+        if self.cr4 & cr4::VME == 0 || self.given_to_monitor(vector)? {
             return if trusted { Ok(false) } else { Err(self.gp(0)) };
         }
         let at = u64::from(vector) * 4;
@@ -73,7 +73,7 @@ impl Cpu {
 
     /// Whether the interrupt redirection bitmap, the 32 bytes below the I/O permission bitmap, gives the vector to the
     /// monitor (section 21.3.3).
-    fn to_monitor(&mut self, vector: u8) -> Res<bool> {
+    fn given_to_monitor(&mut self, vector: u8) -> Res<bool> {
         let tss = self.tr;
         if !tss.present() || tss.kind() & 8 == 0 || tss.limit < 103 {
             return Err(self.gp(0));

@@ -43,7 +43,7 @@ fn int40(d: u64, ring3: bool, setup: impl Fn(&mut Rig)) -> (End, Rig) {
 
 #[test]
 fn int_n_checks_limit_type_dpl_and_presence_of_its_gate() {
-    let code = 0x40 * 8 | IDT_BIT;
+    let code = (0x40 * 8) | IDT_BIT;
     let handler = HANDLERS as u32 + 0x400;
     let ok = gate(CODE0, handler, 0xEE, 0);
     let short_idt = |rig: &mut Rig| rig.c().idtr.limit = 0x40 * 8 + 6;
@@ -66,7 +66,7 @@ fn a_fault_through_a_bad_gate_has_ext_set() {
     let mut rig = Rig::protected();
     rig.gate(6, 0);
     // #UD through an empty gate: #GP with EXT.
-    assert_eq!(rig.run(&[0x0F, 0x0B]), gp(6 * 8 | IDT_BIT | EXT));
+    assert_eq!(rig.run(&[0x0F, 0x0B]), gp((6 * 8) | IDT_BIT | EXT));
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_benign_exception_in_front_is_none() {
     rig.gate(vector::UD, gate(CODE0, 0, 0x6E, 0));
     assert_eq!(
         rig.run(&[0x0F, 0x0B]),
-        fault(vector::NP, 6 * 8 | IDT_BIT | EXT)
+        fault(vector::NP, (6 * 8) | IDT_BIT | EXT)
     );
 }
 
@@ -470,10 +470,10 @@ fn long_mode_wants_64_bit_code_behind_its_gates() {
     // 16-bit gates and task gates do not exist there.
     let mut old = Rig::long();
     long_gate(&old, 0x40, gate(CODE0, 0, 0xE6, 0), 0);
-    assert_eq!(old.run(&[0xCD, 0x40]), gp(0x40 * 8 | IDT_BIT));
+    assert_eq!(old.run(&[0xCD, 0x40]), gp((0x40 * 8) | IDT_BIT));
     let mut task = Rig::long();
     long_gate(&task, 0x40, gate(CODE0, 0, 0xE5, 0), 0);
-    assert_eq!(task.run(&[0xCD, 0x40]), gp(0x40 * 8 | IDT_BIT));
+    assert_eq!(task.run(&[0xCD, 0x40]), gp((0x40 * 8) | IDT_BIT));
 }
 
 #[test]

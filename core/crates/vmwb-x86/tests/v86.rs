@@ -183,7 +183,7 @@ const IO_BASE: u64 = 0x88;
 
 /// The mode with CR4.VME at IOPL 0, every INT n redirected to the program but the one given.
 fn vme(monitors: Option<u8>) -> Rig {
-    let mut rig = Rig::v86(0).cr4(cr4::VME);
+    let rig = Rig::v86(0).cr4(cr4::VME);
     rig.put(TSS + 102, IO_BASE, 2);
     if let Some(v) = monitors {
         rig.put(TSS + IO_BASE - 32 + u64::from(v >> 3), 1 << (v & 7), 1);

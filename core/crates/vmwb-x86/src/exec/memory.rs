@@ -173,6 +173,7 @@ impl Cpu {
             return self.read_target(t, n);
         }
         let second = self.wrap((linear | 0xFFF).wrapping_add(1));
+        self.check_canonical(second, stack)?;
         let a = self.resolve(linear, Access::Read, user, stack)?;
         let b = self.resolve(second, Access::Read, user, stack)?;
         self.note_access(linear, n, false);
@@ -192,6 +193,7 @@ impl Cpu {
         let linear = self.wrap(linear);
         self.check_alignment(linear, n)?;
         let in_first = (0x1000 - (linear & 0xFFF)).min(u64::from(n)) as u8;
+        self.check_canonical(linear.wrapping_add(u64::from(n) - 1), stack)?;
         let a = self.writable(linear, u64::from(in_first), user, stack)?;
         if in_first == n {
             self.note_access(linear, n, true);
@@ -212,6 +214,14 @@ impl Cpu {
             && linear & (u64::from(n) - 1) != 0
         {
             return Err(self.raise_code(vector::AC, 0));
+        }
+        Ok(())
+    }
+
+    /// An access that ends behind the canonical addresses is no page fault, whatever its first page is like.
+    fn check_canonical(&mut self, last: u64, stack: bool) -> Res {
+        if self.long_mode() && !Self::canonical(last) {
+            return Err(self.raise_code(if stack { vector::SS } else { vector::GP }, 0));
         }
         Ok(())
     }
@@ -249,6 +259,7 @@ impl Cpu {
             self.check_alignment(linear, n)?;
         }
         let in_first = (0x1000 - (linear & 0xFFF)).min(u64::from(n)) as u8;
+        self.check_canonical(linear.wrapping_add(u64::from(n) - 1), stack)?;
         self.writable(linear, u64::from(in_first), user, stack)?;
         if in_first < n {
             let second = self.wrap((linear | 0xFFF).wrapping_add(1));
@@ -510,6 +521,7 @@ impl Cpu {
                 return Ok((linear.wrapping_add((*e).addend) as *const u128).read_unaligned());
             }
         }
+        self.check_canonical(linear.wrapping_add(15), op.segment() == seg::SS)?;
         let low = self.load(op, linear, 8)?;
         let high = self.load(op, linear.wrapping_add(8), 8)?;
         Ok(u128::from(low) | u128::from(high) << 64)

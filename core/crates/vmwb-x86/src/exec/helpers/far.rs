@@ -288,7 +288,8 @@ pub(super) fn return_to(
     }
     let outer = rpl > c.cpl;
     // IRET in 64-bit mode always takes SS:RSP from the stack.
-    if !outer && !(interrupt && c.code64()) {
+    let takes_stack = outer || (interrupt && c.code64());
+    if !takes_stack {
         c.check_offset(d, ip)?;
         c.mark_accessed(selector, &mut d)?;
         c.drop_stack(popped);
@@ -301,7 +302,15 @@ pub(super) fn return_to(
     let target_long = c.long_mode() && d.is_code64();
     let stack = outer_stack(c, ss, rpl, target_long)?;
     c.check_offset(d, ip)?;
+    // Only now is anything written: the accessed bits.
     c.mark_accessed(selector, &mut d)?;
+    let stack = match stack {
+        OuterStack::Null(s) => s,
+        OuterStack::Named(mut d) => {
+            c.mark_accessed(ss, &mut d)?;
+            d.segment(ss)
+        }
+    };
     c.set_segment(seg::SS, stack);
     c.set_code_segment(selector, d, rpl);
     let width = c.stack_size();
@@ -318,27 +327,32 @@ pub(super) fn return_to(
     Ok(())
 }
 
-fn outer_stack(c: &mut Cpu, ss: u16, rpl: u8, target_long: bool) -> Res<Segment> {
+/// What the selector of an outer stack leads to.
+enum OuterStack {
+    Null(Segment),
+    Named(Descriptor),
+}
+
+fn outer_stack(c: &mut Cpu, ss: u16, rpl: u8, target_long: bool) -> Res<OuterStack> {
     if ss & !3 == 0 {
         if target_long && rpl < 3 && (ss & 3) as u8 == rpl {
-            return Ok(Segment {
+            return Ok(OuterStack::Null(Segment {
                 selector: ss,
                 base: 0,
                 limit: 0,
                 attr: u16::from(rpl) << 5,
-            });
+            }));
         }
         return Err(c.gp(0));
     }
-    let mut d = c.descriptor(ss, vector::GP, false)?;
+    let d = c.descriptor(ss, vector::GP, false)?;
     if !d.is_stack() || (ss & 3) as u8 != rpl || d.dpl() != rpl {
         return Err(c.selector_fault(vector::GP, ss));
     }
     if !d.present() {
         return Err(c.selector_fault(vector::SS, ss));
     }
-    c.mark_accessed(ss, &mut d)?;
-    Ok(d.segment(ss))
+    Ok(OuterStack::Named(d))
 }
 
 /// Data segments that the outer level may not use become null (SDM volume 2, RET).
