@@ -119,17 +119,17 @@ fn boxed<T: Copy, const N: usize>(value: T) -> Box<[T; N]> {
     }
 }
 
-/// Takes the targets out of part of a jump cache that begins at entry `first`.
-fn empty(jumps: &mut [JumpEntry], first: usize) {
-    for (n, entry) in jumps.iter_mut().enumerate() {
-        *entry = JumpEntry::empty(first + n);
-    }
+fn empty_jumps(jumps: &mut [JumpEntry; JUMP_ENTRIES]) {
+    jumps.fill(JumpEntry::empty(1));
+    jumps[0] = JumpEntry::empty(0);
 }
 
-fn empty_jumps() -> Box<[JumpEntry; JUMP_ENTRIES]> {
-    let mut jumps = boxed(JumpEntry::empty(1));
-    jumps[0] = JumpEntry::empty(0);
-    jumps
+impl JumpTable {
+    fn new(key: JumpKey) -> Self {
+        let mut jumps = boxed(JumpEntry::empty(1));
+        empty_jumps(&mut jumps);
+        Self { key, jumps }
+    }
 }
 
 impl View {
@@ -153,7 +153,7 @@ impl View {
     pub(crate) fn clear_jumps(&mut self) {
         self.tables
             .iter_mut()
-            .for_each(|t| empty(&mut t.jumps[..], 0));
+            .for_each(|t| empty_jumps(&mut t.jumps));
     }
 
     /// The jump cache of a code segment, made or taken from another one if need be.
@@ -162,16 +162,13 @@ impl View {
             self.table = match self.tables.iter().position(|t| t.key == key) {
                 Some(n) => n,
                 None if self.tables.len() < JUMP_TABLES => {
-                    self.tables.push(JumpTable {
-                        key,
-                        jumps: empty_jumps(),
-                    });
+                    self.tables.push(JumpTable::new(key));
                     self.tables.len() - 1
                 }
                 None => {
                     let n = (self.table + 1) % JUMP_TABLES;
                     self.tables[n].key = key;
-                    empty(&mut self.tables[n].jumps[..], 0);
+                    empty_jumps(&mut self.tables[n].jumps);
                     n
                 }
             };
@@ -193,8 +190,9 @@ impl View {
             } else {
                 0..JUMP_ENTRIES
             };
-            let first = part.start;
-            empty(&mut t.jumps[part], first);
+            for n in part {
+                t.jumps[n] = JumpEntry::empty(n);
+            }
         }
     }
 

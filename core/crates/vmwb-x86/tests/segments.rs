@@ -571,3 +571,12 @@ fn flags_of_arpl_tell_whether_rpl_was_raised() {
     assert_eq!(rig.run(&[0x63, 0xD8, 0xF4]), halt(3));
     assert_eq!((rig.c().r[0], rig.c().flags() & flag::ZF), (0x12, flag::ZF));
 }
+
+#[test]
+fn the_last_linear_address_can_be_jumped_to() {
+    let mut rig = Rig::long();
+    rig.c().r[3] = u64::MAX;
+    // jmp rbx: a page fault of the fetch there
+    assert_eq!(rig.run(&[0xFF, 0xE3]), End::Vector(vector::PF, 0));
+    assert_eq!((rig.stack(1), rig.c().cr2), (u64::MAX, u64::MAX));
+}
