@@ -106,6 +106,12 @@ impl CpuBus for TestBus {
     fn tsc(&mut self, retired: u64) -> u64 {
         retired
     }
+    fn random(&mut self, _retired: u64) -> u64 {
+        0
+    }
+    fn set_ferr(&mut self, _active: bool, _retired: u64) -> bool {
+        false
+    }
     fn cr8(&self) -> u8 {
         self.cr8
     }

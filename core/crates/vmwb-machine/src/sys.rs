@@ -155,6 +155,31 @@ pub fn thread_cpu_seconds() -> f64 {
     d.as_secs_f64()
 }
 
+/// 64 random bits of the host (getrandom(2)).
+///
+/// # Panics
+/// When the host has no random numbers, which Linux rules out once its pool is initialized: a guest must not be given a
+/// predictable number in their place.
+#[must_use]
+pub fn random() -> u64 {
+    let mut bytes = [0u8; 8];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let rest = &mut bytes[filled..];
+        // SAFETY: the pointer and the length are those of our own buffer.
+        let n = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
+        match usize::try_from(n) {
+            Ok(n) => filled += n,
+            Err(_) => assert_eq!(
+                io::Error::last_os_error().kind(),
+                io::ErrorKind::Interrupted,
+                "the host gives no random numbers"
+            ),
+        }
+    }
+    u64::from_ne_bytes(bytes)
+}
+
 /// A descriptor of our own for the caller's `handle`, which stays the caller's.
 ///
 /// # Errors

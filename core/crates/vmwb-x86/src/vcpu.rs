@@ -24,6 +24,11 @@ pub trait CpuBus {
     fn take_nmi(&mut self) -> bool;
     /// Time-stamp counter without the guest's own offset.
     fn tsc(&mut self, retired: u64) -> u64;
+    /// 64 random bits for RDRAND and RDSEED; the same run draws the same in a deterministic machine.
+    fn random(&mut self, retired: u64) -> u64;
+    /// Drives FERR#: an unmasked x87 exception waits (or no longer does) and CR0.NE is clear. Answers IGNNE#: whether
+    /// the processor goes on in spite of it (SDM volume 1, appendix D.2).
+    fn set_ferr(&mut self, active: bool, retired: u64) -> bool;
     /// Task priority as CR8 shows it (bits 3:0).
     fn cr8(&self) -> u8;
     /// Sets it.

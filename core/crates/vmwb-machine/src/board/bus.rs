@@ -17,6 +17,8 @@ pub enum PortDevice {
     Keyboard,
     /// Reset, A20, POST code.
     SysCtl,
+    /// Coprocessor error latch.
+    Coprocessor,
     /// PCI configuration.
     Pci,
     /// Power management.

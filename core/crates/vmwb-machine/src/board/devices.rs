@@ -1,6 +1,7 @@
 //! The devices that a board has, built from a definition, and the ports they sit at.
 
 use vmwb_devices::acpi::{self, AcpiPm, PmTimerWidth};
+use vmwb_devices::coprocessor::Coprocessor;
 use vmwb_devices::debug::{
     CONSOLE_PORT, DEBUG_EXIT_BYTES, DebugConsole, DebugExit, FIRMWARE_CONSOLE_PORT,
 };
@@ -17,7 +18,9 @@ use vmwb_devices::vga::Vga;
 use vmwb_hw::{CharBackend, Device, IrqLine, MmioDevice, PioDevice, Scheduler, Timed, TimerId};
 
 use super::bus::{PortDevice, PortMap, PortRange, Width};
-use super::wiring::{IRQ_KEYBOARD, IRQ_MOUSE, IRQ_RTC, IRQ_TIMER, InterruptControllers};
+use super::wiring::{
+    IRQ_COPROCESSOR, IRQ_KEYBOARD, IRQ_MOUSE, IRQ_RTC, IRQ_TIMER, InterruptControllers,
+};
 use crate::spec::{DisplayChoice, MachineSpec};
 
 /// Ports and lines of COM1 to COM4. COM3 and COM4 have lines of their own, because ISA lines cannot be shared.
@@ -66,6 +69,8 @@ pub struct Devices {
     pub keyboard: I8042,
     /// Reset, A20, POST code.
     pub sysctl: SysCtl,
+    /// Coprocessor error latch.
+    pub coprocessor: Coprocessor,
     /// PCI configuration space.
     pub pci: PciHost,
     /// Power management.
@@ -117,6 +122,7 @@ impl Devices {
             uarts,
             keyboard: I8042::new(IrqLine(IRQ_KEYBOARD), IrqLine(IRQ_MOUSE)),
             sysctl: SysCtl::new(),
+            coprocessor: Coprocessor::new(IrqLine(IRQ_COPROCESSOR)),
             pci: PciHost::new(acpi::PM_BASE),
             acpi,
             vga: (spec.display == DisplayChoice::Vga).then(Vga::new),
@@ -149,6 +155,7 @@ impl Devices {
         add(0x64, 1, PortDevice::Keyboard, 4, Width::Bytes);
         add(0x92, 1, PortDevice::SysCtl, 0, Width::Bytes);
         add(0x80, 1, PortDevice::SysCtl, 2, Width::Bytes);
+        add(0xF0, 2, PortDevice::Coprocessor, 0, Width::Bytes);
         add(0xCF8, 8, PortDevice::Pci, 0, Width::Any);
         add(0xCF9, 1, PortDevice::SysCtl, 1, Width::Bytes);
         add(
@@ -202,6 +209,7 @@ impl Devices {
             PortDevice::Uart(n) => self.uarts.get_mut(usize::from(n))?,
             PortDevice::Keyboard => &mut self.keyboard,
             PortDevice::SysCtl => &mut self.sysctl,
+            PortDevice::Coprocessor => &mut self.coprocessor,
             PortDevice::Pci => &mut self.pci,
             PortDevice::Acpi => &mut self.acpi,
             PortDevice::Vga => self.vga.as_mut()?,
@@ -248,6 +256,7 @@ impl Devices {
             &mut self.rtc,
             &mut self.keyboard,
             &mut self.sysctl,
+            &mut self.coprocessor,
             &mut self.pci,
             &mut self.acpi,
             &mut self.debug_console,

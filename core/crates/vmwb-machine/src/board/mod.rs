@@ -380,6 +380,15 @@ fn low_byte(value: u32) -> u32 {
     value & 0xFF
 }
 
+/// The random number of a deterministic machine at a virtual time: the mixing function of splitmix64, whose outputs pass
+/// the usual statistical tests for a counter as input. A pure function, so that a restored run draws the same numbers.
+fn seeded(now: u64) -> u64 {
+    let z = now.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
 impl CpuBus for Board {
     fn pio_read(&mut self, port: u16, size: AccessSize, retired: u64) -> u32 {
         self.counts.pio += 1;
@@ -462,6 +471,21 @@ impl CpuBus for Board {
 
     fn tsc(&mut self, retired: u64) -> u64 {
         self.clock.tsc(self.clock.now(retired))
+    }
+
+    fn random(&mut self, retired: u64) -> u64 {
+        if self.clock.is_deterministic() {
+            return seeded(self.clock.now(retired).0);
+        }
+        crate::sys::random()
+    }
+
+    fn set_ferr(&mut self, active: bool, retired: u64) -> bool {
+        let now = self.clock.now(retired);
+        let mut ctx = self.common.ctx(now);
+        let ignored = self.devices.coprocessor.set_error(&mut ctx, active);
+        self.settle(now, None);
+        ignored
     }
 
     fn cr8(&self) -> u8 {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use vmwb_devices::coprocessor;
 use vmwb_hw::{Payload, Schema, SnapshotError};
 use vmwb_snapshot::Container;
 
@@ -53,8 +54,12 @@ impl Board {
         let now = self.clock.now(retired);
         let mut ctx = self.common.ctx(now);
         for device in self.devices.all() {
-            let payload = from.take(device.name())?;
-            device.restore(&mut ctx, &payload)?;
+            match from.take(device.name()) {
+                Ok(payload) => device.restore(&mut ctx, &payload)?,
+                // States of versions up to 0.2 have no latch: it stays as after power-on.
+                Err(SnapshotError::Missing(_)) if device.name() == coprocessor::NAME => {}
+                Err(other) => return Err(other),
+            }
         }
         let own: BoardV1 = from.take("board")?.decode()?;
         if own.pending_serial.len() != self.pending_serial.len() {

@@ -308,3 +308,21 @@ proptest! {
         prop_assert_eq!(again.interrupt_pending(), b.interrupt_pending());
     }
 }
+
+#[test]
+fn coprocessor_error_is_irq_13_until_port_f0_is_written() {
+    let mut b = board();
+    open_pic(&mut b);
+    assert!(!b.set_ferr(true, 0));
+    assert_eq!(b.acknowledge_interrupt(0), Some(0x2D));
+    out(&mut b, 0xF0, 0);
+    assert!(b.set_ferr(true, 0));
+    assert!(!b.set_ferr(false, 0));
+}
+
+#[test]
+fn deterministic_random_numbers_depend_on_the_instruction_alone() {
+    let (mut a, mut b) = (board(), board());
+    assert_eq!(a.random(7), b.random(7));
+    assert_ne!(a.random(7), a.random(8));
+}

@@ -20,6 +20,9 @@ pub const IRQ_RTC: u8 = 8;
 /// Line of the PS/2 mouse.
 pub const IRQ_MOUSE: u8 = 12;
 
+/// Line of the coprocessor's errors.
+pub const IRQ_COPROCESSOR: u8 = 13;
+
 /// Input of the 8259 pair that the slave occupies; no line.
 const CASCADE: u8 = 2;
 /// Pin that the timer's line is connected to (an override in the MADT says so).

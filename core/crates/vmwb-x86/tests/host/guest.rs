@@ -2,55 +2,16 @@
 
 use std::sync::Arc;
 
-use vmwb_hw::{AccessSize, GuestAddress, GuestMemory};
+use vmwb_hw::{GuestAddress, GuestMemory};
 use vmwb_x86::fpu::F80;
-use vmwb_x86::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
+use vmwb_x86::{BootState, CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
 
+pub use super::bus::NoDevices;
 use super::{CODE, DATA, DATA_BYTES, End, State, TAKEN};
 
 const TABLES: u64 = 0x1000;
-/// OSFXSR and OSXMMEXCPT beside PAE.
-const CR4: u64 = 1 << 5 | 1 << 9 | 1 << 10;
-
-/// A bus without devices: user-level instructions touch none.
-#[derive(Debug)]
-pub struct NoDevices;
-
-impl CpuBus for NoDevices {
-    fn pio_read(&mut self, _port: u16, _size: AccessSize, _retired: u64) -> u32 {
-        0
-    }
-    fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _retired: u64) {}
-    fn mmio_read(&mut self, _addr: GuestAddress, _size: AccessSize, _retired: u64) -> u64 {
-        0
-    }
-    fn mmio_write(&mut self, _addr: GuestAddress, _size: AccessSize, _value: u64, _retired: u64) {}
-    fn interrupt_pending(&self) -> bool {
-        false
-    }
-    fn acknowledge_interrupt(&mut self, _retired: u64) -> Option<u8> {
-        None
-    }
-    fn take_nmi(&mut self) -> bool {
-        false
-    }
-    fn tsc(&mut self, retired: u64) -> u64 {
-        retired
-    }
-    fn cr8(&self) -> u8 {
-        0
-    }
-    fn set_cr8(&mut self, _value: u8, _retired: u64) {}
-    fn apic_base(&self) -> u64 {
-        0
-    }
-    fn set_apic_base(&mut self, _value: u64) -> bool {
-        false
-    }
-    fn attention(&self) -> bool {
-        false
-    }
-}
+/// OSFXSR, OSXMMEXCPT, FSGSBASE and OSXSAVE beside PAE.
+const CR4: u64 = 1 << 5 | 1 << 9 | 1 << 10 | 1 << 16 | 1 << 18;
 
 /// The interpreter with the code and data areas of the host runner.
 #[derive(Debug)]
@@ -76,6 +37,7 @@ impl Guest {
             cr3: TABLES,
             gdt: (0x8000, 0x1F),
         });
+        cpu.cpu_mut().cr0 |= vmwb_x86::cpu::cr0::NE;
         cpu.cpu_mut().cr4 = CR4;
         cpu.cpu_mut().registers_changed();
         Self { memory, cpu }

@@ -8,6 +8,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod bus;
 pub mod encode;
 pub mod guest;
 
