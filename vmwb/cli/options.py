@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 
 from vmwb.model.config import (
+    CPU_MODELS,
     BootConfig,
     CpuConfig,
     DisplayKind,
@@ -126,7 +127,7 @@ _DECLARED: Final[dict[str, tuple[Any, Any]]] = {
         bool | None,
         typer.Option("--deterministic/--no-deterministic", help="Time counts instructions."),
     ),
-    "cpu_model": (str | None, typer.Option(help="Processor model, such as x86-64-v1.")),
+    "cpu_model": (str | None, typer.Option(help=f"Processor model: {', '.join(CPU_MODELS)}.")),
     "kernel": (Path | None, typer.Option(help="Linux kernel (bzImage) to boot.")),
     "initrd": (Path | None, typer.Option(help="Initial RAM disk of the kernel.")),
     "append": (str | None, typer.Option(help="The kernel's command line.")),

@@ -21,7 +21,16 @@ APPEND_MAX_BYTES: Final = 2047
 DEBUG_EXIT_PORT_DEFAULT: Final = 0x501
 # Ports that no other device of the machine has.
 DEBUG_EXIT_PORTS: Final = frozenset({0xF4, *range(0x500, 0x5FD)})
-CPU_MODELS: Final = ("x86-64-v1",)
+# The default first; what each announces is in docs/processors.md.
+CPU_MODELS: Final = (
+    "x86-64-v1",
+    "486",
+    "pentium",
+    "pentium3",
+    "core2",
+    "x86-64-v2",
+    "max",
+)
 
 
 class EngineKind(StrEnum):

@@ -33,6 +33,8 @@ struct Row {
     check: bool,
     #[serde(default)]
     rexb0: bool,
+    #[serde(default)]
+    skip: bool,
     #[serde(default, rename = "priv")]
     privileged: String,
     #[serde(default)]
@@ -60,15 +62,23 @@ struct Enc {
     digit: Option<u8>,
     /// A ModRM byte that is part of the opcode.
     exact: Option<u8>,
+    /// Bits of it that count: with `+r` the low three are free.
+    exact_mask: u8,
+    vex: bool,
+    w1: bool,
 }
 
 fn parse_enc(text: &str) -> Enc {
     let mut prefix = "Any";
     let mut bytes = Vec::new();
     let (mut modrm, mut digit, mut span) = (false, None, 1);
+    let (mut vex, mut w1) = (false, false);
     for word in text.split_whitespace() {
         match word {
             "NP" => prefix = "None",
+            "NR" => prefix = "NoRep",
+            "VEX" => vex = true,
+            "W1" => w1 = true,
             "/r" => modrm = true,
             w if w.starts_with('/') => {
                 modrm = true;
@@ -96,15 +106,25 @@ fn parse_enc(text: &str) -> Enc {
             _ => "PF3",
         };
     }
-    let map = match bytes.as_slice() {
-        [0x0F, 0x38, ..] => 2,
-        [0x0F, 0x3A, ..] => 3,
-        [0x0F, ..] => 1,
-        _ => 0,
+    let (map, skipped) = match (vex, bytes.as_slice()) {
+        (false, [0x0F, 0x38, ..]) => (2, 2),
+        (false, [0x0F, 0x3A, ..]) => (3, 2),
+        (true, [0x0F, 0x38, ..]) => (4, 2),
+        (true, [0x0F, 0x3A, ..]) => (5, 2),
+        (false, [0x0F, ..]) => (1, 1),
+        (false, _) => (0, 0),
+        (true, _) => panic!("no VEX map for '{text}'"),
     };
-    let rest = &bytes[[0, 1, 2, 2][map]..];
+    let rest = &bytes[skipped..];
     let opcode = rest[0];
     let exact = rest.get(1).copied();
+    // `+r` belongs to the last byte: the opcode, or the ModRM byte that stands for one.
+    let exact_mask = if exact.is_some() && span == 8 {
+        span = 1;
+        0xF8
+    } else {
+        0xFF
+    };
     Enc {
         map,
         opcode,
@@ -113,6 +133,9 @@ fn parse_enc(text: &str) -> Enc {
         modrm: modrm || exact.is_some(),
         digit,
         exact,
+        exact_mask,
+        vex,
+        w1,
     }
 }
 
@@ -156,7 +179,7 @@ fn operand(text: &str) -> (String, &'static str) {
         other => panic!("unknown operand width '{other}' in '{text}'"),
     };
     assert!(
-        "EGIMOZJSCDRAXPQNVWU".contains(class),
+        "EGIMOZJSCDRAXPQNVWUB".contains(class),
         "unknown operand class in '{text}'"
     );
     (class.to_owned(), width)
@@ -264,7 +287,7 @@ fn main() {
     }
 
     let mut out = String::new();
-    let mut maps: Vec<BTreeMap<u8, Vec<(u32, usize)>>> = vec![BTreeMap::new(); 4];
+    let mut maps: Vec<BTreeMap<u8, Vec<(u32, usize)>>> = vec![BTreeMap::new(); 6];
     let mut helpers = BTreeSet::new();
     let mut features = BTreeSet::new();
     let count = rows.len();
@@ -287,9 +310,9 @@ fn main() {
         let modrm = enc.modrm;
         // More specific encodings are tried first.
         let rank = u32::from(enc.exact.is_none()) * 8
-            + u32::from(enc.prefix == "Any") * 4
+            + u32::from(matches!(enc.prefix, "Any" | "NoRep")) * 4
             + u32::from(enc.digit.is_none()) * 2
-            + u32::from(!row.rexb0);
+            + u32::from(!row.rexb0 && !enc.w1);
         for n in 0..enc.span {
             maps[enc.map]
                 .entry(enc.opcode + n)
@@ -311,13 +334,17 @@ fn main() {
         let _ = writeln!(
             out,
             "Form {{ mnemonic: {mnemonic:?}, asm: {:?}, encoding: {:?}, operands: [{operands}], prefix: Prefix::{}, modrm: {modrm}, digit: {:?}, \
-             exact: {:?}, rexb0: {}, reads: {}, writes: {}, undefined: {}, only: Only::{}, osz: OperandSize::{}, lock: {}, \
+             exact: {:?}, exact_mask: {}, vex: {}, w1: {}, skip: {}, rexb0: {}, reads: {}, writes: {}, undefined: {}, only: Only::{}, osz: OperandSize::{}, lock: {}, \
              ends: {}, privilege: {:?}, sensitive: {:?}, feature: {:?}, faults: &{faults:?} }},",
             row.asm,
             row.enc,
             enc.prefix,
             enc.digit,
             enc.exact,
+            enc.exact_mask,
+            enc.vex,
+            enc.w1,
+            row.skip,
             row.rexb0,
             flags(&row.r),
             flags(&row.w),
@@ -371,7 +398,7 @@ fn main() {
     );
     let _ = writeln!(
         out,
-        "/// Range of [`CANDIDATES`] (start, count) of each opcode in the maps 0 (one byte), 1 (0F), 2 (0F 38), 3 (0F 3A).\npub static MAPS: [[(u16, u8); 256]; 4] = [{ranges}];"
+        "/// Range of [`CANDIDATES`] (start, count) of each opcode in the maps 0 (one byte), 1 (0F), 2 (0F 38), 3 (0F 3A), 4 (VEX 0F 38), 5 (VEX 0F 3A).\npub static MAPS: [[(u16, u8); 256]; 6] = [{ranges}];"
     );
     let _ = writeln!(
         out,

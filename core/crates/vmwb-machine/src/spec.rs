@@ -14,8 +14,8 @@ pub const MEMORY_MIB: std::ops::RangeInclusive<u64> = 2..=65_536;
 pub const MAX_APPEND_BYTES: usize = 2047;
 /// Most serial ports (COM1 to COM4).
 pub const MAX_SERIAL_PORTS: u8 = 4;
-/// Processor models that exist.
-pub const CPU_MODELS: [&str; 1] = ["x86-64-v1"];
+/// Processor models that exist, the default first.
+pub const CPU_MODELS: &[&str] = vmwb_x86::cpuid::MODELS;
 /// Time-stamp counter rates that are accepted, in Hz.
 pub const TSC_HZ: std::ops::RangeInclusive<u64> = 1_000_000..=10_000_000_000;
 /// Longest JSON text that is read, in bytes.
@@ -257,9 +257,9 @@ impl MachineSpec {
             return refuse(
                 "cpu.model",
                 format!(
-                    "The processor model '{}' is unknown; there is '{}'.",
+                    "The processor model '{}' is unknown; there are {}.",
                     self.cpu.model.escape_debug(),
-                    CPU_MODELS[0]
+                    CPU_MODELS.join(", ")
                 ),
             );
         }

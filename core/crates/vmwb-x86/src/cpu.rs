@@ -451,6 +451,8 @@ pub struct Cpu {
     pub(crate) look: bool,
     /// A device was touched: ask the bus whether it wants attention.
     pub(crate) touched: bool,
+    /// FERR# is asserted: an x87 exception was reported to the board.
+    pub(crate) ferr: bool,
     pub(crate) nmi_blocked: bool,
     pub(crate) halted: bool,
     /// Decode-relevant mode; see `trace::mode`.

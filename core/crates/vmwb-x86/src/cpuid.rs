@@ -1,116 +1,464 @@
-//! CPUID leaves and the set of announced features. What is announced is implemented in full; what is not raises #UD.
+//! Processor models and CPUID. What a model announces is there in full; what it does not raises #UD.
 //! Source: SDM volume 2, CPUID; AMD64 manual volume 3, appendix E.
+//!
+//! A model is one row of [`TABLE`]: a real processor's signature with the features that this core has of it. Where there
+//! is a choice, the signature is that of the processor for which systems need the fewest work-arounds.
 
 use crate::vcpu::CpuConfig;
 
-/// Processor models that can be chosen.
-pub const MODELS: &[&str] = &["x86-64-v1"];
+/// Processor models that can be chosen, the default first.
+pub const MODELS: &[&str] = &[
+    "x86-64-v1",
+    "486",
+    "pentium",
+    "pentium3",
+    "core2",
+    "x86-64-v2",
+    "max",
+];
 
-/// Announced features, by the names that the instruction table uses.
+/// How a model describes its caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Features {
-    names: &'static [&'static str],
+enum Caches {
+    /// Not at all.
+    None,
+    /// Leaf 2 (EAX, EBX, ECX, EDX), and leaf 4 without its end.
+    Intel([u32; 4], &'static [[u32; 4]]),
+    /// Leaves 8000_0005h and 8000_0006h.
+    Amd([u32; 4], [u32; 4]),
 }
 
-/// x86-64-v1 with SSE3, CX16, LAHF and RDTSCP.
-const X86_64_V1: &[&str] = &[
-    "fpu", "tsc", "msr", "cx8", "sep", "cmov", "clfsh", "mmx", "fxsr", "sse", "sse2", "syscall",
-    "cx16", "rdtscp", "sse3", "de", "pse", "pae", "mce", "apic", "mtrr", "pge", "mca", "pat",
-    "pse36", "nx", "lm", "lahf64",
+/// One processor model.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Model {
+    /// Its name.
+    pub name: &'static str,
+    vendor: [u8; 12],
+    /// Family, model, stepping as leaf 1 gives them.
+    signature: u32,
+    /// Brand index of leaf 1, for processors without a brand string.
+    brand_index: u32,
+    max_basic: u32,
+    /// Highest extended leaf; 0 without any.
+    max_extended: u32,
+    /// Whether it says that it runs under a hypervisor; the first processors have no such bit.
+    hypervisor: bool,
+    /// Bits of a physical address.
+    pub phys_bits: u32,
+    caches: Caches,
+    features: &'static [&'static [&'static str]],
+    /// EBX of leaf 8000_0008h, EAX and ECX of leaf 8000_0021h.
+    immunities: [u32; 3],
+}
+
+impl Model {
+    /// Whether it is one of AMD's: where the manuals differ it follows theirs.
+    #[must_use]
+    pub fn is_amd(&self) -> bool {
+        self.vendor == AMD
+    }
+}
+
+const INTEL: [u8; 12] = *b"GenuineIntel";
+const AMD: [u8; 12] = *b"AuthenticAMD";
+
+/// 64 KiB of L1 in 2 ways and 512 KiB of L2 in 16, 64-byte lines; TLBs of 32 and 512 entries.
+const K8_CACHES: Caches = Caches::Amd(
+    [0xFF08_FF08, 0xFF20_FF20, 0x4002_0140, 0x4002_0140],
+    [0, 0x4200_4200, 0x0200_8140, 0],
+);
+/// 32 KiB of L1 in 8 ways, 512 KiB of L2 in 8 ways; TLBs of 64 and 2048 entries.
+const ZEN_CACHES: Caches = Caches::Amd(
+    [0xFF40_FF40, 0xFF40_FF40, 0x2008_0140, 0x2008_0140],
+    [0x5800_6800, 0x6800_6800, 0x0200_6140, 0],
+);
+
+const F_486: &[&str] = &["fpu"];
+const F_PENTIUM: &[&str] = &[
+    "de", "pse", "tsc", "msr", "mce", "cx8", "apic", "mmx", "rdpmc",
 ];
+const F_PENTIUM3: &[&str] = &[
+    "pae", "sep", "mtrr", "pge", "mca", "cmov", "pat", "pse36", "fxsr", "sse", "nopl",
+];
+const F_64: &[&str] = &[
+    "clfsh", "sse2", "sse3", "syscall", "nx", "lm", "cx16", "lahf64",
+];
+const F_V2: &[&str] = &["ssse3", "sse4_1", "sse4_2", "popcnt"];
+const F_MAX: &[&str] = &[
+    "pclmul",
+    "movbe",
+    "aes",
+    "xsave",
+    "xsaveopt",
+    "rdrand",
+    "fsgsbase",
+    "bmi1",
+    "bmi2",
+    "erms",
+    "rdseed",
+    "adx",
+    "sha",
+    "abm",
+    "prefetchw",
+];
+const F_RDTSCP: &[&str] = &["rdtscp"];
+
+/// XSAVEERPTR (FXSAVE always saves the error pointers), SSB_NO, BTC_NO; LFENCE serializes, SRSO_NO, SRSO_USER_KERNEL_NO;
+/// TSA_SQ_NO, TSA_L1_NO: nothing here is executed speculatively, so that systems can leave their work-arounds out.
+const NOT_SPECULATIVE: [u32; 3] = [
+    1 << 2 | 1 << 26 | 1 << 29,
+    1 << 2 | 1 << 29 | 1 << 30,
+    1 << 1 | 1 << 2,
+];
+
+static TABLE: [Model; 7] = [
+    // Family 0Fh, model 6Bh, stepping 1: a K8 processor, as the first x86-64 machines had. AMD's K8 needs none of the
+    // work-arounds for speculative execution that kernels slow later processors down with.
+    Model {
+        name: "x86-64-v1",
+        vendor: AMD,
+        signature: 0x0006_0FB1,
+        brand_index: 0,
+        max_basic: 1,
+        max_extended: 0x8000_0008,
+        hypervisor: true,
+        phys_bits: crate::mmu::PHYS_BITS,
+        caches: K8_CACHES,
+        features: &[F_486, F_PENTIUM, F_PENTIUM3, F_64, F_RDTSCP],
+        immunities: [0; 3],
+    },
+    // The write-back enhanced DX4, the last 486 of Intel's and one of those with CPUID.
+    Model {
+        name: "486",
+        vendor: INTEL,
+        signature: 0x0000_0480,
+        brand_index: 0,
+        max_basic: 1,
+        max_extended: 0,
+        hypervisor: false,
+        phys_bits: 32,
+        caches: Caches::None,
+        features: &[F_486],
+        immunities: [0; 3],
+    },
+    // P55C, the Pentium with MMX.
+    Model {
+        name: "pentium",
+        vendor: INTEL,
+        signature: 0x0000_0543,
+        brand_index: 0,
+        max_basic: 1,
+        max_extended: 0,
+        hypervisor: false,
+        phys_bits: 32,
+        caches: Caches::None,
+        features: &[F_486, F_PENTIUM],
+        immunities: [0; 3],
+    },
+    // Coppermine, stepping D0: 16 KiB of L1 each, 256 KiB of L2.
+    Model {
+        name: "pentium3",
+        vendor: INTEL,
+        signature: 0x0000_068A,
+        brand_index: 2,
+        max_basic: 2,
+        max_extended: 0,
+        hypervisor: true,
+        phys_bits: 36,
+        caches: Caches::Intel([0x0302_0101, 0, 0, 0x0C04_0882], &[]),
+        features: &[F_486, F_PENTIUM, F_PENTIUM3],
+        immunities: [0; 3],
+    },
+    // Conroe, stepping G0: 32 KiB of L1 each in 8 ways, 4 MiB of L2 in 16.
+    Model {
+        name: "core2",
+        vendor: INTEL,
+        signature: 0x0000_06FB,
+        brand_index: 0,
+        max_basic: 10,
+        max_extended: 0x8000_0008,
+        hypervisor: true,
+        phys_bits: 36,
+        caches: Caches::Intel(
+            [0x05B0_B101, 0x0056_57F0, 0, 0x2CB4_3049],
+            &[
+                [0x121, 0x01C0_003F, 63, 1],
+                [0x122, 0x01C0_003F, 63, 1],
+                [0x143, 0x03C0_003F, 4095, 1],
+            ],
+        ),
+        features: &[F_486, F_PENTIUM, F_PENTIUM3, F_64, &["ssse3"]],
+        immunities: [0; 3],
+    },
+    // Family 19h, model 21h: of the processors with these features, those of this family let a kernel leave out most,
+    // by features that tell what they are immune to.
+    Model {
+        name: "x86-64-v2",
+        vendor: AMD,
+        signature: 0x00A2_0F12,
+        brand_index: 0,
+        max_basic: 7,
+        max_extended: 0x8000_0021,
+        hypervisor: true,
+        phys_bits: crate::mmu::PHYS_BITS,
+        caches: ZEN_CACHES,
+        features: &[F_486, F_PENTIUM, F_PENTIUM3, F_64, F_RDTSCP, F_V2],
+        immunities: NOT_SPECULATIVE,
+    },
+    // The same with all that this core has.
+    Model {
+        name: "max",
+        vendor: AMD,
+        signature: 0x00A2_0F12,
+        brand_index: 0,
+        max_basic: 13,
+        max_extended: 0x8000_0021,
+        hypervisor: true,
+        phys_bits: crate::mmu::PHYS_BITS,
+        caches: ZEN_CACHES,
+        features: &[F_486, F_PENTIUM, F_PENTIUM3, F_64, F_RDTSCP, F_V2, F_MAX],
+        immunities: NOT_SPECULATIVE,
+    },
+];
+
+/// Where CPUID announces a feature: leaf, register (0 EAX to 3 EDX), bit. Names that are not here are announced by the
+/// family alone.
+const BITS: &[(&str, u32, usize, u32)] = &[
+    ("fpu", 1, 3, 0),
+    ("vme", 1, 3, 1),
+    ("de", 1, 3, 2),
+    ("pse", 1, 3, 3),
+    ("tsc", 1, 3, 4),
+    ("msr", 1, 3, 5),
+    ("pae", 1, 3, 6),
+    ("mce", 1, 3, 7),
+    ("cx8", 1, 3, 8),
+    ("apic", 1, 3, 9),
+    ("sep", 1, 3, 11),
+    ("mtrr", 1, 3, 12),
+    ("pge", 1, 3, 13),
+    ("mca", 1, 3, 14),
+    ("cmov", 1, 3, 15),
+    ("pat", 1, 3, 16),
+    ("pse36", 1, 3, 17),
+    ("clfsh", 1, 3, 19),
+    ("mmx", 1, 3, 23),
+    ("fxsr", 1, 3, 24),
+    ("sse", 1, 3, 25),
+    ("sse2", 1, 3, 26),
+    ("sse3", 1, 2, 0),
+    ("pclmul", 1, 2, 1),
+    ("monitor", 1, 2, 3),
+    ("ssse3", 1, 2, 9),
+    ("cx16", 1, 2, 13),
+    ("pcid", 1, 2, 17),
+    ("sse4_1", 1, 2, 19),
+    ("sse4_2", 1, 2, 20),
+    ("x2apic", 1, 2, 21),
+    ("movbe", 1, 2, 22),
+    ("popcnt", 1, 2, 23),
+    ("tsc_deadline", 1, 2, 24),
+    ("aes", 1, 2, 25),
+    ("xsave", 1, 2, 26),
+    ("rdrand", 1, 2, 30),
+    ("fsgsbase", 7, 1, 0),
+    ("bmi1", 7, 1, 3),
+    ("smep", 7, 1, 7),
+    ("bmi2", 7, 1, 8),
+    ("erms", 7, 1, 9),
+    ("invpcid", 7, 1, 10),
+    ("rdseed", 7, 1, 18),
+    ("adx", 7, 1, 19),
+    ("smap", 7, 1, 20),
+    ("sha", 7, 1, 29),
+    ("umip", 7, 2, 2),
+    ("syscall", 0x8000_0001, 3, 11),
+    ("nx", 0x8000_0001, 3, 20),
+    ("pdpe1gb", 0x8000_0001, 3, 26),
+    ("rdtscp", 0x8000_0001, 3, 27),
+    ("lm", 0x8000_0001, 3, 29),
+    ("lahf64", 0x8000_0001, 2, 0),
+    ("abm", 0x8000_0001, 2, 5),
+    ("prefetchw", 0x8000_0001, 2, 8),
+];
+
+/// Features that the family alone announces, or a leaf of their own.
+#[cfg(test)]
+const WITHOUT_BIT: &[&str] = &["nopl", "rdpmc", "xsaveopt"];
+
+/// Bits of leaf 1's EDX that AMD repeats in leaf 8000_0001h: all but SEP, CLFSH, SSE and SSE2.
+const AMD_REPEATS: u32 = !(1 << 11 | 1 << 19 | 1 << 25 | 1 << 26);
+
+const APIC_BIT: u32 = 1 << 9;
+const OSXSAVE_BIT: u32 = 1 << 27;
+const HYPERVISOR_BIT: u32 = 1 << 31;
+
+/// The features of one model, by the names that the instruction table uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Features {
+    model: &'static Model,
+}
 
 impl Features {
     /// Features of a model; `None` for a name that is not in [`MODELS`].
     #[must_use]
     pub fn of(model: &str) -> Option<Self> {
-        (model == "x86-64-v1").then_some(Self { names: X86_64_V1 })
+        let model = TABLE.iter().find(|m| m.name == model)?;
+        Some(Self { model })
     }
 
-    /// Whether the feature is announced; the empty name stands for the base set.
+    /// Whether the feature is announced; the empty name stands for the base set. It searches a list of some seventy
+    /// names: ask where something is set up, not where it runs.
     #[must_use]
     pub fn has(self, name: &str) -> bool {
-        name.is_empty() || self.names.contains(&name)
+        name.is_empty()
+            || self
+                .model
+                .features
+                .iter()
+                .any(|group| group.contains(&name))
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(self) -> &'static Model {
+        self.model
     }
 }
 
 /// EAX, EBX, ECX, EDX.
 pub type Leaf = [u32; 4];
 
-/// Family 15, model 6Bh, stepping 1: a K8 processor, as the first x86-64 machines had. AMD's K8 needs none of the
-/// work-arounds for speculative execution that kernels slow later processors down with.
-const SIGNATURE: u32 = 0x0006_0FB1;
-
-/// Whether the model is one of AMD's: where the manuals differ it follows theirs.
-pub(crate) fn is_amd(config: &CpuConfig) -> bool {
-    leaf(config, 0, false, 0)[1] == text(b"Auth")
+/// What CPUID is asked, and what of the processor's state shows in the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Query {
+    /// EAX.
+    pub function: u32,
+    /// ECX.
+    pub index: u32,
+    /// The local APIC is enabled in IA32_APIC_BASE.
+    pub apic_enabled: bool,
+    /// CR4.OSXSAVE.
+    pub osxsave: bool,
+    /// XCR0.
+    pub xcr0: u64,
+    /// Number of the local APIC.
+    pub apic_id: u32,
 }
 
-fn text(s: &[u8; 4]) -> u32 {
-    u32::from_le_bytes(*s)
+fn word(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-/// One leaf. `os_fxsr` etc. are not needed: no leaf of this model depends on CR4 but APIC presence.
-#[must_use]
-pub fn leaf(config: &CpuConfig, function: u32, apic_enabled: bool, apic_id: u32) -> Leaf {
-    // FPU DE PSE TSC MSR PAE MCE CX8 - SEP MTRR PGE MCA CMOV PAT PSE36 - CLFSH MMX FXSR SSE SSE2; bit 9 is the APIC.
-    const EDX1: u32 = 1
-        | 1 << 2
-        | 1 << 3
-        | 1 << 4
-        | 1 << 5
-        | 1 << 6
-        | 1 << 7
-        | 1 << 8
-        | 1 << 11
-        | 1 << 12
-        | 1 << 13
-        | 1 << 14
-        | 1 << 15
-        | 1 << 16
-        | 1 << 17
-        | 1 << 19
-        | 1 << 23
-        | 1 << 24
-        | 1 << 25
-        | 1 << 26;
-    // SSE3, CX16, and bit 31: running under a hypervisor.
-    const ECX1: u32 = 1 | 1 << 13 | 1 << 31;
-    // The extended leaf repeats most of EDX1 (not SEP, SSE, SSE2, CLFSH) and adds SYSCALL, NX, RDTSCP, LM.
-    const EDX81: u32 =
-        (EDX1 & !(1 << 11 | 1 << 19 | 1 << 25 | 1 << 26)) | 1 << 11 | 1 << 20 | 1 << 27 | 1 << 29;
-    let apic = u32::from(apic_enabled) << 9;
-    match function {
-        0 => [1, text(b"Auth"), text(b"cAMD"), text(b"enti")],
-        1 => [
-            SIGNATURE,
-            apic_id << 24 | 1 << 16 | 8 << 8,
-            ECX1,
-            EDX1 | apic,
-        ],
-        0x4000_0000 => [0x4000_0000, text(b"VMWo"), text(b"rkbe"), text(b"nch ")],
-        0x8000_0000 => [0x8000_0008, text(b"Auth"), text(b"cAMD"), text(b"enti")],
-        // LAHF in 64-bit mode.
-        0x8000_0001 => [SIGNATURE, 0, 1, EDX81 | apic],
-        0x8000_0002..=0x8000_0004 => {
-            let mut name = [0u8; 48];
-            let brand = format!("VM Workbench {}", config.model);
-            let n = brand.len().min(47);
-            name[..n].copy_from_slice(&brand.as_bytes()[..n]);
-            let at = (function as usize - 0x8000_0002) * 16;
-            std::array::from_fn(|i| {
-                let p = at + 4 * i;
-                u32::from_le_bytes([name[p], name[p + 1], name[p + 2], name[p + 3]])
-            })
+fn vendor_leaf(max: u32, vendor: &[u8; 12]) -> Leaf {
+    [max, word(vendor), word(&vendor[8..]), word(&vendor[4..])]
+}
+
+/// The feature bits of a leaf.
+fn announced(features: Features, leaf: u32) -> Leaf {
+    let mut out = [0; 4];
+    for &(name, of, register, bit) in BITS {
+        if of == leaf && features.has(name) {
+            out[register] |= 1 << bit;
         }
-        // L1: 64 KiB, 64-byte lines, 2-way; TLBs of 32 entries.
-        0x8000_0005 => [0xFF08_FF08, 0xFF20_FF20, 0x4002_0140, 0x4002_0140],
-        // L2: 512 KiB, 16-way.
-        0x8000_0006 => [0, 0x4200_4200, 0x0200_8140, 0],
+    }
+    out
+}
+
+/// One leaf.
+#[must_use]
+pub fn leaf(config: &CpuConfig, features: Features, query: Query) -> Leaf {
+    let m = features.model;
+    let function = match query.function {
+        0x4000_0000 if m.hypervisor => {
+            return vendor_leaf(0x4000_0000, b"VMWorkbench ");
+        }
+        f if f <= m.max_basic => f,
+        f if f >= 0x8000_0000 && f <= m.max_extended => f,
+        // Beyond the highest leaf Intel's processors answer with the highest basic one, AMD's with zeros.
+        _ if m.vendor == INTEL => m.max_basic,
+        _ => return [0; 4],
+    };
+    match function {
+        0 => vendor_leaf(m.max_basic, &m.vendor),
+        1 => {
+            let mut out = announced(features, 1);
+            out[0] = m.signature;
+            let flush_line = if features.has("clfsh") { 8 << 8 } else { 0 };
+            let count = if features.has("mmx") { 1 << 16 } else { 0 };
+            out[1] = query.apic_id << 24 | count | flush_line | m.brand_index;
+            if m.hypervisor {
+                out[2] |= HYPERVISOR_BIT;
+            }
+            if query.osxsave && features.has("xsave") {
+                out[2] |= OSXSAVE_BIT;
+            }
+            if !query.apic_enabled {
+                out[3] &= !APIC_BIT;
+            }
+            out
+        }
+        2 | 4 => match (m.caches, function) {
+            (Caches::Intel(descriptors, _), 2) => descriptors,
+            (Caches::Intel(_, list), _) => {
+                list.get(query.index as usize).copied().unwrap_or_default()
+            }
+            _ => [0; 4],
+        },
+        7 if query.index == 0 => announced(features, 7),
+        13 if features.has("xsave") => extended_state(features, query),
+        0x8000_0000 if m.vendor == AMD => vendor_leaf(m.max_extended, &m.vendor),
+        0x8000_0000 => [m.max_extended, 0, 0, 0],
+        0x8000_0001 => {
+            let mut out = announced(features, function);
+            if m.vendor == AMD {
+                let basic = leaf(
+                    config,
+                    features,
+                    Query {
+                        function: 1,
+                        ..query
+                    },
+                );
+                out[0] = m.signature;
+                out[3] |= basic[3] & AMD_REPEATS;
+            }
+            out
+        }
+        0x8000_0002..=0x8000_0004 => brand(config, function),
+        0x8000_0005 | 0x8000_0006 => match (m.caches, function) {
+            (Caches::Amd(l1, _), 0x8000_0005) => l1,
+            (Caches::Amd(_, l2), _) => l2,
+            // L2 of Intel's processors: 4 MiB, 16 ways, 64-byte lines.
+            (_, 0x8000_0006) => [0, 0, 0x1000_8040, 0],
+            _ => [0; 4],
+        },
         // The time-stamp counter runs at a constant rate in all states.
         0x8000_0007 => [0, 0, 0, 1 << 8],
-        0x8000_0008 => [crate::mmu::PHYS_BITS | 48 << 8, 0, 0, 0],
+        0x8000_0008 => [m.phys_bits | 48 << 8, m.immunities[0], 0, 0],
+        0x8000_0021 => [m.immunities[1], 0, m.immunities[2], 0],
         _ => [0; 4],
     }
+}
+
+/// Leaf 13: state components of XSAVE.
+fn extended_state(features: Features, query: Query) -> Leaf {
+    use crate::exec::helpers::{AREA_BYTES, component};
+    match query.index {
+        // Both components lie in the legacy region: the size does not depend on XCR0.
+        0 => [component::ALL as u32, AREA_BYTES, AREA_BYTES, 0],
+        1 => [u32::from(features.has("xsaveopt")), 0, 0, 0],
+        _ => [0; 4],
+    }
+}
+
+fn brand(config: &CpuConfig, function: u32) -> Leaf {
+    let mut name = [0u8; 48];
+    let brand = format!("VM Workbench {}", config.model);
+    let n = brand.len().min(47);
+    name[..n].copy_from_slice(&brand.as_bytes()[..n]);
+    let at = (function as usize - 0x8000_0002) * 16;
+    std::array::from_fn(|i| word(&name[at + 4 * i..]))
 }
 
 #[cfg(test)]
@@ -118,22 +466,87 @@ mod tests {
     use super::*;
     use crate::isa::FEATURES;
 
+    fn ask(model: &str, function: u32, index: u32) -> Leaf {
+        let config = CpuConfig {
+            model: model.to_owned(),
+            ..CpuConfig::default()
+        };
+        let query = Query {
+            function,
+            index,
+            apic_enabled: true,
+            osxsave: true,
+            xcr0: 3,
+            apic_id: 0,
+        };
+        leaf(&config, Features::of(model).unwrap(), query)
+    }
+
     #[test]
-    fn every_feature_of_the_model_is_known_to_the_table_or_to_cpuid_alone() {
-        const NO_INSTRUCTION: [&str; 13] = [
-            "cx16", "de", "pse", "pae", "mce", "apic", "mtrr", "pge", "mca", "pat", "pse36", "nx",
-            "lm",
-        ];
+    fn every_feature_has_a_bit_or_is_known_to_have_none() {
+        let known = |f: &str| BITS.iter().any(|b| b.0 == f) || WITHOUT_BIT.contains(&f);
         assert!(
-            X86_64_V1
+            TABLE
                 .iter()
-                .all(|f| FEATURES.contains(f) || NO_INSTRUCTION.contains(f) || *f == "lahf64")
+                .flat_map(|m| m.features)
+                .flat_map(|g| *g)
+                .all(|f| known(f))
         );
+        let unknown: Vec<_> = FEATURES.iter().filter(|f| !known(f)).collect();
+        assert_eq!(unknown, [&""; 0]);
+    }
+
+    #[test]
+    fn table_and_list_of_names_agree() {
+        assert!(TABLE.iter().map(|m| m.name).eq(MODELS.iter().copied()));
+    }
+
+    #[test]
+    fn first_model_answers_as_it_always_did() {
+        // Frozen: a state that was saved on it must find the same processor.
+        assert_eq!(
+            ask("x86-64-v1", 0, 0),
+            [1, 0x6874_7541, 0x444D_4163, 0x6974_6E65]
+        );
+        assert_eq!(
+            ask("x86-64-v1", 1, 0),
+            [0x0006_0FB1, 0x0001_0800, 0x8000_2001, 0x078B_FBFD]
+        );
+        assert_eq!(
+            ask("x86-64-v1", 0x8000_0001, 0),
+            [0x0006_0FB1, 0, 1, 0x2993_FBFD]
+        );
+        assert_eq!(ask("x86-64-v1", 7, 0), [0; 4]);
+    }
+
+    #[test]
+    fn second_level_announces_all_that_it_means() {
+        // x86-64 psABI, table 3.1: CMPXCHG16B, LAHF-SAHF, POPCNT, SSE3, SSE4.1, SSE4.2, SSSE3.
+        let f = Features::of("x86-64-v2").unwrap();
+        let needed = [
+            "cx16", "lahf64", "popcnt", "sse3", "sse4_1", "sse4_2", "ssse3",
+        ];
+        assert!(needed.iter().all(|n| f.has(n)));
+        let ecx = ask("x86-64-v2", 1, 0)[2];
+        assert_eq!(ecx & 0x0098_2201, 0x0098_2201);
+    }
+
+    #[test]
+    fn leaves_beyond_the_highest_follow_the_vendor() {
+        assert_eq!(ask("pentium3", 0x8000_0000, 0), ask("pentium3", 2, 0));
+        assert_eq!(ask("x86-64-v2", 0x1000, 0), [0; 4]);
+        assert_eq!(ask("486", 1, 0), [0x480, 0, 0, 1]);
+    }
+
+    #[test]
+    fn osxsave_shows_what_the_system_has_set() {
+        assert_ne!(ask("max", 1, 0)[2] & OSXSAVE_BIT, 0);
+        assert_eq!(ask("x86-64-v2", 1, 0)[2] & OSXSAVE_BIT, 0);
+        assert_eq!(ask("max", 13, 0), [3, 576, 576, 0]);
     }
 
     #[test]
     fn brand_string_is_terminated() {
-        let l = leaf(&CpuConfig::default(), 0x8000_0004, true, 0);
-        assert_eq!(l[3] >> 24, 0);
+        assert_eq!(ask("x86-64-v1", 0x8000_0004, 0)[3] >> 24, 0);
     }
 }

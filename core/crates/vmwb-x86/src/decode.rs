@@ -72,6 +72,8 @@ pub struct Insn {
     pub imm: u64,
     /// Second immediate (ENTER's level).
     pub imm2: u8,
+    /// Register in VEX.vvvv.
+    pub vvvv: u8,
 }
 
 impl Insn {
@@ -130,6 +132,19 @@ impl Cursor<'_> {
 /// # Errors
 /// [`DecodeError`]; `Truncated` only when `bytes` ends inside the instruction.
 pub fn decode(bytes: &[u8], size: CodeSize) -> Result<Insn, DecodeError> {
+    decode_with(bytes, size, |_| true)
+}
+
+/// The same for a processor that announces only some features: `announced` tells by a form's index. It matters for the
+/// forms whose mandatory prefix other processors ignore ([`Form::skip`]); whether a form may run is the caller's to ask.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_with(
+    bytes: &[u8],
+    size: CodeSize,
+    announced: impl Fn(u16) -> bool,
+) -> Result<Insn, DecodeError> {
     let mut c = Cursor { bytes, at: 0 };
     let mut seg_override = None;
     let (mut p66, mut p67, mut lock, mut rep) = (false, false, false, Rep::None);
@@ -177,7 +192,17 @@ pub fn decode(bytes: &[u8], size: CodeSize) -> Result<Insn, DecodeError> {
         }
     }
     let mut map = 0;
-    if b == 0x0F {
+    let mut vvvv = 0;
+    // In 16- and 32-bit code these are LES and LDS unless ModRM would name a register.
+    let vex = matches!(b, 0xC4 | 0xC5)
+        && (size == CodeSize::Bits64 || c.bytes.get(c.at).is_some_and(|&m| m >= 0xC0));
+    if vex {
+        if p66 || lock || rep != Rep::None || rex != 0 {
+            return Err(DecodeError::Invalid);
+        }
+        (map, vvvv) = vex_prefix(&mut c, b, size, &mut rex, &mut p66, &mut rep)?;
+        b = c.u8()?;
+    } else if b == 0x0F {
         map = 1;
         b = c.u8()?;
         if b == 0x38 || b == 0x3A {
@@ -191,8 +216,20 @@ pub fn decode(bytes: &[u8], size: CodeSize) -> Result<Insn, DecodeError> {
     }
     let range = usize::from(start)..usize::from(start) + usize::from(count);
     let modrm = c.bytes.get(c.at).copied();
-    let form = select(&CANDIDATES[range], modrm, size, p66, rep, rex, c.at)?;
+    let seen = Seen {
+        modrm,
+        size,
+        p66,
+        rep,
+        rex,
+        at: c.at,
+    };
+    let form = select(&CANDIDATES[range], &seen, announced)?;
     let f = &FORMS[usize::from(form)];
+    // A register that the form does not name must not be named.
+    if vex && vvvv != 0 && f.operands.iter().all(|o| o.class != Class::B) {
+        return Err(DecodeError::Invalid);
+    }
 
     let code64 = size == CodeSize::Bits64;
     let opsize = if code64 {
@@ -207,14 +244,14 @@ pub fn decode(bytes: &[u8], size: CodeSize) -> Result<Insn, DecodeError> {
                 }
             }
             OperandSize::Normal => {
-                if p66 {
+                if p66 && !f.vex {
                     2
                 } else {
                     4
                 }
             }
         }
-    } else if (size == CodeSize::Bits32) != p66 {
+    } else if f.vex || (size == CodeSize::Bits32) != p66 {
         4
     } else {
         2
@@ -256,6 +293,7 @@ pub fn decode(bytes: &[u8], size: CodeSize) -> Result<Insn, DecodeError> {
         mem: None,
         imm: 0,
         imm2: 0,
+        vvvv,
     };
     if f.modrm {
         let m = c.u8()?;
@@ -266,8 +304,7 @@ pub fn decode(bytes: &[u8], size: CodeSize) -> Result<Insn, DecodeError> {
         insn.reg = ((m >> 3) & 7) | ((rex & 4) << 1);
         insn.rm = (m & 7) | ((rex & 1) << 3);
         // MOV to and from control and debug registers takes any mod as a register.
-        let register_only =
-            matches!(f.operands[0].class, Class::R) || matches!(f.operands[1].class, Class::R);
+        let register_only = is_control_move(f);
         if m < 0xC0 && !register_only {
             let (mem, stack) = memory(&mut c, m, rex, addrsize, code64)?;
             insn.mem = Some(mem);
@@ -310,15 +347,77 @@ pub fn decode(bytes: &[u8], size: CodeSize) -> Result<Insn, DecodeError> {
     Ok(insn)
 }
 
-fn select(
-    candidates: &[u16],
+/// MOV to or from a control or debug register.
+fn is_control_move(f: &Form) -> bool {
+    f.operands
+        .iter()
+        .any(|o| matches!(o.class, Class::C | Class::D))
+}
+
+/// Takes a VEX prefix behind its first byte apart: the opcode map and the register in vvvv. What it stands for goes into
+/// `rex`, `p66` and `rep` (SDM volume 2, section 2.3.5).
+fn vex_prefix(
+    c: &mut Cursor<'_>,
+    first: u8,
+    size: CodeSize,
+    rex: &mut u8,
+    p66: &mut bool,
+    rep: &mut Rep,
+) -> Result<(usize, u8), DecodeError> {
+    let p1 = c.u8()?;
+    let (map, last, bits) = if first == 0xC5 {
+        (1, p1, (!p1 >> 5) & 4)
+    } else {
+        let p2 = c.u8()?;
+        (p1 & 0x1F, p2, ((!p1 >> 5) & 7) | (p2 >> 4) & 8)
+    };
+    if size == CodeSize::Bits64 {
+        *rex = 0x40 | bits;
+    }
+    match last & 3 {
+        1 => *p66 = true,
+        2 => *rep = Rep::Rep,
+        3 => *rep = Rep::Repne,
+        _ => {}
+    }
+    let mut vvvv = (!last >> 3) & 15;
+    if size != CodeSize::Bits64 {
+        vvvv &= 7;
+    }
+    // Only forms on general registers exist here, and those are neither 256 bits wide nor in the map of 0F.
+    if last & 4 != 0 {
+        return Err(DecodeError::Invalid);
+    }
+    match map {
+        2 => Ok((4, vvvv)),
+        3 => Ok((5, vvvv)),
+        _ => Err(DecodeError::Invalid),
+    }
+}
+
+/// What of the bytes read so far bears on which form they are.
+struct Seen {
     modrm: Option<u8>,
     size: CodeSize,
     p66: bool,
     rep: Rep,
     rex: u8,
     at: usize,
+}
+
+fn select(
+    candidates: &[u16],
+    seen: &Seen,
+    announced: impl Fn(u16) -> bool,
 ) -> Result<u16, DecodeError> {
+    let &Seen {
+        modrm,
+        size,
+        p66,
+        rep,
+        rex,
+        at,
+    } = seen;
     for &index in candidates {
         let f = &FORMS[usize::from(index)];
         let mode = match f.only {
@@ -328,12 +427,18 @@ fn select(
         };
         let prefix = match f.prefix {
             Prefix::Any => true,
+            Prefix::NoRep => rep == Rep::None,
             Prefix::None => !p66 && rep == Rep::None,
             Prefix::P66 => p66 && rep == Rep::None,
             Prefix::PF2 => rep == Rep::Repne,
             Prefix::PF3 => rep == Rep::Rep,
         };
-        if !mode || !prefix || (f.rexb0 && rex & 1 != 0) {
+        if !mode
+            || !prefix
+            || (f.rexb0 && rex & 1 != 0)
+            || (f.w1 && rex & 8 == 0)
+            || (f.skip && !announced(index))
+        {
             continue;
         }
         if f.modrm {
@@ -345,11 +450,12 @@ fn select(
                 });
             };
             let is_mem = m < 0xC0;
-            let fits = f.exact.is_none_or(|e| e == m)
+            let fits = f.exact.is_none_or(|e| e == m & f.exact_mask)
                 && f.digit.is_none_or(|d| d == (m >> 3) & 7)
                 && f.operands.iter().all(|o| match o.class {
                     Class::M => is_mem,
                     Class::N | Class::U | Class::Sti => !is_mem,
+                    Class::R => !is_mem || is_control_move(f),
                     _ => true,
                 });
             if !fits {
@@ -466,6 +572,68 @@ mod tests {
                 disp: 16,
                 rip: true
             })
+        );
+    }
+
+    fn asm(bytes: &[u8], size: CodeSize) -> Option<&'static str> {
+        decode(bytes, size).ok().map(|i| i.form().asm)
+    }
+
+    #[test]
+    fn prefix_of_an_unannounced_count_is_ignored() {
+        let tzcnt = [0xF3, 0x0F, 0xBC, 0xC1];
+        let without = |form: u16| FORMS[usize::from(form)].feature != "bmi1";
+        let old = decode_with(&tzcnt, CodeSize::Bits32, without).unwrap();
+        assert_eq!(old.form().asm, "bsf Gv,Ev");
+        assert_eq!(asm(&tzcnt, CodeSize::Bits32), Some("tzcnt Gv,Ev"));
+    }
+
+    #[test]
+    fn vex_prefix_takes_three_registers_apart() {
+        // ANDN R9, R10, [R11].
+        let i = decode(&[0xC4, 0x42, 0xA8, 0xF2, 0x0B], CodeSize::Bits64).unwrap();
+        assert_eq!((i.form().asm, i.opsize), ("andn Gy,By,Ey", 8));
+        assert_eq!(
+            (i.reg, i.vvvv, i.mem.and_then(|m| m.base)),
+            (9, 10, Some(11))
+        );
+    }
+
+    #[test]
+    fn vex_prefix_outside_64_bit_mode_gives_way_to_les_and_lds() {
+        let (andn, les) = ([0xC4, 0xE2, 0x70, 0xF2, 0xC3], [0xC4, 0x03]);
+        for size in [CodeSize::Bits16, CodeSize::Bits32] {
+            let i = decode(&andn, size).unwrap();
+            assert_eq!((i.form().asm, i.opsize, i.vvvv), ("andn Gy,By,Ey", 4, 1));
+            assert_eq!(asm(&les, size), Some("les Gv,Mp"));
+        }
+        assert_eq!(asm(&[0xC5, 0x03], CodeSize::Bits64), None);
+    }
+
+    #[test]
+    fn vex_prefix_behind_another_or_with_length_or_unused_register_is_invalid() {
+        // 66 before it; L set; RORX with a register in vvvv; the map of 0F (VZEROUPPER).
+        let bad: [&[u8]; 4] = [
+            &[0x66, 0xC4, 0xE2, 0x70, 0xF2, 0xC3],
+            &[0xC4, 0xE2, 0x74, 0xF2, 0xC3],
+            &[0xC4, 0xE3, 0x73, 0xF0, 0xC3, 1],
+            &[0xC5, 0xF8, 0x77],
+        ];
+        assert!(
+            bad.iter()
+                .all(|b| decode(b, CodeSize::Bits64) == Err(DecodeError::Invalid))
+        );
+    }
+
+    #[test]
+    fn compare_exchange_by_rex_w_is_a_form_of_its_own() {
+        assert_eq!(
+            asm(&[0x48, 0x0F, 0xC7, 0x0F], CodeSize::Bits64),
+            Some("cmpxchg16b M")
+        );
+        assert_eq!(
+            asm(&[0x0F, 0xC7, 0x0F], CodeSize::Bits64),
+            Some("cmpxchg8b M")
         );
     }
 

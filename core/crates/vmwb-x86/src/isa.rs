@@ -30,6 +30,8 @@ pub enum Class {
     D,
     /// ModRM: general register only.
     R,
+    /// VEX.vvvv: general register.
+    B,
     /// Far pointer in the instruction.
     A,
     /// String operand.
@@ -102,6 +104,8 @@ pub struct Operand {
 #[allow(missing_docs)]
 pub enum Prefix {
     Any,
+    /// Neither F2 nor F3; 66 is an operand-size prefix.
+    NoRep,
     None,
     P66,
     PF2,
@@ -145,6 +149,14 @@ pub struct Form {
     pub digit: Option<u8>,
     /// A whole ModRM byte that selects the form.
     pub exact: Option<u8>,
+    /// Bits of that byte that count.
+    pub exact_mask: u8,
+    /// Encoded with a VEX prefix.
+    pub vex: bool,
+    /// Only with REX.W.
+    pub w1: bool,
+    /// Processors that do not announce the feature ignore the mandatory prefix and run the next form that fits.
+    pub skip: bool,
     /// Only without REX.B.
     pub rexb0: bool,
     /// Flags read, as EFLAGS bits.

@@ -64,6 +64,7 @@ impl Cpu {
         };
         self.fpu = Fpu::new();
         self.xcr0 = 1;
+        self.ferr = false;
         self.stop = None;
         (self.debug_shadow, self.pending_debug, self.fault_streak) = (false, 0, 0);
         (

@@ -8,7 +8,7 @@ use crate::cpu::{
     Counters, Cpu, Fault, Fpu, Msrs, Res, Segment, TableRegister, Why, cr0, cr4, flag, seg, slot,
     vector,
 };
-use crate::cpuid::{self, Features};
+use crate::cpuid::Features;
 use crate::decode::MAX_LEN;
 use crate::exec::interp::run_chain;
 use crate::isa::FORMS;
@@ -64,7 +64,7 @@ impl Interpreter {
         let features =
             Features::of(&config.model).ok_or_else(|| UnknownModel(config.model.clone()))?;
         let form_ok = FORMS.iter().map(|f| features.has(f.feature)).collect();
-        let amd = cpuid::is_amd(&config);
+        let amd = features.model().is_amd();
         let ram = memory.page_ptr(0).expect("page 0 is always RAM");
         let pages = (memory.ranges().last().map_or(0, |r| r.end) >> 12) as usize;
         let mut cpu = Box::new(Cpu {
@@ -114,6 +114,7 @@ impl Interpreter {
             amd,
             look: true,
             touched: false,
+            ferr: false,
             nmi_blocked: false,
             halted: false,
             mode: 0,

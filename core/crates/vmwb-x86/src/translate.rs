@@ -1,7 +1,7 @@
 //! From bytes to traces: decodes a straight run of one page and lowers each instruction to an operation.
 
 use crate::cpu::{Cpu, seg, slot};
-use crate::decode::{CodeSize, DecodeError, Insn, decode};
+use crate::decode::{CodeSize, DecodeError, Insn, decode_with};
 use crate::exec::interp::{left_trace, through};
 use crate::exec::operations::{am, kind};
 use crate::exec::select::{NO_CONDITION, PAIRS, SELECT};
@@ -54,10 +54,12 @@ fn width_bytes(w: Width, opsize: u8) -> u8 {
 /// Size that the form's semantics works on.
 fn form_size(f: &Form, i: &Insn) -> u8 {
     use Class::{A, Acc, I, Is, J, None, S, Sreg0, Sreg1, Sreg2, Sreg3, Sreg4, Sreg5};
-    if f.operands.iter().any(|o| o.width == Width::Y) {
-        return i.opsize.max(4);
-    }
     let [first, second, _] = &f.operands;
+    if f.operands.iter().any(|o| o.width == Width::Y) {
+        // CRC32 has a source that may be narrower than its destination.
+        let narrow = second.width == Width::V;
+        return i.opsize.max(if narrow { 2 } else { 4 });
+    }
     match (first.class, first.width) {
         // OUT: the accumulator says how wide.
         (I | Class::Dx, _) if second.class == Acc => width_bytes(second.width, i.opsize),
@@ -113,6 +115,7 @@ fn lower(i: &Insn, offset: u16, m: u32) -> (Op, Note) {
                 Some(reg_offset(i.rm, bytes, i.rex))
             }
             Class::Z => Some(reg_offset(i.rm, bytes, i.rex)),
+            Class::B => Some(i.vvvv * 8),
             Class::Acc => Some(0),
             Class::Cl => {
                 op.extra = 1;
@@ -145,6 +148,7 @@ fn lower(i: &Insn, offset: u16, m: u32) -> (Op, Note) {
         match (registers, place) {
             (0, Some(p)) => op.dst = p,
             (1, Some(p)) => op.src = p,
+            (2, Some(p)) => op.extra = p,
             _ => {}
         }
         registers += 1;
@@ -246,7 +250,7 @@ fn lower(i: &Insn, offset: u16, m: u32) -> (Op, Note) {
 /// Lowers the instruction that the bytes begin with.
 #[cfg(test)]
 pub(crate) fn lower_one(bytes: &[u8], m: u32) -> Op {
-    lower(&decode(bytes, code_size(m)).unwrap(), 0, m).0
+    lower(&crate::decode::decode(bytes, code_size(m)).unwrap(), 0, m).0
 }
 
 /// Operand kind of a form with two operands, as the handlers of pairs are sorted.
@@ -329,7 +333,7 @@ impl Cpu {
                 }
                 _ => &window[at..],
             };
-            let insn = match decode(bytes, size) {
+            let insn = match decode_with(bytes, size, |form| self.form_ok[usize::from(form)]) {
                 Ok(i) if self.form_ok[usize::from(i.form)] => i,
                 Ok(_) | Err(DecodeError::Invalid) => {
                     if count == 0 {

@@ -268,6 +268,7 @@ impl Cpu {
         Ok(())
     }
 
+    /// Ends the trace before this instruction, which then runs alone.
     pub(crate) fn alone(&mut self) -> Stop {
         self.why = Why::Alone;
         Stop

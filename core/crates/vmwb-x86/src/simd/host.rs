@@ -2,8 +2,8 @@
 //!
 //! Each function is one `asm!` block: it saves the host's MXCSR, loads the guest's with flags clear and every exception
 //! masked, does the operation, reads the flags and puts the host's MXCSR back. Compiled code never runs under a foreign
-//! MXCSR. An unmasked underflow cannot be seen this way (a masked one is silent when the tiny result is exact), so the
-//! caller sends guests with UM clear to `soft`.
+//! MXCSR. What an unmasked underflow or overflow reports cannot be seen this way, so the caller sends guests with UM or OM
+//! clear to `soft`.
 
 use super::integer_host::{from_host, to_host};
 use super::mxcsr::{FLAGS, MASKS, VALID};

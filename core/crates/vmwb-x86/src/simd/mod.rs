@@ -2,6 +2,8 @@
 //!
 //! * [`xmm`] and [`mmx`]: the integer operations on 128-bit and 64-bit registers, lane by lane in plain Rust.
 //! * [`float`]: SSE and SSE2 (and SSE3's horizontal forms) floating point, bit-exact with MXCSR in and flags out.
+//! * [`ssse3`]: the integer operations that SSSE3, SSE4.1 and SSE4.2 added; [`text`]: their string comparisons;
+//!   [`cipher`]: AES, SHA, carry-less products and CRC-32C.
 //! * [`approx`]: RCPPS and RSQRTPS from one table of our own, the same on every host.
 //!
 //! What it is not: it fetches no operands, checks no alignment and raises nothing. An unmasked floating-point exception
@@ -11,6 +13,7 @@
 //! tests; `host` runs the same operations on the SSE unit of an x86-64 host.
 
 pub mod approx;
+pub mod cipher;
 pub mod float;
 #[cfg(target_arch = "x86_64")]
 mod host;
@@ -21,6 +24,8 @@ mod lanes;
 pub mod mxcsr;
 mod shuffle;
 mod soft;
+pub mod ssse3;
+pub mod text;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod float_tests;

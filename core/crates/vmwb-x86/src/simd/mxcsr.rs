@@ -22,6 +22,8 @@ pub const FLAGS: u32 = 0x3F;
 pub const DAZ: u32 = 1 << 6;
 /// The six masks; the flag of each lies seven bits below.
 pub const MASKS: u32 = FLAGS << MASK_SHIFT;
+/// Mask of the overflow exception.
+pub const OM: u32 = OE << MASK_SHIFT;
 /// Mask of the underflow exception.
 pub const UM: u32 = UE << MASK_SHIFT;
 /// Flush to zero.
@@ -47,6 +49,14 @@ impl fmt::Display for Unmasked {
 }
 
 impl std::error::Error for Unmasked {}
+
+/// Whether the host's instruction, run with everything masked, shows the exceptions that the guest is to see. An unmasked
+/// underflow is reported where a masked one is silent, and behind an unmasked overflow or underflow the wrapped result's
+/// precision counts.
+#[inline]
+pub(crate) const fn shows_on_host(mxcsr: u32) -> bool {
+    mxcsr & (OM | UM) == OM | UM
+}
 
 /// Rounding control.
 #[inline]

@@ -4,7 +4,7 @@
 //! underflow). Every function takes MXCSR for its rounding control, FTZ, DAZ and masks, and returns the lane's own flags;
 //! it sets nothing.
 
-use super::mxcsr::{DAZ, DE, FTZ, IE, OE, PE, UE, UM, ZE, reported, rounding, unmasked};
+use super::mxcsr::{DAZ, DE, FTZ, IE, OE, OM, PE, UE, UM, ZE, reported, rounding, unmasked};
 use crate::fpu::exact::{Exact, Format};
 use crate::fpu::{Relation, Rounding};
 
@@ -180,7 +180,15 @@ impl Kind {
         if rounded.tiny && (rounded.cut.inexact || mxcsr & UM == 0) {
             flags |= UE;
         }
-        if rounded.cut.inexact {
+        // An unmasked overflow or underflow hands over the result with the exponent wrapped: that one's rounding counts
+        // (SDM volume 1, sections 4.9.1.4 and 4.9.1.5).
+        let wrapped = (rounded.overflow && mxcsr & OM == 0) || (rounded.tiny && mxcsr & UM == 0);
+        let inexact = if wrapped {
+            rounded.unbounded.inexact
+        } else {
+            rounded.cut.inexact
+        };
+        if inexact {
             flags |= PE;
         }
         Lane {
@@ -388,6 +396,35 @@ pub(crate) fn to_integer(kind: Kind, a: u64, width: u32, mode: Rounding, mxcsr: 
             (value, if inexact { PE } else { 0 })
         }
         _ => indefinite,
+    }
+}
+
+/// The nearest whole number by `mode`, in the same format. A denormal operand is not reported (SDM volume 2, ROUNDPD).
+pub(crate) fn round_to_integral(kind: Kind, a: u64, mode: Rounding, mxcsr: u32) -> Lane {
+    if let Some(lane) = kind.propagate(a, 0) {
+        return lane;
+    }
+    let a = kind.operand(a, mxcsr);
+    let fraction_bits = kind.fraction_bits();
+    let exponent = ((a & kind.infinity()) >> fraction_bits) as i32 - kind.format.max_exponent;
+    // From here on there is no fraction; zeros and infinities are whole as well.
+    if matches!(kind.class(a), Class::Zero) || exponent >= fraction_bits as i32 {
+        return Lane { bits: a, flags: 0 };
+    }
+    let sign = a & kind.sign();
+    let (magnitude, inexact, _) = kind
+        .exact(a)
+        .to_integer(mode)
+        .expect("the magnitude is below 2^52");
+    let bits = if magnitude == 0 {
+        sign
+    } else {
+        let whole = Exact::from_u64(sign != 0, 63, magnitude).round(kind.format, Rounding::Zero);
+        sign | kind.pack(whole.cut.exponent, whole.cut.significand)
+    };
+    Lane {
+        bits,
+        flags: if inexact { PE } else { 0 },
     }
 }
 

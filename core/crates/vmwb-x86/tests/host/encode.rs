@@ -57,13 +57,31 @@ fn opcode(f: &Form) -> (Vec<u8>, bool) {
             bytes.push(b);
         }
     }
-    if f.prefix != Prefix::Any && f.prefix != Prefix::None {
+    if matches!(f.prefix, Prefix::P66 | Prefix::PF2 | Prefix::PF3) {
         bytes.remove(0);
     }
     if f.exact.is_some() {
         bytes.pop();
     }
     (bytes, plus)
+}
+
+/// A VEX prefix of three bytes for the map behind the opcode's 0F, with a random register in vvvv where the form has one.
+fn vex(f: &Form, rex: u8, map: u8, random: &mut Random) -> [u8; 3] {
+    let pp = match f.prefix {
+        Prefix::P66 => 1,
+        Prefix::PF3 => 2,
+        Prefix::PF2 => 3,
+        Prefix::None | Prefix::Any | Prefix::NoRep => 0,
+    };
+    let named = f.operands.iter().any(|o| o.class == Class::B);
+    let vvvv = if named { random.below(16) as u8 } else { 15 };
+    let map = if map == 0x38 { 2 } else { 3 };
+    [
+        0xC4,
+        !(rex << 5) & 0xE0 | map,
+        (rex & 8) << 4 | vvvv << 3 | pp,
+    ]
 }
 
 /// A random encoding of form `index` in 64-bit mode; `None` when it has none, or the draw was of no use.
@@ -86,12 +104,22 @@ pub fn sample(index: usize, random: &mut Random) -> Option<Sample> {
         .any(|o| matches!(o.width, Width::V | Width::Y | Width::Z))
         || (f.operands[0].class == Class::None && f.osz != OperandSize::Force64);
     let mut bytes = Vec::new();
+    // Where F2 or F3 belongs to the opcode, 66 is still an operand-size prefix.
+    let by_operand_size = f.operands.iter().any(|o| o.width == Width::V);
+    if matches!(f.prefix, Prefix::PF2 | Prefix::PF3)
+        && !f.vex
+        && by_operand_size
+        && random.one_in(4)
+    {
+        bytes.push(0x66);
+    }
     match f.prefix {
+        _ if f.vex => {}
         Prefix::P66 => bytes.push(0x66),
         Prefix::PF2 => bytes.push(0xF2),
         Prefix::PF3 => bytes.push(0xF3),
         // Near branches: AMD cuts RIP to 16 bits with 66, Intel does not look at it.
-        Prefix::Any
+        Prefix::Any | Prefix::NoRep
             if sized && f.osz != OperandSize::Force64 && f.feature != "fpu" && random.one_in(4) =>
         {
             bytes.push(0x66)
@@ -109,7 +137,11 @@ pub fn sample(index: usize, random: &mut Random) -> Option<Sample> {
         bytes.push(0xF0);
     }
     let mut rex = 0;
-    if !random.one_in(3) {
+    let (code, plus) = opcode(f);
+    if f.vex {
+        rex = random.below(16) as u8;
+        bytes.extend_from_slice(&vex(f, rex, code[1], random));
+    } else if f.w1 || !random.one_in(3) {
         let w = if sized || random.one_in(8) {
             8 * random.below(2)
         } else {
@@ -119,11 +151,13 @@ pub fn sample(index: usize, random: &mut Random) -> Option<Sample> {
         if f.rexb0 {
             rex &= !1;
         }
+        if f.w1 {
+            rex |= 8;
+        }
         // R would extend a digit, which hardware ignores, and B an x87 register, likewise.
         bytes.push(rex);
     }
-    let (code, plus) = opcode(f);
-    bytes.extend_from_slice(&code);
+    bytes.extend_from_slice(&code[if f.vex { 2 } else { 0 }..]);
     if plus {
         *bytes.last_mut()? += random.below(8) as u8;
     }
@@ -131,7 +165,7 @@ pub fn sample(index: usize, random: &mut Random) -> Option<Sample> {
     if f.modrm {
         let reg = f.digit.unwrap_or(random.below(8) as u8);
         if let Some(m) = f.exact {
-            bytes.push(m);
+            bytes.push(m | random.bits() as u8 & !f.exact_mask);
         } else if memory {
             rip_at = memory_operand(&mut bytes, reg, rex, target, random);
         } else {

@@ -29,7 +29,11 @@ impl Guest {
         entry(TABLES, (TABLES + 0x1000) | 7);
         entry(TABLES + 0x1000, (TABLES + 0x2000) | 7);
         (0..4).for_each(|n| entry(TABLES + 0x2000 + 8 * n, n << 21 | 0x87));
-        let mut cpu = Interpreter::new(Arc::clone(&memory), CpuConfig::default()).unwrap();
+        let config = CpuConfig {
+            model: "max".to_owned(),
+            ..CpuConfig::default()
+        };
+        let mut cpu = Interpreter::new(Arc::clone(&memory), config).unwrap();
         cpu.set_boot_state(BootState::Long64 {
             rip: CODE,
             rsi: 0,

@@ -458,18 +458,21 @@ pub(crate) fn cmpxchg(c: &mut Cpu, op: &Op) -> Res {
     Ok(())
 }
 
-/// CMPXCHG8B and CMPXCHG16B.
+/// CMPXCHG8B.
 pub(crate) fn cmpxchg8b(c: &mut Cpu, op: &Op) -> Res {
-    let half = if op.size() == 8 { 8 } else { 4 };
+    compare_exchange_pair(c, op, 4)
+}
+
+/// CMPXCHG16B; #GP off a 16-byte boundary.
+pub(crate) fn cmpxchg16b(c: &mut Cpu, op: &Op) -> Res {
+    compare_exchange_pair(c, op, 8)
+}
+
+fn compare_exchange_pair(c: &mut Cpu, op: &Op, half: u8) -> Res {
     let total = 2 * half;
     let at = c.operand_address(op, u64::from(total), true)?;
-    if half == 8 {
-        if !c.features.has("cx16") {
-            return Err(c.ud());
-        }
-        if at & 15 != 0 {
-            return Err(c.gp(0));
-        }
+    if half == 8 && at & 15 != 0 {
+        return Err(c.gp(0));
     }
     let (user, stack) = (c.cpl == 3, op.segment() == crate::cpu::seg::SS);
     c.probe_write(at, total, user, stack)?;

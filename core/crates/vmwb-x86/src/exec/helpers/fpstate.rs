@@ -1,7 +1,7 @@
 //! State of the x87 and SSE units as a whole: FXSAVE, FXRSTOR, MXCSR, EMMS, WAIT (SDM volume 1, section 10.5).
 
 use super::system::{need_fpu, need_sse};
-use crate::cpu::{Cpu, Res, cr4, seg, vector};
+use crate::cpu::{Cpu, Fpu, Res, Stop, Why, cr4, seg, vector};
 use crate::fpu::F80;
 use crate::trace::Op;
 
@@ -21,6 +21,110 @@ fn area(c: &mut Cpu, op: &Op, write: bool) -> Res<u64> {
     Ok(at)
 }
 
+/// Parts of the legacy region of an FXSAVE or XSAVE area.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts {
+    /// The x87 unit, bytes 0 to 23 and 32 to 159.
+    pub(super) x87: bool,
+    /// MXCSR and its mask, bytes 24 to 31.
+    pub(super) mxcsr: bool,
+    /// XMM registers, bytes 160 to 415.
+    pub(super) xmm: bool,
+}
+
+/// Stores parts of the legacy region. The caller has probed it.
+pub(super) fn store_legacy(c: &mut Cpu, op: &Op, at: u64, parts: Parts) -> Res {
+    let f = c.fpu.clone();
+    let wide = op.size() == 8;
+    let pointer = |offset: u64, segment: u16| {
+        if wide {
+            offset
+        } else {
+            offset & 0xFFFF_FFFF | u64::from(segment) << 32
+        }
+    };
+    if parts.x87 {
+        // The abridged tag word: bit n set when physical register n is not empty.
+        let tags = u64::from(!f.empty);
+        let status = u64::from(f.status_word());
+        let words = [
+            u64::from(f.control) | status << 16 | tags << 32 | u64::from(f.opcode) << 48,
+            pointer(f.ip, f.cs),
+            pointer(f.dp, f.ds),
+        ];
+        for (i, w) in words.into_iter().enumerate() {
+            c.store(op, at + 8 * i as u64, 8, w)?;
+        }
+        for i in 0..8 {
+            let v = f.st(i);
+            let slot = at + 32 + 16 * u64::from(i);
+            c.store(op, slot, 8, v.significand)?;
+            c.store(op, slot + 8, 8, u64::from(v.sign_exp))?;
+        }
+    }
+    if parts.mxcsr {
+        let v = u64::from(f.mxcsr) | u64::from(MXCSR_MASK) << 32;
+        c.store(op, at + 24, 8, v)?;
+    }
+    if parts.xmm {
+        for (i, &v) in f.xmm[..xmm_count(c)].iter().enumerate() {
+            c.store128(op, at + 160 + 16 * i as u64, v)?;
+        }
+    }
+    Ok(())
+}
+
+/// Registers that an area holds: XMM8 to XMM15 exist in 64-bit mode only.
+fn xmm_count(c: &Cpu) -> usize {
+    if c.code64() { 16 } else { 8 }
+}
+
+/// The units with parts of the legacy region in place of their own; #GP for reserved bits of MXCSR.
+pub(super) fn load_legacy(c: &mut Cpu, op: &Op, at: u64, parts: Parts) -> Res<Fpu> {
+    let mut f = c.fpu.clone();
+    let wide = op.size() == 8;
+    let pointer = |v: u64| {
+        if wide {
+            (v, 0)
+        } else {
+            (v & 0xFFFF_FFFF, (v >> 32) as u16)
+        }
+    };
+    if parts.mxcsr {
+        f.mxcsr = c.load(op, at + 24, 4)? as u32;
+        if f.mxcsr & !MXCSR_MASK != 0 {
+            return Err(c.gp(0));
+        }
+    }
+    if parts.x87 {
+        let mut words = [0u64; 3];
+        for (i, w) in words.iter_mut().enumerate() {
+            *w = c.load(op, at + 8 * i as u64, 8)?;
+        }
+        f.set_control_word(words[0] as u16);
+        f.set_status_word((words[0] >> 16) as u16);
+        f.empty = !((words[0] >> 32) as u8);
+        f.opcode = (words[0] >> 48) as u16 & 0x7FF;
+        (f.ip, f.cs) = pointer(words[1]);
+        (f.dp, f.ds) = pointer(words[2]);
+        for i in 0..8 {
+            let slot = at + 32 + 16 * u64::from(i);
+            let significand = c.load(op, slot, 8)?;
+            let sign_exp = c.load(op, slot + 8, 2)? as u16;
+            f.st[usize::from(f.top.wrapping_add(i) & 7)] = F80 {
+                sign_exp,
+                significand,
+            };
+        }
+    }
+    if parts.xmm {
+        for i in 0..xmm_count(c) {
+            f.xmm[i] = c.load128(op, at + 160 + 16 * i as u64)?;
+        }
+    }
+    Ok(f)
+}
+
 /// FXSAVE.
 pub(crate) fn fxsave(c: &mut Cpu, op: &Op) -> Res {
     let at = area(c, op, true)?;
@@ -28,89 +132,34 @@ pub(crate) fn fxsave(c: &mut Cpu, op: &Op) -> Res {
     // 512 bytes touch at most two pages.
     c.probe_write(at, 8, user, stack)?;
     c.probe_write(at.wrapping_add(AREA_BYTES - 8), 8, user, stack)?;
-    let f = c.fpu.clone();
-    let wide = op.size() == 8;
-    // The abridged tag word: bit n set when physical register n is not empty.
-    let tags = u64::from(!f.empty);
-    let status = u64::from(f.status & !0x3800 | u16::from(f.top) << 11);
-    let mut words = [0u64; 4];
-    words[0] = u64::from(f.control) | status << 16 | tags << 32 | u64::from(f.opcode) << 48;
-    words[1] = if wide {
-        f.ip
-    } else {
-        f.ip & 0xFFFF_FFFF | u64::from(f.cs) << 32
-    };
-    words[2] = if wide {
-        f.dp
-    } else {
-        f.dp & 0xFFFF_FFFF | u64::from(f.ds) << 32
-    };
-    words[3] = u64::from(f.mxcsr) | u64::from(MXCSR_MASK) << 32;
-    for (i, w) in words.into_iter().enumerate() {
-        c.store(op, at + 8 * i as u64, 8, w)?;
-    }
-    for i in 0..8 {
-        let v = f.st[(usize::from(f.top) + i) & 7];
-        let slot = at + 32 + 16 * i as u64;
-        c.store(op, slot, 8, v.significand)?;
-        c.store(op, slot + 8, 8, u64::from(v.sign_exp))?;
-    }
-    if c.cr4 & cr4::OSFXSR != 0 {
-        let count = if c.code64() { 16 } else { 8 };
-        for (i, &v) in f.xmm[..count].iter().enumerate() {
-            c.store128(op, at + 160 + 16 * i as u64, v)?;
-        }
-    }
-    Ok(())
+    let xmm = c.cr4 & cr4::OSFXSR != 0;
+    store_legacy(
+        c,
+        op,
+        at,
+        Parts {
+            x87: true,
+            mxcsr: true,
+            xmm,
+        },
+    )
 }
 
 /// FXRSTOR; #GP for reserved bits of MXCSR.
 pub(crate) fn fxrstor(c: &mut Cpu, op: &Op) -> Res {
     let at = area(c, op, false)?;
-    let mut words = [0u64; 4];
-    for (i, w) in words.iter_mut().enumerate() {
-        *w = c.load(op, at + 8 * i as u64, 8)?;
-    }
-    let mut f = c.fpu.clone();
-    let wide = op.size() == 8;
-    let mxcsr = words[3] as u32;
     let sse = c.cr4 & cr4::OSFXSR != 0;
-    if sse && mxcsr & !MXCSR_MASK != 0 {
-        return Err(c.gp(0));
-    }
-    f.control = words[0] as u16 & 0x1F7F | 0x40;
-    let status = (words[0] >> 16) as u16;
-    f.top = (status >> 11 & 7) as u8;
-    f.status = status & !0x3800;
-    f.empty = !((words[0] >> 32) as u8);
-    f.opcode = (words[0] >> 48) as u16 & 0x7FF;
-    (f.ip, f.cs) = if wide {
-        (words[1], 0)
-    } else {
-        (words[1] & 0xFFFF_FFFF, (words[1] >> 32) as u16)
-    };
-    (f.dp, f.ds) = if wide {
-        (words[2], 0)
-    } else {
-        (words[2] & 0xFFFF_FFFF, (words[2] >> 32) as u16)
-    };
-    for i in 0..8 {
-        let slot = at + 32 + 16 * i as u64;
-        let significand = c.load(op, slot, 8)?;
-        let sign_exp = c.load(op, slot + 8, 2)? as u16;
-        f.st[(usize::from(f.top) + i) & 7] = F80 {
-            sign_exp,
-            significand,
-        };
-    }
-    if sse {
-        f.mxcsr = mxcsr;
-        let count = if c.code64() { 16 } else { 8 };
-        for i in 0..count {
-            f.xmm[i] = c.load128(op, at + 160 + 16 * i as u64)?;
-        }
-    }
-    c.fpu = f;
+    c.fpu = load_legacy(
+        c,
+        op,
+        at,
+        Parts {
+            x87: true,
+            mxcsr: sse,
+            xmm: sse,
+        },
+    )?;
+    follow_ferr(c, op);
     Ok(())
 }
 
@@ -140,12 +189,48 @@ pub(crate) fn fwait(c: &mut Cpu, _op: &Op) -> Res {
     check_pending(c)
 }
 
-/// An unmasked x87 exception of an earlier instruction: #MF.
+/// An unmasked x87 exception of an earlier instruction: #MF, or FERR# when CR0.NE is clear.
+#[inline]
 pub(crate) fn check_pending(c: &mut Cpu) -> Res {
     if c.fpu.status & 0x80 != 0 {
-        Err(c.raise(vector::MF))
+        pending(c)
     } else {
         Ok(())
+    }
+}
+
+/// Reports the exception. By FERR# and the board's interrupt 13 (SDM volume 1, appendix D.2) the processor waits before
+/// the instruction for an interrupt, unless IGNNE# lets it go on.
+#[cold]
+#[inline(never)]
+fn pending(c: &mut Cpu) -> Res {
+    if c.cr0 & crate::cpu::cr0::NE != 0 {
+        return Err(c.raise(vector::MF));
+    }
+    if !c.devices_ok {
+        // The line's change needs an exact stamp.
+        return Err(c.alone());
+    }
+    let retired = c.retired().wrapping_sub(1);
+    c.ferr = true;
+    let ignored = c.bus().set_ferr(true, retired);
+    c.touch();
+    if ignored {
+        return Ok(());
+    }
+    c.halted = true;
+    c.why = Why::Halt;
+    Err(Stop)
+}
+
+/// Releases FERR# when no exception is left to report. Called behind every instruction that can clear them.
+#[inline]
+pub(crate) fn follow_ferr(c: &mut Cpu, op: &Op) {
+    if c.ferr && c.fpu.status & 0x80 == 0 {
+        let retired = c.retired_before(op);
+        c.ferr = false;
+        c.bus().set_ferr(false, retired);
+        c.touch();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Instructions that are not worth emitting: functions of the processor and one operation, called by every engine.
 
 mod arith;
+mod bits;
 mod control;
 mod far;
 mod flags;
@@ -10,6 +11,7 @@ mod io;
 mod mmx;
 mod segments;
 mod simd;
+mod sse4;
 mod sse_float;
 mod sse_integer;
 mod sse_move;
@@ -20,8 +22,10 @@ mod x87;
 mod x87_arith;
 mod x87_control;
 mod x87_transfer;
+pub(crate) mod xsave;
 
 pub(crate) use arith::*;
+pub(crate) use bits::*;
 pub(crate) use control::*;
 pub(crate) use far::*;
 pub(crate) use flags::*;
@@ -33,9 +37,11 @@ pub(crate) use segments::*;
 pub(crate) use sse_float::*;
 pub(crate) use sse_integer::*;
 pub(crate) use sse_move::*;
+pub(crate) use sse4::*;
 pub(crate) use strings::*;
 pub(crate) use system::*;
 pub(crate) use system_calls::*;
 pub(crate) use x87_arith::*;
 pub(crate) use x87_control::*;
 pub(crate) use x87_transfer::*;
+pub(crate) use xsave::*;

@@ -358,7 +358,15 @@ pub(crate) fn swapgs(c: &mut Cpu, _op: &Op) -> Res {
 pub(crate) fn cpuid(c: &mut Cpu, _op: &Op) -> Res {
     let function = c.r[RAX] as u32;
     let enabled = c.bus().apic_base() & 1 << 11 != 0;
-    let leaf = cpuid::leaf(&c.config, function, enabled, 0);
+    let query = cpuid::Query {
+        function,
+        index: c.r[RCX] as u32,
+        apic_enabled: enabled,
+        osxsave: c.cr4 & cr4::OSXSAVE != 0,
+        xcr0: c.xcr0,
+        apic_id: 0,
+    };
+    let leaf = cpuid::leaf(&c.config, c.features, query);
     for (reg, v) in [RAX, RBX, RCX, RDX].into_iter().zip(leaf) {
         c.r[reg] = u64::from(v);
     }

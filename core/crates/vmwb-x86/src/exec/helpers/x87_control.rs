@@ -1,6 +1,7 @@
 //! x87 control instructions: control and status words, the stack pointer, and the environment and state in memory.
 //! Source: SDM volume 1, section 8.1, and the instruction pages of volume 2.
 
+use super::fpstate::follow_ferr;
 use super::system::need_fpu;
 use super::x87::{STACK_FAULT, SUMMARY, begin};
 use crate::cpu::{Cpu, Fpu, Res, seg};
@@ -52,16 +53,18 @@ impl Fpu {
 }
 
 /// FNINIT.
-pub(crate) fn fninit(c: &mut Cpu, _op: &Op) -> Res {
+pub(crate) fn fninit(c: &mut Cpu, op: &Op) -> Res {
     need_fpu(c, false)?;
     c.fpu.init();
+    follow_ferr(c, op);
     Ok(())
 }
 
 /// FNCLEX: exceptions, stack fault, ES and B go; the condition codes, which are undefined, stay.
-pub(crate) fn fnclex(c: &mut Cpu, _op: &Op) -> Res {
+pub(crate) fn fnclex(c: &mut Cpu, op: &Op) -> Res {
     need_fpu(c, false)?;
     c.fpu.status &= !(SUMMARY | STACK_FAULT | status::EXCEPTIONS);
+    follow_ferr(c, op);
     Ok(())
 }
 
@@ -81,6 +84,7 @@ pub(crate) fn fldcw(c: &mut Cpu, op: &Op) -> Res {
     let at = c.operand_address(op, 2, false)?;
     let v = c.load(op, at, 2)?;
     c.fpu.set_control_word(v as u16);
+    follow_ferr(c, op);
     Ok(())
 }
 
@@ -258,6 +262,7 @@ pub(crate) fn fnstenv(c: &mut Cpu, op: &Op) -> Res {
     store_environment(c, op, at, layout)?;
     c.fpu.control |= status::EXCEPTIONS;
     c.fpu.summarize();
+    follow_ferr(c, op);
     Ok(())
 }
 
@@ -268,6 +273,7 @@ pub(crate) fn fldenv(c: &mut Cpu, op: &Op) -> Res {
     let at = c.operand_address(op, layout.bytes(), false)?;
     let fields = load_environment(c, op, at, layout)?;
     set_environment(&mut c.fpu, fields, layout);
+    follow_ferr(c, op);
     Ok(())
 }
 
@@ -284,6 +290,7 @@ pub(crate) fn fnsave(c: &mut Cpu, op: &Op) -> Res {
         c.store(op, slot.wrapping_add(8), 2, u64::from(v.sign_exp))?;
     }
     c.fpu.init();
+    follow_ferr(c, op);
     Ok(())
 }
 
@@ -307,5 +314,6 @@ pub(crate) fn frstor(c: &mut Cpu, op: &Op) -> Res {
     for (i, v) in registers.into_iter().enumerate() {
         c.fpu.st[(top + i) & 7] = v;
     }
+    follow_ferr(c, op);
     Ok(())
 }

@@ -25,7 +25,7 @@ const fn is_plain_and_inexact(mxcsr: u32) -> bool {
 macro_rules! long_way {
     ($a:expr, $b:expr, $mxcsr:expr, $bits:ty, $kind:expr, $host:ident, $soft:path) => {{
         #[cfg(target_arch = "x86_64")]
-        if *$mxcsr & crate::simd::mxcsr::UM != 0 {
+        if crate::simd::mxcsr::shows_on_host(*$mxcsr) {
             let (result, flags) = crate::simd::host::$host(u128::from($a), u128::from($b), *$mxcsr);
             return conclude(result as $bits, flags, $mxcsr);
         }
@@ -38,7 +38,7 @@ macro_rules! long_way {
 macro_rules! long_way_packed {
     ($a:expr, $b:expr, $mxcsr:expr, $view:ident, $lane:ty, $kind:expr, $host:ident, $soft:path) => {{
         #[cfg(target_arch = "x86_64")]
-        if *$mxcsr & crate::simd::mxcsr::UM != 0 {
+        if crate::simd::mxcsr::shows_on_host(*$mxcsr) {
             let (result, flags) = crate::simd::host::$host($a, $b, *$mxcsr);
             return conclude(result, flags, $mxcsr);
         }

@@ -24,6 +24,7 @@ mod arith;
 mod compare;
 mod convert;
 mod facts;
+mod round;
 
 pub use arith::{
     addpd, addps, addsd, addss, addsubpd, addsubps, divpd, divps, divsd, divss, haddpd, haddps,
@@ -39,3 +40,4 @@ pub use convert::{
     cvtsd2si64, cvtsd2ss, cvtsi2sd, cvtsi2ss, cvtss2sd, cvtss2si32, cvtss2si64, cvttpd2dq,
     cvttps2dq, cvttps2pi, cvttsd2si32, cvttsd2si64, cvttss2si32, cvttss2si64,
 };
+pub use round::{dppd, dpps, roundpd, roundps, roundsd, roundss};
