@@ -118,6 +118,17 @@ class Machine:
     def screen_text(self) -> str | None:
         """Text of the screen, rows joined by newlines; ``None`` in graphics modes."""
 
+    def debug(self, request: str) -> str:
+        """Carry out one request of a debugger or of the trace points; give its answer.
+
+        Both are JSON objects, bounded and described in ``docs/debugger.md``. Waits for the
+        driver's thread, which answers between two slices.
+
+        Raises:
+            CoreError: ``bad_argument``, ``not_found`` for memory that cannot be read, or
+                ``wrong_state``: a running guest is not changed, and one that is off not looked at.
+        """
+
     def close(self) -> None:
         """End the machine's threads. May be called again."""
 

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 
 use serde::Serialize;
 use vmwb_x86::CpuStop;
+use vmwb_x86::inspect::DebugStop;
 
 use crate::power::PowerState;
 use crate::sys::EventFd;
@@ -67,6 +68,14 @@ pub enum Event {
         stop: CrashReason,
         /// Why, for the user.
         sentence: String,
+    },
+    /// A debugger's breakpoint or watchpoint stopped the machine, which is paused now.
+    DebugStop {
+        /// Why.
+        #[serde(flatten)]
+        stop: DebugStop,
+        /// Linear address of the next instruction.
+        rip: u64,
     },
     /// The guest wrote to the debug exit port.
     DebugExit {

@@ -4,6 +4,7 @@
 //! * [`driver`] the thread that owns everything while it runs; [`mailbox`] what it shares with the embedder.
 //! * [`board`] devices, ports, interrupt lines; [`clock`] time; [`input`] what comes from outside.
 //! * [`confine`] the threads, locked in where the embedder wants that.
+//! * [`debug`] what a debugger asks, and the answers' pure parts.
 //! * [`boot`] and [`acpi`] do what firmware and boot loader would have done.
 #![deny(unsafe_code)]
 
@@ -12,6 +13,7 @@ pub mod board;
 pub mod boot;
 pub mod clock;
 pub mod confine;
+pub mod debug;
 pub mod driver;
 pub mod error;
 pub mod events;

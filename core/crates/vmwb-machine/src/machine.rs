@@ -14,6 +14,7 @@ use vmwb_x86::{CpuConfig, Interpreter, Vcpu};
 
 use crate::boot::{BootError, LinuxBoot, MemoryMap};
 use crate::confine::{self, Role};
+use crate::debug::DebugRequest;
 use crate::driver::{DisplayOutput, Driver, DriverParts, VcpuFactory, read_state};
 use crate::error::MachineError;
 use crate::events::EventQueue;
@@ -331,6 +332,15 @@ impl Machine {
     /// [`MachineError::Closed`].
     pub fn screen_text(&self) -> Result<Option<String>, MachineError> {
         self.ask(Command::ScreenText)
+    }
+
+    /// Carries out a debugger's request, one JSON object, and gives its answer, another.
+    ///
+    /// # Errors
+    /// The request is wrong, or the machine's state forbids it.
+    pub fn debug(&self, request: &str) -> Result<String, MachineError> {
+        let request = DebugRequest::from_json(request)?;
+        self.ask(|reply| Command::Debug(request, reply))?
     }
 
     fn ask<T>(&self, question: impl FnOnce(Sender<T>) -> Command) -> Result<T, MachineError> {

@@ -11,6 +11,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
+use crate::debug::DebugRequest;
 use crate::error::MachineError;
 use crate::events::{Event, EventQueue};
 use crate::input::{Delivery, Input, InputQueue, Stamp};
@@ -37,6 +38,8 @@ pub enum Command {
     Stats(Sender<String>),
     /// Text of the screen.
     ScreenText(Sender<Option<String>>),
+    /// A debugger's request; its answer is JSON.
+    Debug(DebugRequest, Sender<Result<String, MachineError>>),
     /// End the thread.
     Close,
 }

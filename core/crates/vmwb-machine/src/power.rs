@@ -61,6 +61,8 @@ pub enum PowerCommand {
     PowerButton,
     /// Pull the plug.
     PowerOff,
+    /// Change what stands still: a debugger's single step, a register or memory set by hand.
+    Step,
 }
 
 /// Every state, in the order of the table.
@@ -78,7 +80,7 @@ pub const STATES: [PowerState; 10] = [
 ];
 
 /// Every command, in the order of the table.
-pub const COMMANDS: [PowerCommand; 7] = [
+pub const COMMANDS: [PowerCommand; 8] = [
     PowerCommand::Start,
     PowerCommand::Pause,
     PowerCommand::Resume,
@@ -86,6 +88,7 @@ pub const COMMANDS: [PowerCommand; 7] = [
     PowerCommand::Reset,
     PowerCommand::PowerButton,
     PowerCommand::PowerOff,
+    PowerCommand::Step,
 ];
 
 impl PowerState {
@@ -125,6 +128,7 @@ impl PowerCommand {
             Self::Reset => "reset",
             Self::PowerButton => "power_button",
             Self::PowerOff => "power_off",
+            Self::Step => "step",
         }
     }
 }
@@ -142,7 +146,7 @@ pub fn decide(state: PowerState, command: PowerCommand) -> Result<PowerState, &'
         (S::Running, C::Pause) => Ok(S::Pausing),
         (S::Running | S::Paused, C::Suspend) => Ok(S::Suspending),
         (S::Running, C::Reset | C::PowerButton) => Ok(S::Running),
-        (S::Paused, C::Reset) => Ok(S::Paused),
+        (S::Paused, C::Reset | C::Step) => Ok(S::Paused),
         (
             S::Starting
             | S::Running
@@ -166,6 +170,7 @@ fn refusal(state: PowerState, command: PowerCommand) -> &'static str {
         (S::Suspended, _) => "The machine is suspended; resume it first.",
         (S::Starting, C::Start) => "The machine is already starting.",
         (S::Starting, _) => "The machine is still starting; wait until it runs.",
+        (S::Running, C::Step) => "The machine is running; pause it first.",
         (S::Running, C::Start) => "The machine is already running.",
         (S::Running, _) => "The machine is not paused.",
         (S::Pausing, C::Pause) => "The machine is already pausing.",

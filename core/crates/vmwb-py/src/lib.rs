@@ -212,6 +212,11 @@ impl PyMachine {
             .map_err(|e| core_error(&e))
     }
 
+    fn debug(&self, py: Python<'_>, request: &str) -> PyResult<String> {
+        py.detach(|| self.0.debug(request))
+            .map_err(|e| core_error(&e))
+    }
+
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.0.close());
     }

@@ -473,6 +473,8 @@ pub struct Cpu {
     pub(crate) features: Features,
     pub(crate) form_ok: Box<[bool]>,
     pub(crate) counters: Counters,
+    pub(crate) observer: crate::observe::Recorder,
+    pub(crate) points: crate::inspect::Points,
 }
 
 // SAFETY: the raw pointers point into boxes and mappings that this value owns (`spaces`, `traces`, `memory`), or, for
@@ -486,6 +488,8 @@ pub struct Counters {
     pub exceptions: u64,
     /// Maskable interrupts delivered.
     pub interrupts: u64,
+    /// Software interrupts delivered: INT n, INT3, INTO, INT1.
+    pub software: u64,
     /// Port accesses.
     pub pio: u64,
     /// Accesses to device memory.
@@ -500,6 +504,8 @@ pub struct Counters {
     pub traces: u64,
     /// Traces thrown away because their code was written to.
     pub invalidated: u64,
+    /// Exceptions delivered, by vector.
+    pub by_vector: [u64; 32],
 }
 
 impl Cpu {

@@ -2,6 +2,7 @@
 
 use crate::cpu::{Cpu, Fault, RSP, Res, Why, flag, seg, vector};
 use crate::descriptor::Descriptor;
+use crate::observe::{Delivery, InterruptSource};
 use crate::task::Entry;
 use crate::vcpu::CpuStop;
 
@@ -32,7 +33,8 @@ impl Cpu {
             if fault.vector != vector::DB {
                 self.eflags |= flag::RF;
             }
-            if self.attempt(fault).is_ok() {
+            let delivered = self.observed(fault, Delivery::Exception, |c| c.attempt(fault));
+            if delivered.is_ok() {
                 return Ok(());
             }
             self.eflags = self.eflags & !flag::RF | keep_rf;
@@ -79,10 +81,16 @@ impl Cpu {
     /// # Errors
     /// The reason why the guest cannot run on.
     pub(crate) fn deliver_interrupt(&mut self, vector: u8) -> Result<(), CpuStop> {
-        match self.attempt(Fault {
+        let f = Fault {
             vector,
             error: None,
-        }) {
+        };
+        let source = if vector == vector::NMI {
+            InterruptSource::Nmi
+        } else {
+            InterruptSource::Device
+        };
+        match self.observed(f, Delivery::Interrupt(source), |c| c.attempt(f)) {
             Ok(()) => Ok(()),
             Err(_) if self.why == Why::Stop => Err(self.take_stop()),
             Err(_) => {

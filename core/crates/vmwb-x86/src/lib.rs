@@ -5,6 +5,7 @@
 //! * `mmu` and `tlb` paging; `descriptor` segments; `exceptions`, `gates`, `task` and `v86` delivery and task switches;
 //!   `debug` breakpoints; `reset` the states that software finds; [`cpuid`] what is announced.
 //! * [`fpu`] 80-bit floating point and [`simd`] SSE arithmetic: pure functions on values.
+//! * [`observe`] trace points; [`inspect`] the debugger's door.
 //! * [`vcpu`] is the door: the trait every engine implements and what it asks of the board.
 
 pub mod cpu;
@@ -16,8 +17,10 @@ mod exceptions;
 mod exec;
 pub mod fpu;
 mod gates;
+pub mod inspect;
 pub mod isa;
 mod mmu;
+pub mod observe;
 mod reset;
 mod run;
 pub mod simd;
@@ -29,5 +32,6 @@ mod translate;
 mod v86;
 pub mod vcpu;
 
+pub use inspect::Inspect;
 pub use run::{Interpreter, UnknownModel};
 pub use vcpu::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Vcpu};

@@ -11,6 +11,7 @@ use vmwb_hw::GuestAddress;
 use vmwb_mem::PageFlags;
 
 use crate::cpu::{Cpu, Res, cr0, cr4, efer, vector};
+use crate::observe::TraceEvent;
 use crate::tlb::{NO_TAG, SPACES, TlbEntry, WATCHED, tlb_index, view};
 
 /// Physical address width that is announced: 40 bits.
@@ -129,6 +130,9 @@ impl Cpu {
 
     #[cold]
     fn fill(&mut self, linear: u64, access: Access, user: bool, stack: bool) -> Res<Target> {
+        if self.fill_must_wait(access == Access::Exec) {
+            return Err(self.alone());
+        }
         if self.long_mode() && !Self::canonical(linear) {
             return Err(self.raise_code(if stack { vector::SS } else { vector::GP }, 0));
         }
@@ -140,7 +144,8 @@ impl Cpu {
             }
         };
         let phys = (walk.phys & !0xFFF) | (linear & 0xFFF);
-        let breakpoint = access != Access::Exec && self.data_breakpoint_in_page(linear);
+        let watched = self.data_breakpoint_in_page(linear) || self.points.in_page(linear);
+        let breakpoint = access != Access::Exec && watched;
         if breakpoint && !self.devices_ok {
             return Err(self.alone());
         }
@@ -158,7 +163,7 @@ impl Cpu {
         let write_allowed = walk.dirty && self.may_write(&walk, user);
         let exec_allowed = self.may_execute(&walk, user);
         // What an access to code may do the data of the page may not: SMAP, breakpoints.
-        let data_allowed = !self.data_breakpoint_in_page(linear) && self.may_touch(&walk, user);
+        let data_allowed = !watched && self.may_touch(&walk, user);
         let flags = self
             .memory
             .page_flags(phys >> 12)
@@ -178,6 +183,14 @@ impl Cpu {
             exec: if exec_allowed { page } else { NO_TAG },
             addend: (host as u64).wrapping_sub(page),
         };
+        self.trace_fill(access == Access::Exec, || TraceEvent::Tlb {
+            linear: page,
+            physical: phys & !0xFFF,
+            page_bytes: walk.page_bytes,
+            write: write_allowed && data_allowed,
+            execute: exec_allowed,
+            user,
+        });
         Ok(Target::Ram(host.wrapping_add((linear & 0xFFF) as usize)))
     }
 

@@ -131,6 +131,8 @@ impl Interpreter {
             features,
             form_ok,
             counters: Counters::default(),
+            observer: crate::observe::Recorder::new(),
+            points: crate::inspect::Points::new(),
         });
         cpu.reset_state();
         Ok(Self { cpu })
@@ -145,12 +147,6 @@ impl Interpreter {
     /// The processor's state, to set up tests; call [`Cpu::registers_changed`] afterwards.
     pub fn cpu_mut(&mut self) -> &mut Cpu {
         &mut self.cpu
-    }
-
-    /// What the engine has counted since it was made.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.cpu.counters
     }
 }
 
@@ -209,6 +205,7 @@ impl Cpu {
         } else {
             view.tlb.as_mut_ptr()
         };
+        self.trace_mode();
     }
 
     /// How the page that RIP lies in may be run.
@@ -364,7 +361,7 @@ impl Cpu {
         // SAFETY: `t` is live, and so is `link`.
         unsafe {
             let op = Trace::ops(t);
-            if (*t).tail_len == 0 {
+            if (*t).tail_len == 0 && !self.points.breaks_at((*t).phys) {
                 if !link.is_null() {
                     (*link).disp = op as u64;
                 }
@@ -440,6 +437,11 @@ impl Cpu {
         }
         let mut alone = false;
         loop {
+            if self.points.armed
+                && let Some(hit) = self.points.hit.take()
+            {
+                return Exit::Debug(hit);
+            }
             if self.touched {
                 self.touched = false;
                 if self.bus().attention() {
@@ -464,6 +466,12 @@ impl Cpu {
                 (self.shadow, self.debug_shadow) = (shadow, debug_shadow);
                 return Exit::Budget;
             }
+            if self.points.armed
+                && let Some(stop) = self.debug_stop()
+            {
+                (self.shadow, self.debug_shadow) = (shadow, debug_shadow);
+                return Exit::Debug(stop);
+            }
             if self.code_breakpoints && !debug_shadow && self.code_breakpoint_here() {
                 if let Err(stop) = self.debug_exception() {
                     return Exit::Stopped(stop);
@@ -473,10 +481,13 @@ impl Cpu {
             let trap = self.eflags & flag::TF != 0;
             // RF holds for one instruction; those that set it do so while they run.
             let resume = self.eflags & flag::RF != 0;
-            if alone || shadow || trap || resume {
+            let each = self.traces_instructions();
+            if alone || shadow || trap || resume || each {
                 alone = false;
                 self.eflags &= !flag::RF;
+                let upcoming = if each { self.upcoming() } else { None };
                 self.run_alone();
+                self.trace_retired(upcoming);
                 // In a row of instructions that hold interrupts off only the first does (SDM volume 3, section 6.8.3).
                 self.shadow &= !shadow;
                 self.debug_shadow &= !debug_shadow;
@@ -566,6 +577,14 @@ impl Vcpu for Interpreter {
 
     fn retired(&self) -> u64 {
         self.cpu.retired()
+    }
+
+    fn counters(&self) -> Counters {
+        self.cpu.counters
+    }
+
+    fn inspect(&mut self) -> Option<&mut dyn crate::inspect::Inspect> {
+        Some(&mut *self.cpu)
     }
 
     fn linear_rip(&self) -> u64 {

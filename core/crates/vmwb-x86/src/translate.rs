@@ -355,6 +355,9 @@ impl Cpu {
                 }
             };
             let offset = (first_offset as usize + at) as u16;
+            if count > 0 && self.points.breaks_at(u64::from(offset)) {
+                break;
+            }
             let (op, note) = lower(&insn, offset, m);
             ops[count].write(op);
             notes[count].write(note);

@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 
+use crate::cpu::Counters;
+use crate::inspect::{DebugStop, Inspect};
 use serde::{Deserialize, Serialize};
 use vmwb_hw::{AccessSize, GuestAddress, Payload, SnapshotError};
 
@@ -53,6 +55,8 @@ pub enum Exit {
     Attention,
     /// The guest cannot run on.
     Stopped(CpuStop),
+    /// A debugger has the processor.
+    Debug(DebugStop),
 }
 
 /// Why a guest cannot run on. Each becomes one sentence for the user.
@@ -180,6 +184,10 @@ pub trait Vcpu: Debug + Send {
     fn run(&mut self, bus: &mut dyn CpuBus, budget: u64) -> Exit;
     /// Instructions retired since power-on. Each iteration of a REP string instruction counts one.
     fn retired(&self) -> u64;
+    /// What the engine has counted since it was made.
+    fn counters(&self) -> Counters;
+    /// The debugger's door; `None`: this engine has none.
+    fn inspect(&mut self) -> Option<&mut dyn Inspect>;
     /// Where the guest is, for messages: linear address of the next instruction.
     fn linear_rip(&self) -> u64;
     /// The whole architectural state.

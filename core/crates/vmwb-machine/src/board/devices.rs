@@ -235,6 +235,23 @@ impl Devices {
         None
     }
 
+    /// As [`Devices::mapped`], for a look without an effect.
+    pub fn mapped_for_peek(&self, address: u64) -> Option<(&dyn MmioDevice, u64)> {
+        if let Some(base) = self.irq.lapic.mmio_base()
+            && (base..base + LAPIC_BYTES).contains(&address)
+        {
+            return Some((&self.irq.lapic, address - base));
+        }
+        if (IOAPIC_BASE..IOAPIC_BASE + IOAPIC_BYTES).contains(&address) {
+            return Some((&self.irq.ioapic, address - IOAPIC_BASE));
+        }
+        if VGA_WINDOW.contains(&address) {
+            let vga = self.vga.as_ref()?;
+            return Some((vga, address - VGA_WINDOW.start));
+        }
+        None
+    }
+
     /// The device whose timer this is.
     pub fn timed(&mut self, timer: TimerId) -> Option<&mut dyn Timed> {
         Some(match self.timers.get(usize::from(timer.0))? {

@@ -303,6 +303,13 @@ impl Board {
         self.counts
     }
 
+    /// What a read of device memory would give, without its effects; `None` where no device answers.
+    #[must_use]
+    pub fn peek(&self, addr: GuestAddress, size: AccessSize, retired: u64) -> Option<u64> {
+        let (device, offset) = self.devices.mapped_for_peek(addr.0)?;
+        Some(device.mmio_peek(self.clock.now(retired), offset, size))
+    }
+
     fn feed_serial(&mut self, now: Nanos, n: usize) {
         let (Some(queue), Some(uart)) = (
             self.pending_serial.get_mut(n),

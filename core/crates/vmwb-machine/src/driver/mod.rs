@@ -11,6 +11,9 @@
 //! sentence, not the process.
 
 mod budget;
+mod debug;
+#[cfg(test)]
+mod debug_tests;
 mod display;
 mod running;
 mod saved;
@@ -84,8 +87,13 @@ impl Powered {
     fn stats(&self, state: PowerState) -> Value {
         let retired = self.vcpu.retired();
         let now = self.board.clock().now(retired);
-        self.statistics
-            .to_json(state, retired, now, self.board.counts())
+        self.statistics.to_json(
+            state,
+            retired,
+            now,
+            self.board.counts(),
+            &self.vcpu.counters(),
+        )
     }
 }
 
@@ -99,6 +107,7 @@ pub struct Driver {
     budget: Budget,
     pacer: Pacer,
     flushed: Instant,
+    debug: debug::DebugState,
 }
 
 /// Whether the thread goes on.
@@ -119,6 +128,7 @@ impl Driver {
             budget: Budget::default(),
             pacer: Pacer::default(),
             flushed: Instant::now(),
+            debug: debug::DebugState::default(),
         }
     }
 
@@ -150,6 +160,7 @@ impl Driver {
                 Command::Save(files, reply) => drop(reply.send(self.save(&files))),
                 Command::Stats(reply) => drop(reply.send(self.stats())),
                 Command::ScreenText(reply) => drop(reply.send(self.text())),
+                Command::Debug(request, reply) => drop(reply.send(self.debug(request))),
             }
         }
         Flow::GoOn
@@ -164,6 +175,7 @@ impl Driver {
                 self.parts.mailbox.arrive(PowerState::Paused);
             }
             (PowerCommand::Resume, PowerState::Resuming) => {
+                self.leave_breakpoint();
                 self.run_on();
                 self.parts.mailbox.arrive(PowerState::Running);
             }
@@ -229,6 +241,7 @@ impl Driver {
             statistics,
             board_messages: 0,
         });
+        self.begin_recording();
         if let Some(display) = &mut self.parts.display {
             display.invalidate();
         }
@@ -289,6 +302,7 @@ impl Driver {
 
     fn power_off(&mut self) {
         self.stand_still();
+        self.keep_recording();
         let powered = self.powered.take();
         self.last_stats = powered
             .map(|p| p.stats(PowerState::Off))

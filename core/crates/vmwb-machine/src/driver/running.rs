@@ -22,24 +22,34 @@ impl Driver {
     pub(super) fn turn(&mut self) {
         let result = catch_unwind(AssertUnwindSafe(|| self.slice()));
         if let Err(panic) = result {
-            let what = panic
-                .downcast_ref::<&str>()
-                .map(ToString::to_string)
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "no message".to_owned());
-            let at = self.powered.as_ref().map_or(0, |p| p.vcpu.linear_rip());
-            let sentence = format!(
-                "The emulator failed inside itself ({what}, guest at {at:#x}). This is a defect of the program; please report it."
-            );
-            self.crash(CrashReason::Host(HostFailure::EmulatorFailed), sentence);
+            self.emulator_failed(panic.as_ref());
         }
     }
 
+    /// A defect of the emulator ends the guest, not the process.
+    pub(super) fn emulator_failed(&mut self, panic: &(dyn std::any::Any + Send)) {
+        let what = panic
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned());
+        let at = self.powered.as_ref().map_or(0, |p| p.vcpu.linear_rip());
+        let sentence = format!(
+            "The emulator failed inside itself ({what}, guest at {at:#x}). This is a defect of the program; please report it."
+        );
+        self.crash(CrashReason::Host(HostFailure::EmulatorFailed), sentence);
+    }
+
     fn slice(&mut self) {
-        let Some(p) = &mut self.powered else {
-            self.parts.mailbox.arrive(PowerState::Off);
-            return;
-        };
+        match self.run_slice(u64::MAX) {
+            Some(exit) => self.after_run(exit),
+            None => self.parts.mailbox.arrive(PowerState::Off),
+        }
+    }
+
+    /// Delivers what is due and runs the engine, for at most so many instructions. `None`: there is no processor.
+    pub(super) fn run_slice(&mut self, most: u64) -> Option<Exit> {
+        let p = self.powered.as_mut()?;
         let mailbox = &self.parts.mailbox;
         let retired = p.vcpu.retired();
         let replay = mailbox.next_replay();
@@ -62,22 +72,33 @@ impl Driver {
         };
         p.board.assume_deadlines();
         let before = Instant::now();
-        let exit = p.vcpu.run(&mut p.board, budget);
+        let exit = p.vcpu.run(&mut p.board, budget.min(most));
         let after = Instant::now();
         let retired_now = p.vcpu.retired();
         self.budget
             .learn(retired_now.saturating_sub(retired), after - before);
         mailbox.set_retired(retired_now);
         p.statistics.tick(after, retired_now);
-        self.after_run(exit, after);
+        Some(exit)
     }
 
-    fn after_run(&mut self, exit: Exit, host_now: Instant) {
-        let Some(p) = &mut self.powered else { return };
+    fn after_run(&mut self, exit: Exit) {
+        match self.settle_run(exit) {
+            Some(Exit::Halted) => self.sleep_in_halt(),
+            Some(Exit::Debug(stop)) => self.stopped_by_debugger(stop),
+            Some(Exit::Budget | Exit::Attention) => self.breathe(Instant::now()),
+            Some(Exit::Stopped(_)) | None => {}
+        }
+    }
+
+    /// Counts an exit and acts on what the guest asked for; gives it back if the guest still is there.
+    pub(super) fn settle_run(&mut self, exit: Exit) -> Option<Exit> {
+        let p = self.powered.as_mut()?;
         match exit {
             Exit::Budget => p.statistics.exits.budget += 1,
             Exit::Attention => p.statistics.exits.attention += 1,
             Exit::Halted => p.statistics.exits.halt += 1,
+            Exit::Debug(_) => p.statistics.exits.debug += 1,
             Exit::Stopped(_) => {}
         }
         let request = p.board.take_power_request();
@@ -92,15 +113,19 @@ impl Driver {
         }
         match request {
             Some(PowerRequest::PowerOff) => {
-                self.update_display(host_now);
-                return self.ended_by_guest(Event::GuestPowerOff);
+                self.update_display(Instant::now());
+                self.ended_by_guest(Event::GuestPowerOff);
+                return None;
             }
             Some(PowerRequest::DebugExit(value)) => {
-                return self.ended_by_guest(Event::DebugExit { value });
+                self.ended_by_guest(Event::DebugExit { value });
+                return None;
             }
             Some(PowerRequest::Reset) => {
                 self.parts.mailbox.tell(Event::GuestReset);
-                return self.reset();
+                self.reset();
+                return (self.parts.mailbox.power() != PowerState::Crashed)
+                    .then_some(Exit::Attention);
             }
             None => {}
         }
@@ -108,9 +133,9 @@ impl Driver {
             Exit::Stopped(stop) => {
                 let sentence = stop.sentence();
                 self.crash(CrashReason::Cpu(stop), sentence);
+                None
             }
-            Exit::Halted => self.sleep_in_halt(),
-            Exit::Budget | Exit::Attention => self.breathe(host_now),
+            other => Some(other),
         }
     }
 

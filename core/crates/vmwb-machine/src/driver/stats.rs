@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use vmwb_hw::Nanos;
+use vmwb_x86::cpu::Counters;
 
 use crate::board::AccessCounts;
 use crate::power::PowerState;
@@ -20,6 +21,8 @@ pub struct ExitCounts {
     pub halt: u64,
     /// The board asked for attention.
     pub attention: u64,
+    /// A debugger stopped it.
+    pub debug: u64,
 }
 
 /// Counters of one power-on.
@@ -64,6 +67,7 @@ impl Statistics {
         retired: u64,
         virtual_time: Nanos,
         access: AccessCounts,
+        counters: &Counters,
     ) -> Value {
         let now = Instant::now();
         let open = now.duration_since(self.window.0);
@@ -85,12 +89,32 @@ impl Statistics {
                 "budget": self.exits.budget,
                 "halt": self.exits.halt,
                 "attention": self.exits.attention,
+                "debug": self.exits.debug,
                 "pio": access.pio,
                 "mmio": access.mmio,
                 "interrupts": access.interrupts,
+                "exceptions": counters.exceptions,
+                "software_interrupts": counters.software,
+            },
+            "exceptions": by_vector(counters),
+            "processor": {
+                "halts": counters.halts,
+                "tlb_fills": counters.tlb_fills,
+                "address_space_switches": counters.cr3_loads,
+                "traces_decoded": counters.traces,
+                "traces_dropped": counters.invalidated,
             },
         })
     }
+}
+
+/// Exceptions by vector, those that happened.
+fn by_vector(counters: &Counters) -> Value {
+    let happened = counters.by_vector.iter().enumerate().filter(|v| *v.1 != 0);
+    happened
+        .map(|(vector, &count)| (vector.to_string(), json!(count)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn ratio(count: u64, over: Duration) -> f64 {
@@ -107,5 +131,6 @@ pub fn idle_json(state: PowerState) -> Value {
     json!({
         "state": state.name(), "engine": "interpreter", "retired": 0, "virtual_ns": 0, "wall_seconds": 0.0,
         "cpu_seconds": 0.0, "instructions_per_second": 0.0, "exits": {},
+        "exceptions": {}, "processor": {},
     })
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vmwb_hw::{AccessSize, GuestMemory, Payload, Schema, SnapshotError};
-use vmwb_x86::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Vcpu};
+use vmwb_x86::cpu::Counters;
+use vmwb_x86::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Inspect, Vcpu};
 
 use super::VcpuFactory;
 use crate::boot::tiny_kernel;
@@ -143,6 +144,12 @@ impl Vcpu for Script {
     }
     fn retired(&self) -> u64 {
         self.retired
+    }
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+    fn inspect(&mut self) -> Option<&mut dyn Inspect> {
+        None
     }
     fn linear_rip(&self) -> u64 {
         self.at as u64

@@ -227,6 +227,9 @@ impl Cpu {
     }
 
     fn note_access(&mut self, linear: u64, n: u8, write: bool) {
+        if self.points.watching {
+            self.points.note(linear, u64::from(n), write);
+        }
         if self.data_breakpoints != 0 && !self.implicit {
             self.note_data_access(linear, u64::from(n), write);
         }
@@ -285,17 +288,20 @@ impl Cpu {
                 self.counters.mmio += 1;
                 self.touch();
                 let retired = self.retired().wrapping_sub(1);
+                let mut v = 0;
                 if n.is_power_of_two() {
-                    return Ok(self
+                    v = self
                         .bus()
                         .mmio_read(GuestAddress(phys), access_size(n), retired)
-                        & size_mask(n));
+                        & size_mask(n);
+                } else {
+                    for i in 0..n {
+                        let at = GuestAddress(phys + u64::from(i));
+                        v |=
+                            (self.bus().mmio_read(at, AccessSize::Byte, retired) & 0xFF) << (8 * i);
+                    }
                 }
-                let mut v = 0;
-                for i in 0..n {
-                    let at = GuestAddress(phys + u64::from(i));
-                    v |= (self.bus().mmio_read(at, AccessSize::Byte, retired) & 0xFF) << (8 * i);
-                }
+                self.trace_mmio(phys, n, v, false);
                 Ok(v)
             }
         }
@@ -331,6 +337,7 @@ impl Cpu {
                             .mmio_write(at, AccessSize::Byte, (v >> (8 * i)) & 0xFF, retired);
                     }
                 }
+                self.trace_mmio(phys, n, v & size_mask(n), true);
                 Ok(())
             }
         }

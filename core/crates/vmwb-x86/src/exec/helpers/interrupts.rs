@@ -3,6 +3,7 @@
 use super::far::return_to;
 use super::flags::USER;
 use crate::cpu::{Cpu, Fault, Res, flag, seg, vector};
+use crate::observe::{Delivery, InterruptSource};
 use crate::task::Entry;
 use crate::trace::Op;
 use crate::v86::V86Frame;
@@ -44,12 +45,13 @@ pub(crate) fn ud(c: &mut Cpu, _op: &Op) -> Res {
 impl Cpu {
     /// Delivers a software interrupt from the instruction that ends here. `guarded`: the gate's DPL counts.
     fn software_interrupt(&mut self, vector: u8, guarded: bool) -> Res {
-        self.counters.exceptions += 1;
+        self.counters.software += 1;
         let f = Fault {
             vector,
             error: None,
         };
-        let delivered = self.deliver(f, guarded);
+        let what = Delivery::Interrupt(InterruptSource::Software);
+        let delivered = self.observed(f, what, |c| c.deliver(f, guarded));
         // The handler is not single-stepped: TF is clear in it, and the trap comes behind its IRET.
         self.no_trap = delivered.is_ok();
         self.after_switch(delivered)

@@ -41,7 +41,9 @@ pub(super) fn port_read(c: &mut Cpu, op: &Op, port: u16, n: u8) -> u32 {
     c.counters.pio += 1;
     c.touch();
     let retired = c.retired_before(op);
-    c.bus().pio_read(port, access_size(n), retired)
+    let v = c.bus().pio_read(port, access_size(n), retired);
+    c.trace_port(port, n, v, false, retired);
+    v
 }
 
 pub(super) fn port_write(c: &mut Cpu, op: &Op, port: u16, n: u8, v: u32) {
@@ -50,6 +52,7 @@ pub(super) fn port_write(c: &mut Cpu, op: &Op, port: u16, n: u8, v: u32) {
     c.touch();
     let retired = c.retired_before(op);
     c.bus().pio_write(port, access_size(n), v, retired);
+    c.trace_port(port, n, v, true, retired);
 }
 
 /// IN.

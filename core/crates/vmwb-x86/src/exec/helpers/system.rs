@@ -3,6 +3,7 @@
 use crate::cpu::{Cpu, RAX, RBX, RCX, RDX, Res, Why, cr0, cr4, efer, seg, vector};
 use crate::cpuid;
 use crate::debug::{DR7_GD, dr6};
+use crate::observe::ControlRegister;
 use crate::trace::Op;
 
 /// MOV from a control register: `dst` is the general register's offset, `src` the number.
@@ -127,6 +128,7 @@ impl Cpu {
             self.efer &= !efer::LMA;
         }
         let changed = self.cr0 ^ v;
+        self.trace_control(ControlRegister::Cr0, self.cr0, v);
         self.cr0 = v;
         if changed & cr0::PE != 0 {
             // Real mode runs at privilege level 0, and so does what follows the switch out of it.
@@ -162,6 +164,7 @@ impl Cpu {
             return Err(self.gp(0));
         }
         self.counters.cr3_loads += 1;
+        self.trace_space(self.cr3, v);
         self.cr3 = v;
         self.spaces.switch_to(v);
         self.update_mode();
@@ -215,6 +218,7 @@ impl Cpu {
             return Err(self.gp(0));
         }
         let changed = self.cr4 ^ v;
+        self.trace_control(ControlRegister::Cr4, self.cr4, v);
         let paging = changed & (cr4::PAE | cr4::PSE | cr4::PGE | cr4::SMEP) != 0;
         if paging && v & cr4::PAE != 0 && self.cr0 & cr0::PG != 0 && !self.long_mode() {
             let old = std::mem::replace(&mut self.cr4, v);
@@ -326,6 +330,7 @@ pub(crate) fn wbinvd(c: &mut Cpu, _op: &Op) -> Res {
 pub(crate) fn hlt(c: &mut Cpu, _op: &Op) -> Res {
     c.need_cpl0()?;
     c.counters.halts += 1;
+    c.trace_halt();
     c.halted = true;
     c.why = Why::Halt;
     Ok(())
@@ -498,6 +503,7 @@ pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
         },
     };
     set_edx_eax(c, v);
+    c.trace_msr(n, v, false, c.retired_before(op));
     Ok(())
 }
 
@@ -582,7 +588,9 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
                 return Err(c.gp(0));
             }
             let nx_changed = (v ^ c.efer) & efer::NXE != 0;
-            c.efer = v & !efer::LMA | c.efer & efer::LMA;
+            let new = v & !efer::LMA | c.efer & efer::LMA;
+            c.trace_control(ControlRegister::Efer, c.efer, new);
+            c.efer = new;
             if nx_changed {
                 c.forget_translations();
             }
@@ -601,6 +609,7 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
             _ => return Err(c.gp(0)),
         },
     }
+    c.trace_msr(n, v, true, c.retired_before(op));
     Ok(())
 }
 

@@ -32,7 +32,7 @@ impl Fpu {
     }
 
     /// Two bits a register: valid, zero, special, empty (SDM volume 1, section 8.1.7).
-    fn tag_word(&self) -> u16 {
+    pub(crate) fn tag_word(&self) -> u16 {
         (0..8)
             .map(|n| {
                 u16::from(if self.empty >> n & 1 != 0 {
@@ -45,7 +45,7 @@ impl Fpu {
     }
 
     /// Only whether a register is empty is taken from a tag word; the rest is in the registers.
-    fn set_tag_word(&mut self, tags: u16) {
+    pub(crate) fn set_tag_word(&mut self, tags: u16) {
         self.empty = (0..8)
             .map(|n| u8::from(tags >> (2 * n) & 3 == 3) << n)
             .sum();

@@ -1,0 +1,311 @@
+//! The debugger against the real processor: a 64-bit guest of a few bytes.
+
+use std::fs::File;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::boot::tiny_kernel;
+use crate::machine::{BootFiles, Machine};
+use crate::power::{PowerCommand, PowerState};
+use crate::spec::MachineSpec;
+use crate::sys::{Interest, poll};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Where the 64-bit entry of the kernel comes to lie (boot protocol: 200h behind the load address).
+const ENTRY: u64 = 0x10_0200;
+
+/// l: inc eax; inc ebx; mov [rip + 0x100], eax; jmp l
+const LOOP: [u8; 12] = [
+    0xFF, 0xC0, 0xFF, 0xC3, 0x89, 0x05, 0x00, 0x01, 0x00, 0x00, 0xEB, 0xF4,
+];
+/// Linear address that [`LOOP`] writes to.
+const WRITTEN: u64 = ENTRY + 10 + 0x100;
+
+fn kernel(code: &[u8]) -> File {
+    let mut image = vec![0xF4; 0x200];
+    image.extend_from_slice(code);
+    image.resize(0x600, 0xF4);
+    let mut f = tempfile::tempfile().unwrap();
+    f.write_all(&tiny_kernel(&image, 1)).unwrap();
+    f
+}
+
+fn machine(code: &[u8]) -> Machine {
+    let spec = MachineSpec {
+        deterministic: true,
+        pace: false,
+        ..MachineSpec::new("debugged", 4, "")
+    };
+    let files = BootFiles {
+        kernel: Some(kernel(code)),
+        initrd: None,
+    };
+    Machine::new(spec, files).unwrap()
+}
+
+fn ask(m: &Machine, request: Value) -> Value {
+    let answer = m.debug(&request.to_string());
+    serde_json::from_str(&answer.unwrap_or_else(|e| panic!("{request}: {e}"))).unwrap()
+}
+
+fn refusal(m: &Machine, request: Value) -> (&'static str, String) {
+    let e = m.debug(&request.to_string()).unwrap_err();
+    (e.code(), e.to_string())
+}
+
+fn wait(m: &Machine, kind: &str, state: Option<&str>) -> Value {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        let interest = Interest {
+            fd: m.event_handle(),
+            read: true,
+            write: false,
+        };
+        poll(&[interest], Some(Duration::from_secs(1))).unwrap();
+        let found = m
+            .drain_events()
+            .iter()
+            .map(|e| serde_json::from_str::<Value>(e).unwrap())
+            .find(|e| e["kind"] == kind && state.is_none_or(|s| e["state"] == s));
+        if let Some(e) = found {
+            return e;
+        }
+    }
+    panic!(
+        "no event {kind} {state:?}; {}",
+        m.debug(r#"{"do":"status"}"#).unwrap()
+    )
+}
+
+fn paused(code: &[u8]) -> Machine {
+    let m = machine(code);
+    m.power(PowerCommand::Start).unwrap();
+    let _ = wait(&m, "power", Some("running"));
+    m.power(PowerCommand::Pause).unwrap();
+    let _ = wait(&m, "power", Some("paused"));
+    m
+}
+
+#[test]
+fn breakpoint_pauses_with_its_reason_and_resume_comes_round_again() {
+    let m = paused(&LOOP);
+    ask(&m, json!({"do": "breakpoints", "add": [ENTRY + 2]}));
+    let mut counts = Vec::new();
+    for _ in 0..3 {
+        m.power(PowerCommand::Resume).unwrap();
+        let stop = wait(&m, "debug_stop", None);
+        assert_eq!(
+            (&stop["reason"], &stop["rip"]),
+            (&json!("breakpoint"), &json!(ENTRY + 2))
+        );
+        while m.state() != PowerState::Paused {
+            std::thread::yield_now();
+        }
+        let status = ask(&m, json!({"do": "status"}));
+        assert_eq!(status["stop"]["address"], ENTRY + 2);
+        counts.push(status["retired"].as_u64().unwrap());
+    }
+    assert_eq!((counts[1] - counts[0], counts[2] - counts[1]), (4, 4));
+}
+
+#[test]
+fn watchpoint_pauses_behind_the_write() {
+    let m = paused(&LOOP);
+    let watch = json!({"address": WRITTEN, "length": 4, "kind": "write"});
+    ask(&m, json!({"do": "watchpoints", "add": [watch]}));
+    m.power(PowerCommand::Resume).unwrap();
+    let stop = wait(&m, "debug_stop", None);
+    assert_eq!(
+        (&stop["reason"], &stop["address"], &stop["rip"]),
+        (&json!("watchpoint"), &json!(WRITTEN), &json!(ENTRY + 10))
+    );
+}
+
+#[test]
+fn step_runs_exactly_so_many_instructions_and_stays_paused() {
+    let m = paused(&LOOP);
+    let before = ask(&m, json!({"do": "status"}));
+    let after = ask(&m, json!({"do": "step", "count": 1001}));
+    let count = |v: &Value| v["retired"].as_u64().unwrap();
+    assert_eq!(count(&after) - count(&before), 1001);
+    assert_eq!(
+        (m.state(), &after["state"]),
+        (PowerState::Paused, &json!("paused"))
+    );
+}
+
+#[test]
+fn registers_and_memory_are_set_only_while_the_guest_stands_still() {
+    let m = paused(&LOOP);
+    ask(
+        &m,
+        json!({"do": "set_register", "name": "rbx", "value": "0x77"}),
+    );
+    ask(
+        &m,
+        json!({"do": "set_register", "name": "rip", "value": ENTRY.to_string()}),
+    );
+    // nop; nop over the first instruction
+    ask(
+        &m,
+        json!({"do": "write_memory", "space": "linear", "address": ENTRY, "data": "9090"}),
+    );
+    ask(&m, json!({"do": "step", "count": 3}));
+    assert_eq!(ask(&m, json!({"do": "registers"}))["general"][3], 0x78);
+    let data = ask(
+        &m,
+        json!({"do": "read_memory", "space": "physical", "address": ENTRY, "length": 4}),
+    );
+    assert_eq!(data["data"], "9090ffc3");
+    m.power(PowerCommand::Resume).unwrap();
+    let _ = wait(&m, "power", Some("running"));
+    for request in [
+        json!({"do": "step", "count": 1}),
+        json!({"do": "set_register", "name": "rax", "value": "1"}),
+        json!({"do": "write_memory", "space": "linear", "address": ENTRY, "data": "90"}),
+    ] {
+        assert_eq!(refusal(&m, request).0, "wrong_state");
+    }
+    // Looking is allowed while it runs.
+    assert_eq!(ask(&m, json!({"do": "registers"}))["mode"], "long64");
+}
+
+#[test]
+fn disassembly_walk_and_tables_show_what_the_loader_made() {
+    let m = paused(&LOOP);
+    let lines = ask(
+        &m,
+        json!({"do": "disassemble", "address": ENTRY, "count": 4}),
+    );
+    let texts: Vec<_> = (0..4)
+        .map(|n| lines["lines"][n]["text"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        (texts[0].as_str(), texts[3].as_str()),
+        ("inc eax", "jmp 0x100200")
+    );
+    let walk = ask(&m, json!({"do": "walk", "address": ENTRY}));
+    assert_eq!(
+        (&walk["physical"], &walk["leads_to"]),
+        (&json!(ENTRY), &json!("ram"))
+    );
+    assert!(walk["host"].as_u64().unwrap() % 4096 == ENTRY % 4096);
+    assert_eq!(walk["entries"][0]["table"], "pml4");
+    let gdt = ask(
+        &m,
+        json!({"do": "descriptors", "table": "gdt", "count": 16}),
+    );
+    assert_eq!(gdt["descriptors"][2]["kind"], "64-bit code");
+}
+
+#[test]
+fn device_memory_is_looked_at_without_an_effect_and_not_written() {
+    let m = paused(&LOOP);
+    // The version register of the local APIC, at 30h.
+    let version =
+        json!({"do": "read_memory", "space": "physical", "address": 0xFEE0_0030_u64, "length": 4});
+    assert_ne!(ask(&m, version)["data"], "ffffffff");
+    let write = json!({"do": "write_memory", "space": "physical", "address": 0xFEE0_0030_u64, "data": "00"});
+    assert_eq!(refusal(&m, write).0, "bad_argument");
+    let nothing =
+        json!({"do": "read_memory", "space": "physical", "address": 0xF000_0000_u64, "length": 1});
+    assert_eq!(refusal(&m, nothing).0, "not_found");
+}
+
+#[test]
+fn trace_asked_for_before_power_on_begins_with_the_first_instruction() {
+    let m = machine(&LOOP);
+    ask(
+        &m,
+        json!({"do": "trace_start", "classes": ["instruction"], "limit": 1_000_000}),
+    );
+    m.power(PowerCommand::Start).unwrap();
+    while ask(&m, json!({"do": "status"}))["retired"]
+        .as_u64()
+        .unwrap_or(0)
+        < 2
+    {
+        std::thread::yield_now();
+    }
+    m.power(PowerCommand::PowerOff).unwrap();
+    let _ = wait(&m, "power", Some("off"));
+    let read = ask(&m, json!({"do": "trace_read", "limit": 2}));
+    let lines: Vec<Value> = read["lines"]
+        .as_str()
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(
+        (&lines[0]["retired"], &lines[0]["address"]),
+        (&json!(0), &json!(ENTRY))
+    );
+    assert_eq!(
+        (&read["next"], &lines[1]["form"]),
+        (&json!(3), &json!("inc Ev"))
+    );
+}
+
+#[test]
+fn trace_is_read_in_parts_and_bounded() {
+    let m = paused(&LOOP);
+    ask(
+        &m,
+        json!({"do": "trace_start", "classes": ["instruction"], "limit": 100}),
+    );
+    ask(&m, json!({"do": "step", "count": 250}));
+    let read = ask(&m, json!({"do": "trace_read", "limit": 1000}));
+    assert_eq!(
+        (&read["first"], &read["end"], &read["next"]),
+        (&json!(151), &json!(251), &json!(251))
+    );
+    assert_eq!(read["lines"].as_str().unwrap().lines().count(), 100);
+    let rest = ask(&m, json!({"do": "trace_read", "from": 249, "limit": 1000}));
+    assert_eq!(rest["lines"].as_str().unwrap().lines().count(), 2);
+    assert_eq!(ask(&m, json!({"do": "trace_stop"}))["classes"], json!([]));
+}
+
+#[test]
+fn wrong_requests_are_refused_and_change_nothing() {
+    let m = paused(&LOOP);
+    for request in [
+        json!({"do": "read_memory", "space": "linear", "address": 0, "length": 70_000}),
+        json!({"do": "disassemble", "count": 5000}),
+        json!({"do": "disassemble", "count": 1, "bits": 8}),
+        json!({"do": "descriptors", "table": "gdt", "count": 5000}),
+        json!({"do": "step", "count": 2_000_000}),
+        json!({"do": "trace_start", "classes": ["moods"], "limit": 1}),
+        json!({"do": "trace_start", "classes": ["mode"], "limit": 2_000_000}),
+        json!({"do": "set_register", "name": "cr3", "value": "0"}),
+        json!({"do": "set_register", "name": "rax", "value": "many"}),
+        json!({"do": "breakpoints", "add": vec![1; 2000].iter().enumerate().map(|(n, _)| n).collect::<Vec<_>>()}),
+    ] {
+        let (code, sentence) = refusal(&m, request);
+        assert_eq!(code, "bad_argument");
+        assert!(sentence.ends_with('.'), "{sentence}");
+    }
+    assert_eq!(
+        ask(&m, json!({"do": "breakpoints"}))["breakpoints"],
+        json!([])
+    );
+}
+
+#[test]
+fn machine_that_is_off_has_nothing_to_look_at() {
+    let m = machine(&LOOP);
+    assert_eq!(refusal(&m, json!({"do": "registers"})).0, "wrong_state");
+    assert_eq!(ask(&m, json!({"do": "status"}))["state"], "off");
+}
+
+#[test]
+fn statistics_count_exceptions_by_vector() {
+    // ud2 without a table: a triple fault
+    let m = machine(&[0x0F, 0x0B]);
+    m.power(PowerCommand::Start).unwrap();
+    let _ = wait(&m, "crashed", None);
+    let stats: Value = serde_json::from_str(&m.stats().unwrap()).unwrap();
+    assert_eq!(stats["exits"]["exceptions"], 1);
+}
