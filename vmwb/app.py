@@ -15,6 +15,7 @@ from vmwb.ipc.platform_linux import runtime_directory
 from vmwb.library.library import DEFAULT_LIBRARY, Library
 from vmwb.services.api import Services
 from vmwb.services.console import Console
+from vmwb.services.debug import Debug
 from vmwb.services.doctor import Doctor
 from vmwb.services.engine import Engine
 from vmwb.services.local_engine import LocalEngine
@@ -97,6 +98,7 @@ def build_services(
             power=Power(sessions),
             console=Console(sessions),
             watch=Watch(sessions),
+            debug=Debug(sessions),
             doctor=Doctor(library, paths.runtime, Supervisor(given, worker_command).host),
             runs=runs,
             close=close,

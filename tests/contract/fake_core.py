@@ -1,8 +1,8 @@
 """A fake of ``vmwb_core.Machine`` with the same contract, for tests of everything around the core.
 
 Its guest is a tiny shell on the first serial port that understands ``poweroff``, ``reset``,
-``crash``, ``exit N``, ``screen TEXT`` and ``flood N``, and echoes everything else. Keys appear
-on its screen as their codes. The kernel's first bytes are its only sanity check.
+``crash``, ``break N``, ``exit N``, ``screen TEXT`` and ``flood N``, and echoes everything
+else. Keys appear on its screen as their codes. The kernel's first bytes are its only sanity check.
 """
 
 from __future__ import annotations
@@ -84,6 +84,12 @@ class FakeMachine:
         self._closed = False
         self._started = time.monotonic()
         self._retired = 0
+        self._asked: list[dict[str, object]] = []
+        self._breakpoints: list[int] = []
+        self._watchpoints: list[dict[str, object]] = []
+        self._recorded: object = []
+        self._memory = bytearray(range(256))
+        self._rip = 0
 
     @staticmethod
     def restore(spec_json: str, handles: dict[str, int]) -> FakeMachine:
@@ -113,6 +119,9 @@ class FakeMachine:
         self._require("resume", "paused")
         self._set("resuming")
         self._set("running")
+        if self._rip in self._breakpoints:
+            # As a real guest may: there again before anybody has looked.
+            self.hit(self._rip)
 
     def reset(self) -> None:
         self._require("reset", "running", "paused")
@@ -191,6 +200,70 @@ class FakeMachine:
         with self._lock:
             return None if self.spec["display"] == "none" else "\n".join(self._screen)
 
+    def debug(self, request: str) -> str:
+        """Keep lists and a pointer; what a real processor knows, the tests of the core look at."""
+        asked = json.loads(request)
+        self._asked.append(asked)
+        what = asked["do"]
+        if what.startswith("trace"):
+            return json.dumps(self._trace(asked))
+        if self.state not in {"running", "paused"}:
+            raise FakeCoreError("wrong_state", "The machine is off; start it first.")
+        if what in {"step", "set_register", "write_memory"}:
+            self._require(what, "paused")
+        match what:
+            case "status" | "step":
+                self._rip += asked.get("count", 0)
+                answer = {"state": self.state, "stop": None, "rip": self._rip, "retired": self._rip}
+            case "breakpoints":
+                kept = [] if asked["clear"] else self._breakpoints
+                kept = [n for n in kept if n not in asked["remove"]]
+                self._breakpoints = sorted({*kept, *asked["add"]})
+                answer = {"breakpoints": self._breakpoints}
+            case "watchpoints":
+                kept = [] if asked["clear"] else self._watchpoints
+                self._watchpoints = [w for w in kept if w not in asked["remove"]] + asked["add"]
+                answer = {"watchpoints": self._watchpoints}
+            case "read_memory":
+                if asked["address"] >= len(self._memory):
+                    raise FakeCoreError("not_found", "Nothing can be read there.")
+                part = self._memory[asked["address"] :][: asked["length"]]
+                answer = {"address": asked["address"], "data": part.hex()}
+            case "write_memory":
+                data = bytes.fromhex(asked["data"])
+                self._memory[asked["address"] : asked["address"] + len(data)] = data
+                answer = {"address": asked["address"], "length": len(data)}
+            case _:
+                raise FakeCoreError("bad_argument", f"There is no debug request {what!r}.")
+        return json.dumps(answer)
+
+    def _trace(self, asked: dict[str, object]) -> dict[str, object]:
+        if asked["do"] == "trace_start":
+            self._recorded = asked["classes"]
+            return {"classes": asked["classes"], "limit": asked["limit"]}
+        if asked["do"] == "trace_stop":
+            self._recorded = []
+        first = max(1, int(str(asked.get("from", 1))))
+        numbers = range(first, min(first + 2, 6))
+        lines = "".join(
+            json.dumps({"seq": n, "retired": n, "kind": "halt"}) + "\n" for n in numbers
+        )
+        return {
+            "classes": self._recorded,
+            "first": 1,
+            "end": 6,
+            "next": min(first + 2, 6),
+            "lines": lines,
+        }
+
+    def hit(self, address: int) -> None:
+        """Come to a breakpoint."""
+        self._rip = address
+        self._say(
+            {"kind": "debug_stop", "reason": "breakpoint", "address": address, "rip": address}
+        )
+        self._set("paused")
+
     def close(self) -> None:
         with self._lock:
             if self._closed:
@@ -242,6 +315,8 @@ class FakeMachine:
             self._say({"kind": "debug_exit", "value": int(rest)})
             self._set("stopping")
             self._set("off")
+        elif word == "break":
+            self.hit(int(rest))
         elif word == "screen":
             self._screen.append(rest)
         elif word == "flood":

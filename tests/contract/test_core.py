@@ -40,6 +40,7 @@ COMMANDS = {
     Action.PAUSE: "pause",
     Action.UNPAUSE: "resume",
     Action.SUSPEND: "suspend",
+    Action.STEP: "step",
 }
 
 

@@ -155,7 +155,7 @@ class FakeWorld:
             return
 
         parts: Any = _Parts(self)
-        return Services(self.folder, parts, _Power(self), parts, parts, parts, parts, close)
+        return Services(self.folder, parts, _Power(self), parts, parts, parts, parts, parts, close)
 
     def close(self) -> None:
         for machine in self.machines.values():

@@ -15,7 +15,8 @@ import typer
 from vmwb.cli.execute import Json, LibraryOption, Settings, execute, open_frontend
 from vmwb.cli.options import MachineOptions, machine_options, reply
 from vmwb.model.config import SerialKind, VmConfig
-from vmwb.model.errors import ConfigError, ExitCode, NotSupportedError
+from vmwb.model.debug import TRACE_LIMIT_DEFAULT, TRACE_LIMIT_MAX, TraceSettings
+from vmwb.model.errors import ConfigError, ExitCode, NotSupportedError, UsageError
 
 if TYPE_CHECKING:
     from vmwb.services.api import SerialStream, Services
@@ -42,15 +43,22 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     on_screen: Annotated[list[str], typer.Option(metavar="TEXT=KEYS", help="Press once.")] = [],  # noqa: B006
     screenshot: Annotated[Path | None, typer.Option(help="PNG of the screen at the end.")] = None,
     stats: Annotated[Path | None, typer.Option(help="JSON of what the run did.")] = None,
-    trace: Annotated[Path | None, typer.Option(help="Not available yet.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="JSON lines of what happened.")] = None,
+    trace_events: Annotated[
+        str, typer.Option(metavar="CLASSES", help="Comma-separated; see docs/trace-points.md.")
+    ] = "default",
+    trace_limit: Annotated[
+        int, typer.Option(min=1, max=TRACE_LIMIT_MAX, help="So many of the latest events.")
+    ] = TRACE_LIMIT_DEFAULT,
     library: LibraryOption = None,
     json: Json = False,
 ) -> None:
     """Run one machine in the foreground and keep nothing of it."""
-    from vmwb.services.types import Reply, RunRequest
+    from vmwb.services.types import Reply, RunRequest, TraceRequest
 
-    if trace is not None:
-        raise NotSupportedError("The option --trace is not possible yet: leave it out.")
+    recorded = TraceSettings(tuple(trace_events.split(",")), trace_limit)
+    for problem in recorded.problems():
+        raise UsageError(problem, {"option": "--trace-events"})
     config = options.apply(VmConfig(name=name)).validated()
     if config.boot.kernel is None:
         raise ConfigError("There is nothing to boot: give a Linux kernel with --kernel FILE.")
@@ -62,6 +70,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
         on_screen=tuple(Reply(*reply("--on-screen", text)) for text in on_screen),
         timeout_s=timeout,
         screenshot=None if screenshot is None else screenshot.absolute(),
+        trace=None if trace is None else TraceRequest(trace.absolute(), recorded),
     )
     if not headless:
         for option, given in (("--stats", stats is not None), ("--json", json)):
@@ -139,6 +148,7 @@ def _report(result: RunResult, stats: Path | None, *, as_json: bool) -> None:
         "exit_code": result.exit_code,
         "message": result.sentence,
         **({} if result.stats is None else result.stats.to_json()),
+        **({} if result.trace is None else {"trace": result.trace.to_json()}),
     }
     if stats is not None:
         write_output(stats, (jsonlib.dumps(report, indent=2) + "\n").encode())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from vmwb.model.config import VmConfig
 from vmwb.model.events import (
     CrashedEvent,
     DebugExitEvent,
+    DebugStopEvent,
     DisplayEvent,
     EndedEvent,
     Event,
@@ -112,9 +115,15 @@ def stats_text(stats: MachineStats) -> str:
         ("virtual time", f"{stats.virtual_ns / 1e9:.3f} s"),
         ("wall time", f"{stats.wall_seconds:.1f} s"),
         ("CPU time", f"{stats.cpu_seconds:.1f} s, worker {stats.worker_cpu_seconds:.1f} s"),
-        ("exits", ", ".join(f"{name} {count:,}" for name, count in sorted(stats.exits.items()))),
+        ("exits", _counts(stats.exits)),
+        ("exceptions", _counts(stats.exceptions)),
+        ("processor", _counts(stats.processor)),
     ]
     return "\n".join(f"{label:14}{value}" for label, value in rows if value)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in sorted(counts.items()))
 
 
 def event_text(event: Event) -> str:
@@ -126,6 +135,8 @@ def event_text(event: Event) -> str:
             what = f"cannot run on: {sentence}"
         case DebugExitEvent(value=value):
             what = f"wrote {value:#x} to its debug exit port"
+        case DebugStopEvent(reason=reason, address=address, rip=rip):
+            what = f"was stopped by the {reason} at {address:#x}, and stands at {rip:#x}"
         case LogEvent(level=level, message=message):
             what = f"{level}: {message}"
         case DisplayEvent(width=width, height=height):

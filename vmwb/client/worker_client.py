@@ -246,6 +246,16 @@ class WorkerClient:
             Op.WAIT, args, seconds=None if seconds is None else seconds + GRACE_SECONDS
         )
 
+    async def debug(self, request: Mapping[str, object]) -> Mapping[str, object]:
+        """Carry out a debugger's request, in the form of ``docs/debugger.md``."""
+        result, _ = await self._request(Op.DEBUG, {"request": request})
+        return result
+
+    async def trace(self, action: str, **args: object) -> Mapping[str, object]:
+        """Start, stop or read the recording of trace events; see ``docs/protocol.md``."""
+        result, _ = await self._request(Op.TRACE, {"action": action, **args})
+        return result
+
     async def subscribe(self) -> None:
         """Ask for all events, from power-on; ``events`` gives them."""
         if not self._subscribed:

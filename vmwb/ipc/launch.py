@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from vmwb.ipc.messages import boolean, number, table, text
+from vmwb.model.debug import TRACE_CLASSES, TraceSettings
 from vmwb.model.errors import ProtocolError
 
 LAUNCH_DESCRIPTOR: Final = 3
@@ -33,7 +34,8 @@ class Launch:
     """Order to run one machine.
 
     ``resume_state`` names the suspended state to come back from. A ``tied`` machine is switched off
-    when the client that gave the order leaves. ``spawned_ns`` is the monotonic
+    when the client that gave the order leaves. ``trace`` is recorded from the first instruction on.
+    ``spawned_ns`` is the monotonic
     clock (nanoseconds) just before the process was made, for measuring.
     """
 
@@ -48,6 +50,7 @@ class Launch:
     resume_state: str | None = None
     tied: bool = False
     spawned_ns: int = 0
+    trace: TraceSettings | None = None
 
     def to_json(self) -> dict[str, object]:
         """Give the wire's object."""
@@ -76,7 +79,16 @@ def launch_from_json(data: Mapping[str, object]) -> Launch:
         resume_state=_optional(data, "resume_state"),
         tied=boolean(data, "tied", False),
         spawned_ns=number(data, "spawned_ns"),
+        trace=None if data.get("trace") is None else _trace(table(data, "trace")),
     )
+
+
+def _trace(data: Mapping[str, object]) -> TraceSettings:
+    classes = data.get("classes")
+    if not isinstance(classes, list):
+        raise ProtocolError("The order's trace names no classes.")
+    names = tuple(text({"name": name}, "name") for name in classes[: 2 * len(TRACE_CLASSES)])
+    return TraceSettings(names, number(data, "limit"))
 
 
 def _optional(data: Mapping[str, object], key: str) -> str | None:

@@ -35,6 +35,8 @@ class Op(StrEnum):
     FRAME = "frame"
     TEXT = "text"
     WAIT = "wait"
+    DEBUG = "debug"
+    TRACE = "trace"
 
 
 class PowerVerb(StrEnum):

@@ -67,6 +67,20 @@ class DebugExitEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DebugStopEvent(Event):
+    """A breakpoint or watchpoint stopped the machine, which is paused now.
+
+    ``reason`` is ``breakpoint`` or ``watchpoint``, ``address`` the one that it was set on, ``rip``
+    the linear address of the next instruction.
+    """
+
+    kind = "debug_stop"
+    reason: str
+    address: int
+    rip: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogEvent(Event):
     """A line of the core's log; ``level`` is info, warn or error."""
 
@@ -138,6 +152,14 @@ def event_from_json(data: Mapping[str, object]) -> Event:
             )
         case "debug_exit":
             return DebugExitEvent(seq=seq, retired=retired, value=_number(data, "value"))
+        case "debug_stop":
+            return DebugStopEvent(
+                seq=seq,
+                retired=retired,
+                reason=_text(data, "reason"),
+                address=_number(data, "address"),
+                rip=_number(data, "rip"),
+            )
         case "log":
             return LogEvent(
                 seq=seq, retired=retired, level=_text(data, "level"), message=_text(data, "message")

@@ -70,6 +70,8 @@ class Action(StrEnum):
     DISCARD = "discard"
     INPUT = "input"
     OBSERVE = "observe"
+    DEBUG = "debug"
+    STEP = "step"
     EDIT = "edit"
     RENAME = "rename"
     DELETE = "delete"
@@ -87,6 +89,8 @@ _VERB: Final = {
     Action.DISCARD: "discarded",
     Action.INPUT: "given input",
     Action.OBSERVE: "watched",
+    Action.DEBUG: "debugged",
+    Action.STEP: "changed by a debugger",
     Action.EDIT: "edited",
     Action.RENAME: "renamed",
     Action.DELETE: "deleted",
@@ -106,6 +110,8 @@ ALLOWED: Final[dict[Action, frozenset[PowerState]]] = {
     Action.DISCARD: frozenset({PowerState.SUSPENDED}),
     Action.INPUT: frozenset({PowerState.RUNNING}),
     Action.OBSERVE: frozenset(PowerState) - AT_REST,
+    Action.DEBUG: _LIVE,
+    Action.STEP: frozenset({PowerState.PAUSED}),
     Action.EDIT: frozenset({PowerState.OFF, PowerState.CRASHED}),
     Action.RENAME: AT_REST,
     Action.DELETE: AT_REST,
@@ -124,6 +130,7 @@ _HINTS: Final[dict[tuple[Action, PowerState], str]] = {
     (Action.RESUME, PowerState.CRASHED): "it has no suspended state, start it instead",
     (Action.SHUT_DOWN, PowerState.PAUSED): "unpause it first",
     (Action.INPUT, PowerState.PAUSED): "unpause it first",
+    (Action.STEP, PowerState.RUNNING): "pause it first",
     (Action.STOP, PowerState.OFF): "it is off already",
     (Action.STOP, PowerState.CRASHED): "its guest has stopped already",
     (Action.STOP, PowerState.SUSPENDED): "resume it first, or discard its suspended state "

@@ -17,7 +17,8 @@ class MachineStats:
 
     ``cpu_seconds`` is the vCPU thread's, ``worker_cpu_seconds`` the whole worker's;
     ``spawn_seconds`` passed from the making of the worker's process to the start of the processor;
-    ``instructions_per_second`` covers the last second; ``exits`` counts by reason.
+    ``instructions_per_second`` covers the last second; ``exits`` counts by reason,
+    ``exceptions`` by vector, ``processor`` what goes on inside it.
     """
 
     state: PowerState
@@ -30,6 +31,8 @@ class MachineStats:
     spawn_seconds: float = 0.0
     instructions_per_second: float = 0.0
     exits: Mapping[str, int] = field(default_factory=dict)
+    exceptions: Mapping[str, int] = field(default_factory=dict)
+    processor: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> MachineStats:
@@ -39,7 +42,11 @@ class MachineStats:
             value = data.get(key, 0)
             return float(value) if isinstance(value, int | float) else 0.0
 
-        exits = data.get("exits")
+        def counts(key: str) -> dict[str, int]:
+            value = data.get(key)
+            found = value if isinstance(value, dict) else {}
+            return {str(name): n for name, n in found.items() if isinstance(n, int)}
+
         state = str(data.get("state", "off"))
         return cls(
             state=PowerState(state) if state in set(PowerState) else PowerState.OFF,
@@ -51,11 +58,9 @@ class MachineStats:
             worker_cpu_seconds=number("worker_cpu_seconds"),
             spawn_seconds=number("spawn_seconds"),
             instructions_per_second=number("instructions_per_second"),
-            exits={
-                str(key): value
-                for key, value in (exits if isinstance(exits, dict) else {}).items()
-                if isinstance(value, int)
-            },
+            exits=counts("exits"),
+            exceptions=counts("exceptions"),
+            processor=counts("processor"),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -71,4 +76,6 @@ class MachineStats:
             "spawn_seconds": self.spawn_seconds,
             "instructions_per_second": self.instructions_per_second,
             "exits": dict(self.exits),
+            "exceptions": dict(self.exceptions),
+            "processor": dict(self.processor),
         }

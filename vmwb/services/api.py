@@ -16,6 +16,18 @@ from typing import Protocol
 
 from vmwb.ipc.framebuffer import FrameReader
 from vmwb.model.config import VmConfig
+from vmwb.model.debug import (
+    CodeLine,
+    DebugStatus,
+    DescriptorTable,
+    DescriptorTableKind,
+    Memory,
+    PageWalk,
+    Registers,
+    TraceReading,
+    TraceSettings,
+    Watchpoint,
+)
 from vmwb.model.keyboard import KeyPress
 from vmwb.model.stats import MachineStats
 from vmwb.services.types import (
@@ -190,6 +202,100 @@ class WatchService(Protocol):
         ...
 
 
+class DebugService(Protocol):
+    """A machine under a debugger, and what its trace points record.
+
+    Looking is allowed while it runs or is paused, changing while it is paused. To continue and to
+    interrupt are ``power.unpause`` and ``power.pause``. Bounds are those of ``vmwb.model.debug``.
+    """
+
+    async def status(self, machine: str) -> DebugStatus:
+        """Where the machine stands, and why."""
+        ...
+
+    async def registers(self, machine: str) -> Registers:
+        """All registers."""
+        ...
+
+    async def set_register(self, machine: str, name: str, value: int) -> None:
+        """Set one register of a paused machine."""
+        ...
+
+    async def read_memory(
+        self, machine: str, address: int, length: int, *, physical: bool = False
+    ) -> Memory:
+        """Read memory without any effect on the guest.
+
+        Raises:
+            NotFoundError: not even the first byte can be read.
+        """
+        ...
+
+    async def write_memory(
+        self, machine: str, address: int, data: bytes, *, physical: bool = False
+    ) -> None:
+        """Write RAM of a paused machine, all or nothing."""
+        ...
+
+    async def walk(self, machine: str, address: int) -> PageWalk:
+        """The way of a linear address through the page tables to the host's memory."""
+        ...
+
+    async def disassemble(
+        self, machine: str, address: int | None = None, count: int = 10, *, bits: int | None = None
+    ) -> tuple[CodeLine, ...]:
+        """Instructions from a linear address on, or from the next one to run."""
+        ...
+
+    async def descriptors(
+        self, machine: str, table: DescriptorTableKind, *, first: int = 0, count: int = 32
+    ) -> DescriptorTable:
+        """Descriptors of a table."""
+        ...
+
+    async def breakpoints(
+        self,
+        machine: str,
+        *,
+        add: Sequence[int] = (),
+        remove: Sequence[int] = (),
+        clear: bool = False,
+    ) -> tuple[int, ...]:
+        """Change the breakpoints (linear addresses), and give them."""
+        ...
+
+    async def watchpoints(
+        self,
+        machine: str,
+        *,
+        add: Sequence[Watchpoint] = (),
+        remove: Sequence[Watchpoint] = (),
+        clear: bool = False,
+    ) -> tuple[Watchpoint, ...]:
+        """Change the watchpoints, and give them."""
+        ...
+
+    async def step(self, machine: str, count: int = 1) -> DebugStatus:
+        """Run so many instructions of a paused machine; it stays paused."""
+        ...
+
+    async def wait_stop(self, machine: str, *, timeout_s: float | None = None) -> DebugStatus:
+        """Return when the machine stands still: at a breakpoint, or because it was paused."""
+        ...
+
+    async def trace_start(self, machine: str, settings: TraceSettings) -> None:
+        """Begin to record events; what was recorded before is dropped."""
+        ...
+
+    async def trace_stop(self, machine: str) -> None:
+        """End the recording; what was recorded can still be read."""
+        ...
+
+    async def trace_read(self, machine: str, *, first: int = 0, limit: int = 1000) -> TraceReading:
+        """Read recorded events from a number on; the oldest are gone when there were too many."""
+        ...
+
+
 class DoctorService(Protocol):
     """What this host offers, and what is missing."""
 
@@ -235,6 +341,7 @@ class Services:
     power: PowerService
     console: ConsoleService
     watch: WatchService
+    debug: DebugService
     doctor: DoctorService
     runs: RunService
     close: Callable[[], Awaitable[None]]

@@ -7,11 +7,12 @@ Nothing here says that a machine runs on this host.
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from vmwb.ipc.messages import PowerVerb, Welcome
 from vmwb.model.config import VmConfig
+from vmwb.model.debug import TraceSettings
 from vmwb.model.events import EndedEvent, Event
 from vmwb.model.keyboard import KeyPress
 from vmwb.model.power import PowerState
@@ -36,6 +37,10 @@ class Session(Protocol):
 
     async def wait_gone(self) -> None:
         """Return when the machine's side has closed the connection."""
+        ...
+
+    async def state(self) -> PowerState:
+        """Ask for the power state."""
         ...
 
     async def power(self, verb: PowerVerb) -> PowerState:
@@ -82,6 +87,14 @@ class Session(Protocol):
         """Wait for a text on the serial port or the screen."""
         ...
 
+    async def debug(self, request: Mapping[str, object]) -> Mapping[str, object]:
+        """Carry out a debugger's request, in the form of ``docs/debugger.md``."""
+        ...
+
+    async def trace(self, action: str, **args: object) -> Mapping[str, object]:
+        """Start, stop or read the recording of trace events."""
+        ...
+
     async def subscribe(self) -> None:
         """Ask for all events, from power-on."""
         ...
@@ -126,8 +139,18 @@ class Engine(Protocol):
         """Throw suspended states away."""
         ...
 
-    async def launch(self, machine: MachineSummary, *, resume: bool, tied: bool = False) -> Session:
-        """Start a machine, or bring it back; ``tied``: it ends when this session does."""
+    async def launch(
+        self,
+        machine: MachineSummary,
+        *,
+        resume: bool,
+        tied: bool = False,
+        trace: TraceSettings | None = None,
+    ) -> Session:
+        """Start a machine, or bring it back; ``tied``: it ends when this session does.
+
+        ``trace``: events are recorded from the first instruction on.
+        """
         ...
 
     async def attach(self, machine: MachineSummary) -> Session:

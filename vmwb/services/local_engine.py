@@ -18,6 +18,7 @@ from vmwb.library.library import Library, bundle_status
 from vmwb.library.runfile import read_run_record
 from vmwb.library.states import suspended_state
 from vmwb.model.config import SerialKind, VmConfig
+from vmwb.model.debug import TraceSettings
 from vmwb.model.errors import (
     BusyError,
     ConfigError,
@@ -83,7 +84,12 @@ class LocalEngine:
         await asyncio.to_thread(self._library.discard_states, Bundle(machine.path))
 
     async def launch(
-        self, machine: MachineSummary, *, resume: bool, tied: bool = False
+        self,
+        machine: MachineSummary,
+        *,
+        resume: bool,
+        tied: bool = False,
+        trace: TraceSettings | None = None,
     ) -> WorkerClient:
         """Start a worker for a machine; see ``Engine``."""
         config = machine.config
@@ -116,6 +122,7 @@ class LocalEngine:
                 ),
                 resume_state=None if state is None else state.id,
                 tied=tied,
+                trace=trace,
             ),
             bundle.log,
         )

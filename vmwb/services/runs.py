@@ -25,7 +25,13 @@ from vmwb.ipc.messages import PowerVerb
 from vmwb.ipc.platform_linux import socket_path
 from vmwb.library.files import storage_errors, write_atomically
 from vmwb.library.layout import Bundle, is_locked
-from vmwb.model.errors import ExitCode, VmwbError, WorkerGoneError, WrongStateError
+from vmwb.model.errors import (
+    ExitCode,
+    UsageError,
+    VmwbError,
+    WorkerGoneError,
+    WrongStateError,
+)
 from vmwb.model.events import EndedEvent
 from vmwb.model.keyboard import answer_presses
 from vmwb.model.power import PowerState
@@ -35,6 +41,7 @@ from vmwb.services.console import map_frame
 from vmwb.services.engine import Engine, Session
 from vmwb.services.png import encode_png
 from vmwb.services.streams import SocketStream
+from vmwb.services.traces import TraceFile, trace_file
 from vmwb.services.types import MachineSummary, Reply, RunEnd, RunRequest, RunResult
 
 PREFIX: Final = "run-"
@@ -70,10 +77,16 @@ class Runs:
         for reply in request.on_screen:
             answer_presses(reply.answer)
         request.config.validated()
+        settings = None if request.trace is None else request.trace.settings
+        for problem in () if settings is None else settings.problems():
+            raise UsageError(problem)
         await asyncio.to_thread(self._sweep)
-        async with self._ephemeral(request) as (engine, summary):
-            session = await engine.launch(summary, resume=False, tied=True)
-            run = _Run(request, session, output, interrupt or asyncio.Event())
+        async with (
+            trace_file(None if request.trace is None else request.trace.file) as trace,
+            self._ephemeral(request) as (engine, summary),
+        ):
+            session = await engine.launch(summary, resume=False, tied=True, trace=settings)
+            run = _Run(request, session, output, interrupt or asyncio.Event(), trace)
             services: Services | None = None
             try:
                 if opened is not None:
@@ -129,7 +142,9 @@ class _Run:
         session: Session,
         output: Output | None,
         interrupt: asyncio.Event,
+        trace: TraceFile | None,
     ) -> None:
+        self._trace = trace
         self._request = request
         self._session = session
         self._output = output
@@ -278,13 +293,14 @@ class _Run:
                 await self._session.power(PowerVerb.POWER_OFF)
                 async with asyncio.timeout(GRACE_SECONDS):
                     await self._wait_ended()
+        written = None if self._trace is None else await self._trace.take(self._session)
         ended = self._session.ended
         if ended is not None and ended.stats:
             stats = MachineStats.from_json(ended.stats)
         if self._pump is not None:
             # The last output is on its way: the worker has closed its end of the stream.
             await asyncio.wait({self._pump}, timeout=GRACE_SECONDS)
-        return replace(result, stats=stats, text=text)
+        return replace(result, stats=stats, text=text, trace=written)
 
     async def _take_screenshot(self) -> None:
         path = self._request.screenshot

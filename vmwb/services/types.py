@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from vmwb.model.config import VmConfig
+from vmwb.model.debug import TraceSettings
 from vmwb.model.events import Event
 from vmwb.model.power import PowerState
 from vmwb.model.stats import MachineStats
@@ -117,6 +118,27 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceRequest:
+    """A run's trace: the file of JSON lines that it ends in, and what is recorded."""
+
+    file: Path
+    settings: TraceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TraceWritten:
+    """How a trace came out: events in the file, and older ones that had to make room."""
+
+    file: Path
+    events: int
+    dropped: int
+
+    def to_json(self) -> dict[str, object]:
+        """The object ``trace`` of ``vmwb run --json``."""
+        return {"file": str(self.file), "events": self.events, "dropped": self.dropped}
+
+
+@dataclass(frozen=True, slots=True)
 class RunRequest:
     """A machine in the foreground of which nothing is kept."""
 
@@ -127,6 +149,7 @@ class RunRequest:
     on_screen: tuple[Reply, ...] = ()
     timeout_s: float | None = None
     screenshot: Path | None = None
+    trace: TraceRequest | None = None
 
 
 class RunEnd(StrEnum):
@@ -156,3 +179,4 @@ class RunResult:
     sentence: str
     stats: MachineStats | None
     text: str | None = None
+    trace: TraceWritten | None = None

@@ -11,6 +11,7 @@ reaches its bundle and the handles that it has, and nothing else.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import time
@@ -24,6 +25,7 @@ from vmwb.library.files import storage_errors
 from vmwb.library.layout import Bundle, BundleLock
 from vmwb.library.runfile import RunRecord
 from vmwb.library.states import load_state, remove_states
+from vmwb.model.debug import TraceSettings
 from vmwb.model.errors import BusyError, VmwbError
 from vmwb.model.power import PowerState
 from vmwb.worker.broker import open_boot_files, open_serial_file, open_state_files
@@ -106,6 +108,8 @@ def boot(core: Core, launch: Launch, lock: BundleLock) -> Booted:
             listener = _listen(Path(launch.socket))
         locked = _lock_in(core, bundle)
         with core.errors():
+            if launch.trace is not None:
+                machine.debug(trace_start(launch.trace))
             if launch.resume_state is None:
                 machine.start()
             else:
@@ -152,6 +156,13 @@ def _lock_in(core: Core, bundle: Bundle) -> LockedDown:
             return core.lock(folder)
     finally:
         os.close(folder)
+
+
+def trace_start(settings: TraceSettings) -> str:
+    """Give the core's request that begins a recording."""
+    return json.dumps(
+        {"do": "trace_start", "classes": list(settings.classes), "limit": settings.limit}
+    )
 
 
 def record_failure(launch: Launch, error: VmwbError) -> None:

@@ -85,6 +85,10 @@ class CoreMachine(Protocol):
         """Give the text on the screen."""
         ...
 
+    def debug(self, request: str) -> str:
+        """Carry out a request of a debugger or of the trace points; both are JSON objects."""
+        ...
+
     def close(self) -> None:
         """Stop the threads; idempotent."""
         ...

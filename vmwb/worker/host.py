@@ -93,6 +93,7 @@ class MachineHost:
         self._saving = False
         self._suspending = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reaching: list[tuple[frozenset[PowerState] | set[PowerState], asyncio.Event]] = []
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
         self.serial = tuple(
@@ -241,6 +242,15 @@ class MachineHost:
             )
         self.serial[port].write(data)
 
+    async def debug(self, request: Mapping[str, object]) -> Mapping[str, object]:
+        """Carry out a request of a debugger or of the trace points; the core judges it."""
+        text = json.dumps(request)
+        with self._core.errors():
+            answer = json.loads(await self._calls.call(lambda: self._machine.debug(text)))
+        if not isinstance(answer, dict):
+            raise EngineFailedError("The core's answer to a debugger cannot be read.")
+        return answer
+
     async def screen_text(self) -> str | None:
         """Give the text on the screen."""
         with self._core.errors():
@@ -323,6 +333,9 @@ class MachineHost:
         if state is self.state:
             self._tell(PowerEvent(retired=retired, state=state))
             return
+        for states, reached in self._reaching:
+            if state in states:
+                reached.set()
         came_back = state is PowerState.RUNNING and self.launch.resume_state is not None
         self.state = state
         self._tell(PowerEvent(retired=retired, state=state))
@@ -354,9 +367,16 @@ class MachineHost:
             self._log.write("warn", f"A request failed: {error}")
 
     async def _reach(self, states: frozenset[PowerState] | set[PowerState]) -> None:
+        """Wait until the machine has come to one of the states, if only for an instant.
+
+        A guest that is resumed may stand at a breakpoint before anybody has looked.
+        """
+        reached = asyncio.Event()
+        entry = (states, reached)
+        self._reaching.append(entry)
         try:
             async with asyncio.timeout(EFFECT_SECONDS):
-                while self.state not in states:
+                while self.state not in states and not reached.is_set():
                     if self.ended:
                         raise WrongStateError(
                             f"{self.launch.name} ended meanwhile: it is {self.state}. "
@@ -368,6 +388,8 @@ class MachineHost:
                 f"{self.launch.name} did not follow within {EFFECT_SECONDS:.0f} seconds: it is "
                 f"still {self.state}."
             ) from None
+        finally:
+            self._reaching.remove(entry)
 
     def _require_idle(self) -> None:
         if self._suspending:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from vmwb.ipc.messages import Op, PowerVerb, boolean, number, text
+from vmwb.ipc.messages import Op, PowerVerb, boolean, number, table, text
 from vmwb.model.errors import (
     NotFoundError,
     NotSupportedError,
@@ -22,6 +22,7 @@ from vmwb.model.errors import (
 )
 from vmwb.model.events import Event
 from vmwb.model.keyboard import KeyPress
+from vmwb.model.power import Action, require
 from vmwb.worker.host import MachineHost
 from vmwb.worker.serial import NEEDLE_MAX_BYTES, SerialHub
 
@@ -66,6 +67,8 @@ class Requests:
             Op.FRAME: self._frame,
             Op.TEXT: self._text,
             Op.WAIT: self._wait,
+            Op.DEBUG: self._debug,
+            Op.TRACE: self._trace,
         }
 
     async def handle(self, op: str, args: Mapping[str, object]) -> Answer:
@@ -185,6 +188,32 @@ class Requests:
                 f"{self._host.launch.name} ended before the text {wanted[:100]!r} appeared."
             ) from None
         return Answer()
+
+    async def _debug(self, args: Mapping[str, object]) -> Answer:
+        require(Action.DEBUG, self._host.state, self._host.launch.name)
+        return Answer(await self._host.debug(table(args, "request")))
+
+    async def _trace(self, args: Mapping[str, object]) -> Answer:
+        match text(args, "action"):
+            case "start":
+                return Answer(
+                    await self._host.debug(
+                        {
+                            "do": "trace_start",
+                            "classes": args.get("classes"),
+                            "limit": number(args, "limit"),
+                        }
+                    )
+                )
+            case "stop":
+                return Answer(await self._host.debug({"do": "trace_stop"}))
+            case "read":
+                first, limit = number(args, "from", 0), number(args, "limit")
+                return Answer(
+                    await self._host.debug({"do": "trace_read", "from": first, "limit": limit})
+                )
+            case other:
+                raise ProtocolError(f"A trace cannot {other[:40]!r}: start, stop or read it.")
 
     def _port(self, args: Mapping[str, object]) -> SerialHub:
         port = number(args, "port", 0)

@@ -36,6 +36,7 @@ REQUESTS_MAX: Final = 32
 HELLO_SECONDS: Final = 5.0
 LINGER_SECONDS: Final = 2.0
 UNDER_WAY_SECONDS: Final = 5.0
+BUSY_SECONDS: Final = 60.0
 
 
 async def serve(booted: Booted, first: socket.socket, log: Log) -> None:
@@ -71,6 +72,7 @@ class _Server:
         self._log = log
         self._listener: socket.socket | None = booted.listener
         self._sessions: set[asyncio.Task[None]] = set()
+        self._clients: set[_Session] = set()
 
     def accept_clients(self) -> None:
         """Let clients in that wait at the socket, and those to come."""
@@ -91,15 +93,23 @@ class _Server:
             sock.close()
             return None
         session = _Session(self._host, self._booted, Connection(sock), self._log)
+        self._clients.add(session)
         task = asyncio.create_task(session.run(), name="session")
         self._sessions.add(task)
         task.add_done_callback(self._sessions.discard)
+        task.add_done_callback(lambda _: self._clients.discard(session))
         return task
 
     async def wait_empty(self, seconds: float) -> None:
-        """Wait until all clients have left, at most so long."""
-        if self._sessions:
-            await asyncio.wait(self._sessions, timeout=seconds)
+        """Wait until all clients have left or ask for nothing any more, for so long."""
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + BUSY_SECONDS
+        rest = seconds
+        while self._sessions and rest > 0:
+            await asyncio.wait(self._sessions, timeout=rest)
+            # Who still asks (for a long trace, say) is given more time.
+            asked = max((session.asked for session in self._clients), default=0.0)
+            rest = min(asked + seconds, latest) - loop.time()
 
     async def close(self) -> None:
         """End everything."""
@@ -133,6 +143,8 @@ class _Session:
         self._log = log
         self._requests = Requests(host, Subscription(self._tell))
         self._tasks: set[asyncio.Task[None]] = set()
+        # Loop time of the last request.
+        self.asked = 0.0
 
     async def run(self) -> None:
         """Serve the client until it leaves or misbehaves."""
@@ -177,6 +189,7 @@ class _Session:
             raise ProtocolError("It sent something else than a request.")
         if len(self._tasks) >= REQUESTS_MAX:
             raise ProtocolError(f"It has {REQUESTS_MAX} requests open and sent another.")
+        self.asked = asyncio.get_running_loop().time()
         task = asyncio.create_task(self._answer(message), name=f"request {message.op[:40]}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from vmwb.ipc.messages import (
     check_major,
     parse_message,
 )
+from vmwb.model.debug import TraceSettings
 from vmwb.model.errors import BusyError, ProtocolError
 
 MESSAGES = [
@@ -113,6 +115,14 @@ def test_launch_survives_the_wire() -> None:
     assert launch_from_json(data) == LAUNCH
 
 
+def test_launch_carries_a_trace() -> None:
+    traced = replace(LAUNCH, serial=(), trace=TraceSettings(("mode", "port"), 7))
+    data = {**traced.to_json(), "serial": []}
+    data["trace"] = {"classes": ["mode", "port"], "limit": 7}
+
+    assert launch_from_json(data) == traced
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -123,6 +133,9 @@ def test_launch_survives_the_wire() -> None:
         {"kernel": 5},
         {"tied": 1},
         {"spawned_ns": None},
+        {"trace": 5},
+        {"trace": {"classes": "all", "limit": 1}},
+        {"trace": {"classes": [1], "limit": 1}},
     ],
 )
 def test_launch_unsound_is_a_protocol_error(change: dict[str, object]) -> None:

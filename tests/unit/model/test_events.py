@@ -6,6 +6,7 @@ from vmwb.model.errors import ProtocolError, VmwbError, WrongStateError, error_f
 from vmwb.model.events import (
     CrashedEvent,
     DebugExitEvent,
+    DebugStopEvent,
     DisplayEvent,
     EndedEvent,
     Event,
@@ -25,6 +26,7 @@ EVENTS = [
     GuestResetEvent(seq=3),
     CrashedEvent(seq=4, sentence="Triple fault.", stop={"reason": "triple_fault"}),
     DebugExitEvent(seq=5, value=3),
+    DebugStopEvent(seq=5, reason="breakpoint", address=16, rip=16),
     LogEvent(seq=6, level="warn", message="x"),
     DisplayEvent(seq=7, width=720, height=400, generation=2),
     EndedEvent(seq=8, state=PowerState.OFF, ended_by="debug_exit", debug_exit=3, stats={"a": 1}),
@@ -79,7 +81,9 @@ def test_error_unknown_code_is_kept_in_the_context() -> None:
 
 
 def test_stats_survive_the_wire() -> None:
-    stats = MachineStats(PowerState.RUNNING, "interpreter", 5, exits={"halt": 2})
+    stats = MachineStats(
+        PowerState.RUNNING, "interpreter", 5, exits={"halt": 2}, exceptions={"14": 9}
+    )
 
     assert MachineStats.from_json(stats.to_json()) == stats
 
