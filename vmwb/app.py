@@ -87,6 +87,7 @@ def build_services(
 
     def wire(engine: Engine, library: Path) -> Services:
         sessions = Sessions(engine)
+        power = Power(sessions)
 
         async def close() -> None:
             await sessions.close()
@@ -95,10 +96,10 @@ def build_services(
         return Services(
             library_path=library,
             machines=Machines(sessions),
-            power=Power(sessions),
+            power=power,
             console=Console(sessions),
             watch=Watch(sessions),
-            debug=Debug(sessions),
+            debug=Debug(sessions, power, paths.runtime),
             doctor=Doctor(library, paths.runtime, Supervisor(given, worker_command).host),
             runs=runs,
             close=close,

@@ -19,6 +19,7 @@ import typer
 from vmwb import __version__
 from vmwb.cli import (
     commands_console,
+    commands_debug,
     commands_library,
     commands_power,
     commands_run,
@@ -44,6 +45,7 @@ for module in (
     commands_power,
     commands_console,
     commands_watch,
+    commands_debug,
 ):
     module.register(app)
 

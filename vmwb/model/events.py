@@ -71,13 +71,16 @@ class DebugStopEvent(Event):
     """A breakpoint or watchpoint stopped the machine, which is paused now.
 
     ``reason`` is ``breakpoint`` or ``watchpoint``, ``address`` the one that it was set on, ``rip``
-    the linear address of the next instruction.
+    the linear address of the next instruction; ``watch`` is the kind of a watchpoint, ``write``
+    whether it was written.
     """
 
     kind = "debug_stop"
     reason: str
     address: int
     rip: int
+    watch: str = ""
+    write: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +162,8 @@ def event_from_json(data: Mapping[str, object]) -> Event:
                 reason=_text(data, "reason"),
                 address=_number(data, "address"),
                 rip=_number(data, "rip"),
+                watch=str(data.get("watch", "")),
+                write=data.get("write") is True,
             )
         case "log":
             return LogEvent(

@@ -30,6 +30,7 @@ from vmwb.model.debug import (
 )
 from vmwb.model.keyboard import KeyPress
 from vmwb.model.stats import MachineStats
+from vmwb.services.gdb.target import View
 from vmwb.services.types import (
     DeletePlan,
     Finding,
@@ -281,6 +282,30 @@ class DebugService(Protocol):
 
     async def wait_stop(self, machine: str, *, timeout_s: float | None = None) -> DebugStatus:
         """Return when the machine stands still: at a breakpoint, or because it was paused."""
+        ...
+
+    async def serve_gdb(
+        self,
+        machine: str,
+        *,
+        socket: Path | None = None,
+        port: int | None = None,
+        view: View = View.AUTO,
+        once: bool = False,
+        listening: Callable[[str], None] | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> None:
+        """Let gdb attach to a machine: over a Unix socket, or a port of this host alone.
+
+        Args:
+            machine: name or id; it runs or is paused.
+            socket: path of the socket; neither it nor ``port``: one in the runtime directory.
+            port: TCP port on 127.0.0.1, which every user of this host can reach; 0 picks one.
+            view: 32- or 64-bit registers, or as the processor is when gdb attaches.
+            once: end with the first connection.
+            listening: called once with the place for gdb's ``target remote``.
+            stop: set it to end.
+        """
         ...
 
     async def trace_start(self, machine: str, settings: TraceSettings) -> None:

@@ -7,7 +7,8 @@ Continuing and interrupting are the power service's: a machine at a breakpoint i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from vmwb.model.debug import (
     CodeLine,
@@ -26,14 +27,20 @@ from vmwb.model.debug import (
 )
 from vmwb.model.errors import TimedOutError, UsageError, WrongStateError
 from vmwb.model.power import Action, PowerState
+from vmwb.services.api import PowerService
+from vmwb.services.gdb.server import GdbServer, NamedMachine
+from vmwb.services.gdb.target import View
 from vmwb.services.sessions import Sessions
 
 
 class Debug:
     """Implements ``api.DebugService``."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, power: PowerService, runtime: Path) -> None:
+        """``runtime`` is the private directory for sockets."""
         self._sessions = sessions
+        self._power = power
+        self._runtime = runtime
 
     async def status(self, machine: str) -> DebugStatus:
         """Where the machine stands, and why."""
@@ -158,6 +165,24 @@ class Debug:
         return TraceReading.from_json(
             await session.trace("read", **{"from": max(0, first)}, limit=limit)
         )
+
+    async def serve_gdb(
+        self,
+        machine: str,
+        *,
+        socket: Path | None = None,
+        port: int | None = None,
+        view: View = View.AUTO,
+        once: bool = False,
+        listening: Callable[[str], None] | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> None:
+        """Let gdb attach to a machine, until ``stop`` is set."""
+        summary, _ = await self._sessions.running(machine, Action.DEBUG)
+        if port is None and socket is None:
+            socket = self._runtime / f"gdb-{summary.id[:12]}.sock"
+        server = GdbServer(NamedMachine(self, self._power, summary.id), view, once=once)
+        await server.serve(socket=socket, port=port or 0, listening=listening, stop=stop)
 
     async def _ask(
         self, machine: str, request: Mapping[str, object], action: Action = Action.DEBUG
