@@ -44,6 +44,12 @@ impl CpuBus for Bus {
     fn tsc(&mut self, retired: u64) -> u64 {
         retired
     }
+    fn random(&mut self, retired: u64) -> u64 {
+        retired
+    }
+    fn set_ferr(&mut self, _active: bool, _retired: u64) -> bool {
+        false
+    }
     fn cr8(&self) -> u8 {
         0
     }
