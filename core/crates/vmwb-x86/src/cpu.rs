@@ -201,7 +201,9 @@ impl Segment {
             };
             offset > u64::from(self.limit) && last <= top && last >= offset
         } else {
-            last <= u64::from(self.limit) && last >= offset
+            // A segment of all 4 GiB has no end to cross.
+            let whole = self.limit == u32::MAX && self.base == 0;
+            whole || (last <= u64::from(self.limit) && last >= offset)
         }
     }
     /// Base 0, limit 4 GiB, present, writable and not expand-down data: accesses need no check.

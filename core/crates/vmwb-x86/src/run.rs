@@ -478,6 +478,15 @@ impl Cpu {
                 }
                 continue;
             }
+            if self.eflags & flag::VIP != 0 && self.virtual_interrupt_due() {
+                self.gp(0);
+                self.why = Why::Jump;
+                let fault = self.fault;
+                if let Err(stop) = self.deliver_fault(fault) {
+                    return Exit::Stopped(stop);
+                }
+                continue;
+            }
             let trap = self.eflags & flag::TF != 0;
             // RF holds for one instruction; those that set it do so while they run.
             let resume = self.eflags & flag::RF != 0;

@@ -1,7 +1,9 @@
 //! Task switches: SDM volume 3, chapter 8 (Task management).
 //!
-//! Until the new task's state has been read and every page that is written to has been probed, a fault belongs to the old
-//! task and nothing has changed. From then on (`Cpu::switched`) faults belong to the new task, whose registers are loaded.
+//! Until every page that is read or written to has been probed a fault belongs to the old task, and nothing has changed.
+//! From then on (`Cpu::switched`) faults belong to the new task, whose registers are loaded. The manual leaves open in which
+//! order its descriptors are loaded: here the code segment comes last, as in the Bochs processor, so that its faults, and
+//! those of the data segments, find the task's stack in place.
 
 use crate::cpu::{Cpu, Res, Segment, cr0, cr4, flag, seg, vector};
 use crate::debug::{DR7_LOCAL, dr6};
@@ -118,6 +120,8 @@ impl Cpu {
     /// Turns the fault of a new task into one behind the instruction that switched: what is running has ended.
     pub(crate) fn after_switch(&mut self, result: Res) -> Res {
         if std::mem::take(&mut self.switched) && self.why == crate::cpu::Why::Fault {
+            // It has not retired all the same.
+            self.budget += 1;
             return Ok(());
         }
         result
@@ -142,9 +146,9 @@ impl Cpu {
         let old = self.tr;
         let nested = matches!(entry, Entry::Call | Entry::Event);
         self.probe_switch(old, new, nested)?;
-        let image = self.read_task(new, layout)?;
-
+        // Saved first: a task may go back to itself.
         self.save_task(old, entry)?;
+        let image = self.read_task(new, layout)?;
         if !nested {
             self.set_busy(old.selector, false)?;
         }
@@ -275,7 +279,8 @@ impl Cpu {
         self.set_flags(flags);
         let v86 = flags & flag::VM != 0;
         let cs = image.selectors[1];
-        self.cpl = if v86 { 3 } else { (cs & 3) as u8 };
+        // Until the stack is there a fault needs another one: at level 3 every handler brings its own.
+        self.cpl = 3;
         let loaded = self.load_task_cr3(image, l);
         self.breakpoints_changed();
         self.update_mode();
@@ -289,13 +294,19 @@ impl Cpu {
             self.update_mode();
             return Ok(());
         }
-        self.load_task_cs(cs)?;
-        for n in [seg::SS, seg::ES, seg::DS, seg::FS, seg::GS] {
+        self.cpl = (cs & 3) as u8;
+        let ss = self.segment_for(seg::SS, self.seg[seg::SS].selector, vector::TS);
+        if ss.is_err() {
+            self.cpl = 3;
+        }
+        self.set_segment(seg::SS, ss?);
+        self.update_mode();
+        for n in [seg::DS, seg::ES, seg::FS, seg::GS] {
             let s = self.segment_for(n, self.seg[n].selector, vector::TS)?;
             self.set_segment(n, s);
             self.update_mode();
         }
-        Ok(())
+        self.load_task_cs(cs)
     }
 
     fn load_task_cr3(&mut self, image: &Image, l: &Layout) -> Res {

@@ -102,6 +102,12 @@ impl Cpu {
         }
     }
 
+    /// Whether a virtual interrupt is both pending and enabled: the monitor gets #GP(0) before the next instruction.
+    pub(crate) fn virtual_interrupt_due(&self) -> bool {
+        let both = flag::VIF | flag::VIP;
+        self.eflags & both == both && self.cpl == 3 && self.owns_vif()
+    }
+
     /// Sets the virtual interrupt flag as STI, POPF and IRET do.
     ///
     /// # Errors

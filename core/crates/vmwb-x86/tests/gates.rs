@@ -266,6 +266,28 @@ fn iret_goes_back_to_ring_3_and_checks_like_a_far_return() {
 }
 
 #[test]
+fn a_return_to_a_16_bit_stack_leaves_the_upper_half_of_esp() {
+    let mut rig = Rig::protected();
+    rig.descriptor(STACK1, descriptor(0x4_0000, 0xFFFF, DATA_W | DPL3, B16));
+    let sp = STACKS[0] - 0x40;
+    let frame = [
+        CODE + 0x100,
+        u64::from(CODE3),
+        2,
+        0x1234_5000,
+        u64::from(STACK1 | 3),
+    ];
+    for (i, v) in frame.into_iter().enumerate() {
+        rig.put(sp + 4 * i as u64, v, 4);
+    }
+    rig.c().r[4] = sp;
+    // mov eax, esp; int 40h
+    rig.write(CODE + 0x100, &[0x89, 0xE0, 0xCD, 0x40]);
+    assert_eq!(rig.run(&[0xCF]), End::Vector(0x40, 0));
+    assert_eq!(rig.c().r[0], 0x5000);
+}
+
+#[test]
 fn iret_at_ring_3_leaves_iopl_and_if() {
     let mut rig = Rig::protected();
     rig.ring3().c().set_flags(flag::FIXED);

@@ -214,6 +214,16 @@ fn a_busy_task_behind_a_gate_is_gp_with_ext() {
 }
 
 #[test]
+fn a_task_may_go_back_to_itself() {
+    let mut rig = two_tasks();
+    rig.put(TSS, u64::from(TSS_SELECTOR), 2);
+    rig.c().set_flags(flag::NT | flag::CF | flag::FIXED);
+    rig.c().r[3] = 5;
+    assert_eq!(rig.run(&[0xCF, 0xF4]), End::Halt(CODE + 2));
+    assert_eq!((rig.c().r[3], rig.c().flags()), (5, flag::CF | flag::FIXED));
+}
+
+#[test]
 fn iret_to_a_task_that_is_not_busy_is_ts() {
     let mut rig = two_tasks();
     rig.put(TSS, u64::from(TSS2_SELECTOR), 2);
@@ -274,13 +284,14 @@ fn the_new_tasks_selectors_fault_in_its_context() {
 }
 
 #[test]
-fn a_task_without_a_stack_for_its_own_fault_shuts_the_processor_down() {
+fn a_task_of_ring_0_whose_stack_is_not_there_yet_faults_on_the_one_of_its_tss() {
     let mut rig = two_tasks();
     rig.put(TSS2 + LDTR, 0x100, 2);
     assert_eq!(
         rig.run(&far(FAR_JMP, TSS2_SELECTOR)),
-        End::Shutdown(vector::TS)
+        fault(vector::TS, 0x100)
     );
+    assert_eq!(rig.c().r[4], STACKS[2] - 24);
 }
 
 #[test]

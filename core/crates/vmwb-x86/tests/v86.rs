@@ -211,6 +211,13 @@ fn sti_with_a_virtual_interrupt_pending_is_gp() {
 }
 
 #[test]
+fn a_virtual_interrupt_that_is_pending_and_enabled_goes_to_the_monitor_at_once() {
+    let mut rig = vme(None);
+    rig.c().set_flags(flag::VM | flag::VIP | flag::VIF | 2);
+    assert_eq!((rig.run(&[0x43]), rig.stack(1), rig.c().r[3]), (GP, 0, 0));
+}
+
+#[test]
 fn pushf_shows_vif_as_if_and_iopl_3_and_popf_takes_it_back() {
     let mut rig = vme(None);
     // sti; pushf; pop ax; push 0; popf; pushf; pop bx; int3

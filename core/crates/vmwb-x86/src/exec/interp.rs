@@ -343,7 +343,7 @@ impl Cpu {
     /// may be deliverable, or the next instruction is special.
     #[inline(always)]
     pub(crate) fn must_look(&self) -> bool {
-        self.look | self.shadow | (self.eflags & (flag::TF | flag::RF) != 0)
+        self.look | self.shadow | (self.eflags & (flag::TF | flag::RF | flag::VIP) != 0)
     }
 
     /// Whether interrupts are enabled.

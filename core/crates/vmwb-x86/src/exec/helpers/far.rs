@@ -131,6 +131,15 @@ fn check_code(c: &mut Cpu, selector: u16, d: Descriptor) -> Res {
     Ok(())
 }
 
+/// An offset in the code segment that it is for: compatibility mode has 32 bits of it.
+fn target_offset(c: &Cpu, d: Descriptor, offset: u64) -> u64 {
+    if c.long_mode() && !d.is_code64() {
+        offset & 0xFFFF_FFFF
+    } else {
+        offset
+    }
+}
+
 /// Goes to a checked code segment at the same privilege.
 fn enter_code(c: &mut Cpu, selector: u16, mut d: Descriptor, offset: u64) -> Res {
     c.mark_accessed(selector, &mut d)?;
@@ -157,6 +166,7 @@ pub(crate) fn jmp_far(c: &mut Cpu, op: &Op) -> Res {
     }
     match far_target(c, selector, false)? {
         Target::Code(selector, d) => {
+            let offset = target_offset(c, d, offset);
             c.check_offset(d, offset)?;
             enter_code(c, selector, d, offset)
         }
@@ -185,7 +195,10 @@ pub(crate) fn call_far(c: &mut Cpu, op: &Op) -> Res {
         return real_far_jump(c, selector, offset);
     }
     match far_target(c, selector, true)? {
-        Target::Code(selector, d) => call_same(c, n, selector, d, offset),
+        Target::Code(selector, d) => {
+            let offset = target_offset(c, d, offset);
+            call_same(c, n, selector, d, offset)
+        }
         Target::Gate(g) => {
             if !g.code.conforming() && g.code.dpl() < c.cpl {
                 call_inner(c, g)
@@ -286,6 +299,7 @@ pub(super) fn return_to(
     if !d.present() {
         return Err(c.selector_fault(vector::NP, selector));
     }
+    let ip = target_offset(c, d, ip);
     let outer = rpl > c.cpl;
     // IRET in 64-bit mode always takes SS:RSP from the stack.
     let takes_stack = outer || (interrupt && c.code64());
@@ -313,13 +327,13 @@ pub(super) fn return_to(
     };
     c.set_segment(seg::SS, stack);
     c.set_code_segment(selector, d, rpl);
+    // A 16-bit stack takes SP only: the upper half stays what it was in the inner ring.
     let width = c.stack_size();
-    // The whole register is loaded from a wide enough frame, whatever SS.B says.
-    if n == 8 || width == 8 {
-        c.r[RSP] = sp.wrapping_add(extra);
-    } else {
-        c.set_reg_at((RSP * 8) as u8, width.max(n), sp.wrapping_add(extra));
-    }
+    c.set_reg_at(
+        (RSP * 8) as u8,
+        width,
+        sp.wrapping_add(extra) & size_mask(width),
+    );
     if outer {
         drop_privileged_segments(c);
     }

@@ -1,6 +1,6 @@
 //! Segment registers, system segments, descriptor tables and the questions about selectors.
 
-use crate::cpu::{Cpu, Res, TableRegister, cr4, seg, size_mask, vector};
+use crate::cpu::{Cpu, RSP, Res, TableRegister, cr4, seg, size_mask, vector};
 use crate::trace::Op;
 
 /// MOV from a segment register. Memory always gets 16 bits.
@@ -36,7 +36,18 @@ fn shadow_of_stack_load(c: &mut Cpu, n: usize) {
 /// PUSH of a segment register: `dst` names it.
 pub(crate) fn push_sreg(c: &mut Cpu, op: &Op) -> Res {
     let v = u64::from(c.seg[usize::from(op.dst)].selector);
-    c.push(op.size(), v)
+    let n = op.size();
+    if c.amd || n == 2 {
+        return c.push(n, v);
+    }
+    // Intel's processors make the room of the operand and write the selector's 16 bits (SDM volume 2, PUSH).
+    let width = c.stack_size();
+    let sp = c.reg_at((RSP * 8) as u8, width).wrapping_sub(u64::from(n)) & size_mask(width);
+    let at = c.segment_address(seg::SS, sp, 2, true)?;
+    let user = c.cpl == 3;
+    c.write_linear(at, 2, v, user, true)?;
+    c.set_reg_at((RSP * 8) as u8, width, sp);
+    Ok(())
 }
 
 /// POP of a segment register.
@@ -48,7 +59,7 @@ pub(crate) fn pop_sreg(c: &mut Cpu, op: &Op) -> Res {
     let sp = stack.sp.wrapping_add(u64::from(op.size())) & size_mask(width);
     c.load_segment(n, v as u16)?;
     // The width of the stack that was popped from counts.
-    c.set_reg_at((crate::cpu::RSP * 8) as u8, width, sp);
+    c.set_reg_at((RSP * 8) as u8, width, sp);
     shadow_of_stack_load(c, n);
     Ok(())
 }
