@@ -545,7 +545,7 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
             c.msr.debugctl = v;
         }
         msr::SYSCFG if c.amd => c.msr.syscfg = v,
-        msr::SYSENTER_CS => c.msr.sysenter_cs = v & 0xFFFF,
+        msr::SYSENTER_CS => c.msr.sysenter_cs = v & 0xFFFF_FFFF,
         msr::SYSENTER_ESP => c.msr.sysenter_esp = v,
         msr::SYSENTER_EIP => c.msr.sysenter_eip = v,
         msr::MCG_STATUS => c.msr.mcg_status = v,
