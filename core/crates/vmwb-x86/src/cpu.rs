@@ -449,6 +449,11 @@ pub struct Cpu {
     pub(crate) switched: bool,
     /// The model follows AMD's manuals where they differ from Intel's.
     pub(crate) amd: bool,
+    /// Bits that a physical address has on this model.
+    pub(crate) phys_mask: u64,
+    /// Bits of CR4 and IA32_EFER that its features bring; the others are reserved.
+    pub(crate) cr4_allowed: u64,
+    pub(crate) efer_allowed: u64,
     /// Something may have made an interrupt deliverable: ask the controllers before the next trace.
     pub(crate) look: bool,
     /// A device was touched: ask the bus whether it wants attention.

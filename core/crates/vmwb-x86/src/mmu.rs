@@ -14,9 +14,8 @@ use crate::cpu::{Cpu, Res, cr0, cr4, efer, vector};
 use crate::observe::TraceEvent;
 use crate::tlb::{NO_TAG, SPACES, TlbEntry, WATCHED, tlb_index, view};
 
-/// Physical address width that is announced: 40 bits.
+/// Width of physical addresses of the 64-bit models: 40 bits.
 pub(crate) const PHYS_BITS: u32 = 40;
-const PHYS_MASK: u64 = (1 << PHYS_BITS) - 1;
 const PTE_P: u64 = 1;
 const PTE_W: u64 = 2;
 const PTE_U: u64 = 4;
@@ -313,19 +312,19 @@ impl Cpu {
         let (mut table, levels, size) = if self.cr4 & cr4::PAE == 0 {
             (self.cr3 & 0xFFFF_F000, 2, 4u64)
         } else if self.long_mode() {
-            (self.cr3 & PHYS_MASK & !0xFFF, 4, 8)
+            (self.cr3 & self.phys_mask & !0xFFF, 4, 8)
         } else {
             let e = self.pdpte[(linear >> 30) as usize & 3];
             if e & PTE_P == 0 {
                 return Err(base_code);
             }
-            (e & PHYS_MASK & !0xFFF, 2, 8)
+            (e & self.phys_mask & !0xFFF, 2, 8)
         };
         let index_bits = if size == 4 { 10 } else { 9 };
         // With PAE outside long mode bits 62:52 are reserved too (tables 4-9 to 4-11), in long mode they are ignored.
         let reserved_high = match (size, levels) {
-            (8, 4) => !PHYS_MASK & 0x000F_FFFF_FFFF_FFFF,
-            (8, _) => !PHYS_MASK & !PTE_NX,
+            (8, 4) => !self.phys_mask & 0x000F_FFFF_FFFF_FFFF,
+            (8, _) => !self.phys_mask & !PTE_NX,
             _ => 0,
         };
         for level in (1..=levels).rev() {
@@ -370,7 +369,7 @@ impl Cpu {
                 } else if size == 4 {
                     e & 0xFFFF_F000
                 } else {
-                    e & PHYS_MASK & !(page_bytes - 1) & !0xFFF
+                    e & self.phys_mask & !(page_bytes - 1) & !0xFFF
                 };
                 let mut walk = Walk {
                     phys: frame | (linear & (page_bytes - 1)),
@@ -400,7 +399,7 @@ impl Cpu {
                 return Ok(walk);
             }
             table = if size == 8 {
-                e & PHYS_MASK & !0xFFF
+                e & self.phys_mask & !0xFFF
             } else {
                 e & 0xFFFF_F000
             };
@@ -418,7 +417,7 @@ impl Cpu {
                 .read_u64(GuestAddress(base + 8 * i as u64))
                 .unwrap_or(0);
             // Bits 2:1, 8:5 and those above the physical width are reserved.
-            if *e & PTE_P != 0 && *e & (0x1E6 | (!PHYS_MASK)) != 0 {
+            if *e & PTE_P != 0 && *e & (0x1E6 | (!self.phys_mask)) != 0 {
                 return false;
             }
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use vmwb_hw::{GuestMemory, Payload, SnapshotError};
 
 use crate::cpu::{
-    Counters, Cpu, Fault, Fpu, Msrs, Res, Segment, TableRegister, Why, cr0, cr4, flag, seg, slot,
-    vector,
+    Counters, Cpu, Fault, Fpu, Msrs, Res, Segment, TableRegister, Why, cr0, cr4, efer, flag, seg,
+    slot, vector,
 };
 use crate::cpuid::Features;
 use crate::decode::MAX_LEN;
@@ -44,6 +44,38 @@ enum PageRule {
     Alone,
 }
 
+/// Features with the bits of CR4 that they bring.
+const CR4_BITS: [(&str, u64); 16] = [
+    ("vme", cr4::VME | cr4::PVI),
+    ("tsc", cr4::TSD),
+    ("de", cr4::DE),
+    ("pse", cr4::PSE),
+    ("pae", cr4::PAE),
+    ("mce", cr4::MCE),
+    ("pge", cr4::PGE),
+    ("rdpmc", cr4::PCE),
+    ("fxsr", cr4::OSFXSR),
+    ("sse", cr4::OSXMMEXCPT),
+    ("umip", cr4::UMIP),
+    ("fsgsbase", cr4::FSGSBASE),
+    ("pcid", cr4::PCIDE),
+    ("xsave", cr4::OSXSAVE),
+    ("smep", cr4::SMEP),
+    ("smap", cr4::SMAP),
+];
+/// The same of IA32_EFER.
+const EFER_BITS: [(&str, u64); 3] = [
+    ("syscall", efer::SCE),
+    ("lm", efer::LME | efer::LMA),
+    ("nx", efer::NXE),
+];
+
+fn allowed(features: Features, bits: &[(&str, u64)]) -> u64 {
+    bits.iter()
+        .filter(|(name, _)| features.has(name))
+        .fold(0, |all, (_, bit)| all | bit)
+}
+
 /// The reference engine: pre-decoded traces with chained handlers.
 #[derive(Debug)]
 pub struct Interpreter {
@@ -64,7 +96,6 @@ impl Interpreter {
         let features =
             Features::of(&config.model).ok_or_else(|| UnknownModel(config.model.clone()))?;
         let form_ok = FORMS.iter().map(|f| features.has(f.feature)).collect();
-        let amd = features.model().is_amd();
         let ram = memory.page_ptr(0).expect("page 0 is always RAM");
         let pages = (memory.ranges().last().map_or(0, |r| r.end) >> 12) as usize;
         let mut cpu = Box::new(Cpu {
@@ -111,7 +142,10 @@ impl Interpreter {
             open: false,
             aligned_only: false,
             switched: false,
-            amd,
+            amd: features.model().is_amd(),
+            phys_mask: (1 << features.model().phys_bits) - 1,
+            cr4_allowed: allowed(features, &CR4_BITS),
+            efer_allowed: allowed(features, &EFER_BITS),
             look: true,
             touched: false,
             ferr: false,

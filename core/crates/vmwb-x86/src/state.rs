@@ -292,8 +292,8 @@ fn check(whole: &VcpuV2, c: &Cpu) -> Result<(), SnapshotError> {
     if s.cpl > 3 || s.x87_top > 7 {
         return refuse("a field is out of range");
     }
-    if s.cr4 & !c.cr4_allowed() != 0
-        || s.efer & !c.efer_allowed() != 0
+    if s.cr4 & !c.cr4_allowed != 0
+        || s.efer & !c.efer_allowed != 0
         || s.cr0 >> 32 != 0
         || s.mxcsr & !MXCSR_MASK != 0
     {

@@ -13,7 +13,8 @@ pub(crate) fn mov_from_cr(c: &mut Cpu, op: &Op) -> Res {
         0 => c.cr0,
         2 => c.cr2,
         3 => c.cr3,
-        4 => c.cr4,
+        // The 486 has no such register.
+        4 if c.cr4_allowed != 0 => c.cr4,
         8 if c.code64() => u64::from(c.bus().cr8()),
         _ => return Err(c.ud()),
     };
@@ -33,7 +34,7 @@ pub(crate) fn mov_to_cr(c: &mut Cpu, op: &Op) -> Res {
             Ok(())
         }
         3 => c.write_cr3(v),
-        4 => c.write_cr4(v),
+        4 if c.cr4_allowed != 0 => c.write_cr4(v),
         8 if c.code64() => {
             if v > 15 {
                 return Err(c.gp(0));
@@ -149,7 +150,7 @@ impl Cpu {
             } else {
                 v
             };
-            if v >> crate::mmu::PHYS_BITS != 0 {
+            if v & !self.phys_mask != 0 {
                 return Err(self.gp(0));
             }
             v
@@ -171,47 +172,9 @@ impl Cpu {
         Ok(())
     }
 
-    /// Bits of CR4 that the model's features bring.
-    pub(crate) fn cr4_allowed(&self) -> u64 {
-        const BITS: [(&str, u64); 16] = [
-            ("vme", cr4::VME | cr4::PVI),
-            ("tsc", cr4::TSD),
-            ("de", cr4::DE),
-            ("pse", cr4::PSE),
-            ("pae", cr4::PAE),
-            ("mce", cr4::MCE),
-            ("pge", cr4::PGE),
-            // Performance counters came with the same generation as conditional moves.
-            ("cmov", cr4::PCE),
-            ("fxsr", cr4::OSFXSR),
-            ("sse", cr4::OSXMMEXCPT),
-            ("umip", cr4::UMIP),
-            ("fsgsbase", cr4::FSGSBASE),
-            ("pcid", cr4::PCIDE),
-            ("xsave", cr4::OSXSAVE),
-            ("smep", cr4::SMEP),
-            ("smap", cr4::SMAP),
-        ];
-        BITS.iter()
-            .filter(|(name, _)| self.features.has(name))
-            .fold(0, |bits, (_, bit)| bits | bit)
-    }
-
-    /// Bits of IA32_EFER that the model's features bring.
-    pub(crate) fn efer_allowed(&self) -> u64 {
-        const BITS: [(&str, u64); 3] = [
-            ("syscall", efer::SCE),
-            ("lm", efer::LME | efer::LMA),
-            ("nx", efer::NXE),
-        ];
-        BITS.iter()
-            .filter(|(name, _)| self.features.has(name))
-            .fold(0, |bits, (_, bit)| bits | bit)
-    }
-
     fn write_cr4(&mut self, v: u64) -> Res {
         let set = v & !self.cr4;
-        let bad = v & !self.cr4_allowed() != 0
+        let bad = v & !self.cr4_allowed != 0
             || (self.long_mode() && v & cr4::PAE == 0)
             || (set & cr4::PCIDE != 0 && (!self.long_mode() || self.cr3 & 0xFFF != 0));
         if bad {
@@ -460,10 +423,30 @@ fn memory_type(v: u8) -> bool {
     matches!(v, 0 | 1 | 4..=6)
 }
 
+/// The feature that brings a register; registers that no model lacks, and those that no model has, need none.
+fn msr_feature(n: u32) -> &'static str {
+    match n {
+        msr::SYSENTER_CS..=msr::SYSENTER_EIP => "sep",
+        msr::TSC => "tsc",
+        msr::APIC_BASE => "apic",
+        msr::PAT => "pat",
+        msr::MTRRCAP | msr::MTRR_DEF_TYPE | 0x200..=0x20F | 0x250..=0x26F => "mtrr",
+        msr::MCG_CAP | msr::MCG_STATUS | msr::MC0_CTL..=0x40F => "mca",
+        msr::EFER | msr::STAR => "syscall",
+        msr::LSTAR | msr::CSTAR | msr::FMASK => "lm",
+        msr::FS_BASE | msr::GS_BASE | msr::KERNEL_GS_BASE => "lm",
+        msr::TSC_AUX => "rdtscp",
+        _ => "",
+    }
+}
+
 /// RDMSR.
 pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
     c.need_cpl0()?;
     let n = c.r[RCX] as u32;
+    if !c.features.has(msr_feature(n)) {
+        return Err(c.gp(0));
+    }
     let m = &c.msr;
     let v = match n {
         msr::TSC => tsc(c, op),
@@ -472,7 +455,7 @@ pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
         msr::DEBUGCTL => m.debugctl,
         msr::SYSCFG if c.amd => m.syscfg,
         // SVM is locked off.
-        msr::VM_CR => 1 << 4,
+        msr::VM_CR if c.amd => 1 << 4,
         // Eight variable ranges, fixed ranges, write combining.
         msr::MTRRCAP => 0x508,
         msr::SYSENTER_CS => m.sysenter_cs,
@@ -496,7 +479,7 @@ pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
         msr::GS_BASE => c.seg[seg::GS].base,
         msr::KERNEL_GS_BASE => m.kernel_gs_base,
         msr::TSC_AUX => m.tsc_aux,
-        msr::HWCR => m.hwcr,
+        msr::HWCR if c.amd => m.hwcr,
         _ => match fixed_mtrr(n) {
             Some(i) => m.mtrr_fixed[i],
             None => return Err(c.gp(0)),
@@ -511,6 +494,9 @@ pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
 pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
     c.need_cpl0()?;
     let n = c.r[RCX] as u32;
+    if !c.features.has(msr_feature(n)) {
+        return Err(c.gp(0));
+    }
     let v = c.r[RAX] & 0xFFFF_FFFF | c.r[RDX] << 32;
     let needs_canonical = matches!(
         n,
@@ -570,7 +556,7 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
             } else {
                 v & 0x7FF != 0
             };
-            if bad || v >> crate::mmu::PHYS_BITS != 0 {
+            if bad || v & !c.phys_mask != 0 {
                 return Err(c.gp(0));
             }
             c.msr.mtrr_variable[(n - 0x200) as usize] = v;
@@ -584,7 +570,7 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
         }
         msr::EFER => {
             let paging = c.cr0 & cr0::PG != 0;
-            if v & !c.efer_allowed() != 0 || (paging && (v ^ c.efer) & efer::LME != 0) {
+            if v & !c.efer_allowed != 0 || (paging && (v ^ c.efer) & efer::LME != 0) {
                 return Err(c.gp(0));
             }
             let nx_changed = (v ^ c.efer) & efer::NXE != 0;
@@ -603,7 +589,7 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
         msr::GS_BASE => c.set_segment_base(seg::GS, v),
         msr::KERNEL_GS_BASE => c.msr.kernel_gs_base = v,
         msr::TSC_AUX => c.msr.tsc_aux = v & 0xFFFF_FFFF,
-        msr::HWCR => c.msr.hwcr = v,
+        msr::HWCR if c.amd => c.msr.hwcr = v,
         _ => match fixed_mtrr(n) {
             Some(i) if v.to_le_bytes().into_iter().all(memory_type) => c.msr.mtrr_fixed[i] = v,
             _ => return Err(c.gp(0)),
