@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,9 @@ from PySide6.QtWidgets import (
 )
 from ui.support import until
 
+from vmwb.model import errors
 from vmwb.model.power import PowerState
+from vmwb_ui.errors import KINDS, error_text, problem_text
 from vmwb_ui.library.new_machine import NewMachineDialog
 from vmwb_ui.machine.log_dialog import LogDialog
 
@@ -72,6 +75,48 @@ def test_german_is_compiled_and_loaded(tmp_path, qapp) -> None:
     translator = QTranslator()
     assert translator.load(QLocale("de_DE"), "vmwb", "_", str(tmp_path))
     assert translator.translate("Texts", "running") == "läuft"
+
+
+@pytest.fixture
+def german(tmp_path, qapp) -> Iterator[None]:
+    tool("lrelease", "-silent", str(GERMAN), "-qm", str(tmp_path / "vmwb_de.qm"))
+    translator = QTranslator()
+    assert translator.load(str(tmp_path / "vmwb_de.qm"))
+    qapp.installTranslator(translator)
+    yield
+    qapp.removeTranslator(translator)
+
+
+def every_code() -> list[str]:
+    kinds = [errors.VmwbError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return sorted({kind.code for kind in kinds} | {"sandbox"})
+
+
+@pytest.mark.parametrize("code", every_code())
+def test_error_of_every_code_is_german_and_keeps_its_sentence(german, code) -> None:
+    said = problem_text(code, "What happened.")
+
+    assert code in KINDS
+    assert said.endswith("(What happened.)")
+    assert not said.startswith(KINDS[code])
+
+
+def test_error_with_its_facts_is_wholly_german(german) -> None:
+    context = {"machine": "deb", "state": "off", "action": "pause"}
+
+    assert error_text(errors.WrongStateError("English.", context)) == (
+        "deb: ausgeschaltet. Das geht jetzt nicht."
+    )
+    assert error_text(errors.NotFoundError("English.", {"path": "/k"})).startswith("/k gibt es")
+
+
+def test_error_in_english_is_the_services_own_sentence(look, qapp) -> None:
+    error = errors.WrongStateError("deb is off.", {"machine": "deb", "state": "off"})
+
+    assert error_text(error) == "deb is off."
+    assert problem_text(None, "Whatever.") == "Whatever."
 
 
 def unnamed(root: QWidget) -> list[str]:

@@ -197,6 +197,97 @@
         </message>
     </context>
     <context>
+        <name>Errors</name>
+        <message>
+            <source>It did not work.</source>
+            <translation>Es hat nicht geklappt.</translation>
+        </message>
+        <message>
+            <source>What was asked for makes no sense.</source>
+            <translation>Die Eingabe ergibt keinen Sinn.</translation>
+        </message>
+        <message>
+            <source>This version cannot do that yet.</source>
+            <translation>Das kann diese Version noch nicht.</translation>
+        </message>
+        <message>
+            <source>The machine&apos;s settings are not sound.</source>
+            <translation>Die Einstellungen der Maschine passen nicht zusammen.</translation>
+        </message>
+        <message>
+            <source>Something that is needed does not exist.</source>
+            <translation>Etwas, das gebraucht wird, gibt es nicht.</translation>
+        </message>
+        <message>
+            <source>The machine&apos;s state does not allow that now.</source>
+            <translation>Im jetzigen Zustand der Maschine geht das nicht.</translation>
+        </message>
+        <message>
+            <source>Another program uses the machine.</source>
+            <translation>Ein anderes Programm benutzt die Maschine.</translation>
+        </message>
+        <message>
+            <source>There is a machine of that name already.</source>
+            <translation>Eine Maschine dieses Namens gibt es schon.</translation>
+        </message>
+        <message>
+            <source>It took too long.</source>
+            <translation>Es hat zu lange gedauert.</translation>
+        </message>
+        <message>
+            <source>It was interrupted.</source>
+            <translation>Es wurde unterbrochen.</translation>
+        </message>
+        <message>
+            <source>The disk or a file cannot be read or written.</source>
+            <translation>Der Datenträger oder eine Datei lässt sich nicht lesen oder schreiben.</translation>
+        </message>
+        <message>
+            <source>A file of the machine is damaged.</source>
+            <translation>Eine Datei der Maschine ist beschädigt.</translation>
+        </message>
+        <message>
+            <source>The machine&apos;s process is of another version.</source>
+            <translation>Der Prozess der Maschine gehört zu einer anderen Version.</translation>
+        </message>
+        <message>
+            <source>The machine&apos;s process has died or did not start.</source>
+            <translation>Der Prozess der Maschine ist gestorben oder gar nicht gestartet.</translation>
+        </message>
+        <message>
+            <source>The machine&apos;s process has ended.</source>
+            <translation>Der Prozess der Maschine ist zu Ende.</translation>
+        </message>
+        <message>
+            <source>The guest cannot run on.</source>
+            <translation>Der Gast kann nicht weiterlaufen.</translation>
+        </message>
+        <message>
+            <source>The kernel or its RAM disk cannot be booted.</source>
+            <translation>Der Kernel oder seine RAM-Disk lässt sich nicht starten.</translation>
+        </message>
+        <message>
+            <source>The emulator refused or failed.</source>
+            <translation>Der Emulator hat abgelehnt oder versagt.</translation>
+        </message>
+        <message>
+            <source>The machine&apos;s process was stopped by its own sandbox.</source>
+            <translation>Der Prozess der Maschine wurde von seiner eigenen Sandbox angehalten.</translation>
+        </message>
+        <message>
+            <source>There is a machine named {machine} already: choose another name.</source>
+            <translation>Eine Maschine namens {machine} gibt es schon: Wählen Sie einen anderen Namen.</translation>
+        </message>
+        <message>
+            <source>{machine} is {state}: that is not possible now.</source>
+            <translation>{machine}: {state}. Das geht jetzt nicht.</translation>
+        </message>
+        <message>
+            <source>{path} does not exist: check the path.</source>
+            <translation>{path} gibt es nicht: Prüfen Sie den Pfad.</translation>
+        </message>
+    </context>
+    <context>
         <name>Banner</name>
         <message>
             <source>Message</source>

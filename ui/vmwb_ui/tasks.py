@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from vmwb.model.errors import VmwbError
+from vmwb_ui.errors import error_text
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class TaskHolder:
         try:
             await work
         except VmwbError as error:
-            self._failed(error.sentence)
+            self._failed(error_text(error))
         except Exception as error:  # noqa: BLE001 - the top of a task: told and logged, never lost
             _log.exception("the task %s failed", name)
             self._failed(f"{type(error).__name__}: {error}")

@@ -46,6 +46,7 @@ def machine_json(machine: MachineSummary) -> dict[str, object]:
         "pid": machine.pid,
         "path": str(machine.path),
         "problem": machine.problem,
+        "problem_code": machine.problem_code,
         "config": None if machine.config is None else config_json(machine.config),
     }
 

@@ -20,7 +20,14 @@ from vmwb.library.layout import SUFFIX, Bundle, BundleLock, is_locked
 from vmwb.library.runfile import RunRecord, read_run_record
 from vmwb.library.states import remove_states, suspended_state
 from vmwb.model.config import VmConfig
-from vmwb.model.errors import CorruptError, NameTakenError, NotFoundError, VmwbError
+from vmwb.model.errors import (
+    CorruptError,
+    GuestCrashedError,
+    NameTakenError,
+    NotFoundError,
+    VmwbError,
+    WorkerError,
+)
 from vmwb.model.names import check_machine_name, is_machine_id
 from vmwb.model.power import AT_REST, PowerState
 
@@ -35,13 +42,16 @@ _DIED: Final = "Its process died without last words: look at `vmwb logs`, then s
 class BundleStatus:
     """The power state of a bundle as the disk tells it, and the record it was told by.
 
-    ``record`` belongs to a live worker when ``live``; else it holds the last words.
+    ``record`` belongs to a live worker when ``live``; else it holds the last words. ``problem`` is
+    a sentence, and ``problem_code`` its kind for programs: ``worker`` (the process died),
+    ``sandbox`` (stopped by its own), ``guest_crashed``, ``failed`` (it never ran).
     """
 
     state: PowerState
     live: bool
     record: RunRecord | None
     problem: str | None = None
+    problem_code: str | None = None
 
 
 def bundle_status(bundle: Bundle) -> BundleStatus:
@@ -55,14 +65,20 @@ def bundle_status(bundle: Bundle) -> BundleStatus:
             return bundle_status(bundle)
         if record.state in _WITH_STATE and suspended_state(bundle) is not None:
             return BundleStatus(PowerState.SUSPENDED, False, record)
-        return BundleStatus(PowerState.CRASHED, False, record, stopped_by_sandbox(bundle) or _DIED)
+        stopped = stopped_by_sandbox(bundle)
+        if stopped is not None:
+            return BundleStatus(PowerState.CRASHED, False, record, stopped, "sandbox")
+        return BundleStatus(PowerState.CRASHED, False, record, _DIED, WorkerError.code)
     if suspended_state(bundle) is not None:
         return BundleStatus(PowerState.SUSPENDED, False, record)
     if record is None:
         return BundleStatus(PowerState.OFF, False, None)
     if record.state is PowerState.CRASHED:
-        return BundleStatus(PowerState.CRASHED, False, record, record.sentence or _DIED)
-    return BundleStatus(PowerState.OFF, False, record, record.sentence or None)
+        code = GuestCrashedError.code if record.sentence else WorkerError.code
+        return BundleStatus(PowerState.CRASHED, False, record, record.sentence or _DIED, code)
+    if not record.sentence:
+        return BundleStatus(PowerState.OFF, False, record)
+    return BundleStatus(PowerState.OFF, False, record, record.sentence, VmwbError.code)
 
 
 class Library:

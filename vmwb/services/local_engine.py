@@ -193,14 +193,14 @@ class LocalEngine:
 
     def _summary(self, bundle: Bundle, *, damaged_ok: bool) -> MachineSummary:
         status = bundle_status(bundle)
-        problem = status.problem
+        problem, problem_code = status.problem, status.problem_code
         config: VmConfig | None = None
         try:
             config = self._config(bundle)
         except VmwbError as error:
             if not damaged_ok and not isinstance(error, CorruptError):
                 raise
-            problem = error.sentence
+            problem, problem_code = error.sentence, error.code
         return MachineSummary(
             id=config.id if config is not None else "",
             name=bundle.name,
@@ -209,6 +209,7 @@ class LocalEngine:
             path=bundle.path,
             pid=status.record.pid if status.live and status.record is not None else None,
             problem=problem,
+            problem_code=problem_code,
         )
 
     def _config(self, bundle: Bundle) -> VmConfig:

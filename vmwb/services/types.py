@@ -18,7 +18,8 @@ class MachineSummary:
     """One machine of the library as lists show it.
 
     ``pid`` is the worker's, when there is one. ``problem`` is a sentence when the bundle cannot be
-    read (then ``config`` is ``None``) or when the last run ended badly.
+    read (then ``config`` is ``None``) or when the last run ended badly; ``problem_code`` is an
+    error's code, or ``sandbox`` for a worker that was stopped by its own.
     """
 
     id: str
@@ -28,6 +29,7 @@ class MachineSummary:
     path: Path
     pid: int | None = None
     problem: str | None = None
+    problem_code: str | None = None
 
 
 class StopKind(StrEnum):

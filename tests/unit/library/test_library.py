@@ -299,6 +299,26 @@ class TestStatus:
 
         assert bundle_status(bundle).problem == "Triple fault."
 
+    @pytest.mark.parametrize(
+        ("state", "sentence", "log", "code"),
+        [
+            (PowerState.RUNNING, "", "", "worker"),
+            (PowerState.RUNNING, "", MARK, "sandbox"),
+            (PowerState.CRASHED, "Triple fault.", "", "guest_crashed"),
+            (PowerState.CRASHED, "", "", "worker"),
+            (PowerState.OFF, "No kernel.", "", "failed"),
+            (PowerState.OFF, "", "", None),
+        ],
+    )
+    def test_problem_has_a_code(
+        self, bundle: Bundle, state: PowerState, sentence: str, log: str, code: str | None
+    ) -> None:
+        record(state, sentence).write(bundle, durable=False)
+        bundle.logs.mkdir(exist_ok=True)
+        bundle.log.write_text(log)
+
+        assert bundle_status(bundle).problem_code == code
+
     def test_lock_held_by_an_editor_does_not_look_like_a_run(self, bundle: Bundle) -> None:
         record(PowerState.OFF).write(bundle, durable=False)
         with BundleLock(bundle):

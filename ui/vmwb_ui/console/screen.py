@@ -28,6 +28,7 @@ from vmwb.model.keyboard import KeyPress
 from vmwb_ui.console.grab import KeyboardGrab
 from vmwb_ui.console.keymap import code_of
 from vmwb_ui.console.picture import Picture
+from vmwb_ui.errors import error_text
 
 BACKGROUND: Final = QColor("#0d1117")
 REFRESH_HZ_DEFAULT: Final = 60.0
@@ -97,7 +98,7 @@ class ScreenView(QWidget):
             self._picture = None
             self._timer.stop()
             self.update()
-            self.failed.emit(error.sentence)
+            self.failed.emit(error_text(error))
 
     def target(self) -> QRect:
         """Where the picture is drawn, in the widget's coordinates."""

@@ -16,6 +16,7 @@ from PySide6.QtCore import (
 
 from vmwb.services.types import MachineSummary
 from vmwb_ui import texts
+from vmwb_ui.errors import problem_text
 from vmwb_ui.look import state_icon
 
 KEY_ROLE: Final = int(Qt.ItemDataRole.UserRole)
@@ -84,7 +85,9 @@ class LibraryModel(QAbstractListModel):
             case Qt.ItemDataRole.DecorationRole:
                 return state_icon(machine.state)
             case Qt.ItemDataRole.ToolTipRole:
-                return machine.problem or texts.state_text(machine.state)
+                if machine.problem is not None:
+                    return problem_text(machine.problem_code, machine.problem)
+                return texts.state_text(machine.state)
             case Qt.ItemDataRole.AccessibleTextRole:
                 return f"{machine.name}, {texts.state_text(machine.state)}"
             case _ if role == KEY_ROLE:

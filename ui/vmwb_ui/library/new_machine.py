@@ -24,6 +24,7 @@ from vmwb.model.config import APPEND_MAX_BYTES, BootConfig, VmConfig
 from vmwb.model.errors import VmwbError
 from vmwb.model.names import NAME_MAX_CHARACTERS
 from vmwb.model.sizes import MEMORY_MAX_MIB, MEMORY_MIN_MIB
+from vmwb_ui.errors import error_text
 
 MEMORY_DEFAULT_MIB: Final = 512
 WIDTH: Final = 560
@@ -139,7 +140,7 @@ class NewMachineDialog(QDialog):
         try:
             config = self.config().validated()
         except VmwbError as error:
-            self.show_problem(error.sentence)
+            self.show_problem(error_text(error))
             return
         if config.boot.kernel is None:
             self.show_problem(self.tr("A machine needs something to boot: choose a kernel."))

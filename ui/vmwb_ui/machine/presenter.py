@@ -20,6 +20,7 @@ from vmwb.model.stats import MachineStats
 from vmwb.services.api import SerialStream, Services
 from vmwb.services.types import MachineSummary
 from vmwb_ui.console.picture import Picture
+from vmwb_ui.errors import error_text
 from vmwb_ui.library.model import key_of
 from vmwb_ui.tasks import TaskHolder
 
@@ -160,7 +161,7 @@ class MachinePresenter(QObject):
             except VmwbError as error:
                 # The machine was paused or ended meanwhile; its state says so already.
                 if self.takes_input:
-                    self.failed.emit(error.sentence)
+                    self.failed.emit(error_text(error))
 
     async def _count(self) -> None:
         last: MachineStats | None = None

@@ -19,6 +19,7 @@ from vmwb.model.power import PowerState
 from vmwb.services.types import MachineSummary
 from vmwb_ui import texts
 from vmwb_ui.actions import ACTIONS, Command
+from vmwb_ui.errors import problem_text
 from vmwb_ui.look import fixed_font, icon
 
 LOG_HEIGHT = 190
@@ -74,7 +75,10 @@ class SummaryPage(QScrollArea):
         self._state.setText(self.tr("This machine is {state}.").format(state=state))
         self._state.setAccessibleName(self._state.text())
         self._render_start(summary.state)
-        self._render_problem(summary.problem or "", log_tail)
+        problem = ""
+        if summary.problem is not None:
+            problem = problem_text(summary.problem_code, summary.problem)
+        self._render_problem(problem, log_tail)
         rows = () if summary.config is None else texts.settings_rows(summary.config)
         rows += ((self.tr("Folder"), str(summary.path)),)
         if rows != self._rows:

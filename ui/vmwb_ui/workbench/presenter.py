@@ -16,6 +16,7 @@ from vmwb.model.keyboard import combination
 from vmwb.services.api import Services
 from vmwb.services.types import DeletePlan, MachineSummary, StopKind
 from vmwb_ui.actions import Command
+from vmwb_ui.errors import error_text
 from vmwb_ui.library.model import key_of
 from vmwb_ui.machine.presenter import MachinePresenter
 from vmwb_ui.tasks import TaskHolder
@@ -158,11 +159,11 @@ class WorkbenchPresenter(QObject):
                     self._set(machines)
             except StorageError as error:
                 # Said once: the library may come back, as one on a network does.
-                if error.sentence != told:
-                    told = error.sentence
+                if error_text(error) != told:
+                    told = error_text(error)
                     self.failed.emit(told)
             except VmwbError as error:
-                self.failed.emit(error.sentence)
+                self.failed.emit(error_text(error))
             if self.machines is None:
                 self._set(())
             await asyncio.sleep(RETRY_SECONDS)

@@ -42,6 +42,7 @@ from vmwb_ui.actions import (
     translated,
 )
 from vmwb_ui.dialogs import ask, outcome
+from vmwb_ui.errors import error_text
 from vmwb_ui.library.model import LibraryModel, key_of
 from vmwb_ui.library.view import LibraryPane
 from vmwb_ui.look import ICON_SIZE, icon, state_icon
@@ -234,7 +235,7 @@ class MainWindow(QMainWindow):
             try:
                 presenter = self._presenter.follow(key, self)
             except NotFoundError as error:
-                self.banner.say(error.sentence)
+                self.banner.say(error_text(error))
                 return
             tab = MachineTab(presenter, self.tabs)
             tab.wanted.connect(self._wanted)
@@ -493,7 +494,7 @@ class MainWindow(QMainWindow):
             try:
                 summary = await self._presenter.create(config)
             except VmwbError as error:
-                dialog.show_problem(error.sentence)
+                dialog.show_problem(error_text(error))
                 return
             dialog.accept()
             self.open_machine(key_of(summary))
