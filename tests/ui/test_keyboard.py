@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import Qt
 
-from vmwb.model.keyboard import KEY_NAMES, KeyPress
+from vmwb.model.keyboard import KEY_NAMES, PAUSE, KeyPress
 from vmwb_ui.console.grab import KeyboardGrab
 from vmwb_ui.console.keymap import code_of
 
@@ -27,6 +27,7 @@ CTRL, ALT, INSERT, F2, A = 0x1D, 0x38, 0xE052, 0x3C, 0x1E
         (111, KEY_NAMES["up"]),
         (118, INSERT),
         (119, KEY_NAMES["delete"]),
+        (127, PAUSE),
         (133, KEY_NAMES["super"]),
         (135, KEY_NAMES["menu"]),
         (250, None),
@@ -42,6 +43,8 @@ def test_scan_code_of_xkb_gives_the_make_code(scan_code, code) -> None:
         (Qt.Key.Key_A, A),
         (Qt.Key.Key_Exclam, 0x02),
         (Qt.Key.Key_F2, F2),
+        (Qt.Key.Key_Pause, PAUSE),
+        (Qt.Key.Key_Print, 0xE037),
         (Qt.Key.Key_Backtab, KEY_NAMES["tab"]),
         (Qt.Key.Key_Udiaeresis, None),
         (Qt.Key.Key_VolumeUp, None),
@@ -74,6 +77,13 @@ def test_key_held_on_the_host_is_repeated_as_a_keyboard_does(grab, sent) -> None
     for down in (True, True, False):
         grab.key(A, down)
     assert sent == [(A, True), (A, True), (A, False)]
+
+
+def test_pause_held_on_the_host_is_not_repeated(grab, sent) -> None:
+    grab.take()
+    for down in (True, True, True, False):
+        grab.key(PAUSE, down)
+    assert sent == [(PAUSE, True), (PAUSE, False)]
 
 
 def test_ctrl_alt_let_go_releases_and_leaves_nothing_pressed(grab, sent) -> None:

@@ -13,6 +13,8 @@ from typing import Final
 from vmwb.model.errors import UsageError
 
 SHIFT: Final = 0x2A
+# The only make code that begins with E1h; its break is sent at once, and it is never repeated.
+PAUSE: Final = 0xE11D
 _ROWS: Final = (
     (0x02, "1234567890-=", "!@#$%^&*()_+"),
     (0x10, "qwertyuiop[]", "QWERTYUIOP{}"),
@@ -60,6 +62,8 @@ KEY_NAMES: Final[dict[str, int]] = {
     "f11": 0x57,
     "f12": 0x58,
     "sysrq": 0x54,
+    "print": 0xE037,
+    "pause": PAUSE,
     "home": 0xE047,
     "up": 0xE048,
     "pageup": 0xE049,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from vmwb.model.keyboard import KEY_NAMES, KeyPress
+from vmwb.model.keyboard import KEY_NAMES, PAUSE, KeyPress
 
 CTRL: Final = frozenset({KEY_NAMES["ctrl"], KEY_NAMES["rctrl"]})
 ALT: Final = frozenset({KEY_NAMES["alt"], KEY_NAMES["altgr"]})
@@ -56,7 +56,8 @@ class KeyboardGrab:
         """Move a key of the host. Ignored while the keyboard is free.
 
         A key that is down already and goes down again is the host's typematic repeat; a PC
-        keyboard repeats the make code, so the guest is told again.
+        keyboard repeats the make code, so the guest is told again; but for Pause, which it does not
+        repeat.
         """
         if not self._grabbed:
             return
@@ -70,6 +71,8 @@ class KeyboardGrab:
 
     def _press(self, code: int) -> None:
         repeated = code in self._held
+        if repeated and code == PAUSE:
+            return
         if not repeated:
             self._held[code] = self._told(code)
         self._send(KeyPress(self._held[code], True))

@@ -40,6 +40,9 @@ _EVDEV: Final[dict[int, int]] = {
     113: 0xE020,  # mute
     114: 0xE02E,  # volume down
     115: 0xE030,  # volume up
+    117: 0x59,  # keypad =
+    119: KEY_NAMES["pause"],
+    121: 0x7E,  # keypad comma
     124: 0x7D,  # Yen
     125: 0xE05B,  # left Super
     126: 0xE05C,  # right Super
@@ -71,7 +74,9 @@ _QT_KEYS: Final[dict[Qt.Key, int]] = {
     Qt.Key.Key_NumLock: KEY_NAMES["numlock"],
     Qt.Key.Key_ScrollLock: KEY_NAMES["scrolllock"],
     Qt.Key.Key_Menu: KEY_NAMES["menu"],
-    Qt.Key.Key_Print: 0xE037,
+    Qt.Key.Key_Print: KEY_NAMES["print"],
+    Qt.Key.Key_SysReq: KEY_NAMES["print"],
+    Qt.Key.Key_Pause: KEY_NAMES["pause"],
     **{Qt.Key(Qt.Key.Key_F1.value + number): KEY_NAMES[f"f{number + 1}"] for number in range(12)},
 }
 
