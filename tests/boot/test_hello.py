@@ -51,6 +51,14 @@ def test_run_triple_fault_exits_one_and_says_so(vmwb: Vmwb) -> None:
     assert "triple fault" in errors.lower()
 
 
+def test_run_instruction_that_cannot_be_executed_is_named_with_its_place(vmwb: Vmwb) -> None:
+    status, _, errors = run_hello(vmwb, "memory of a device")
+
+    assert status == 1
+    assert "does not implement: code in device memory (bytes " in errors
+    assert "at 0xb8000" in errors
+
+
 def test_run_halted_for_good_exits_one_and_says_so(vmwb: Vmwb) -> None:
     status, _, errors = run_hello(vmwb, "halt")
 

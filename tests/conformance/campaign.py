@@ -101,7 +101,11 @@ def main(arguments: Sequence[str]) -> int:
     oracle = Oracle()
     with Engine() as engine:
         for topic in topics:
-            numbers = iter([options.only]) if options.only is not None else seeds(options.seed, options.count)
+            numbers = (
+                iter([options.only])
+                if options.only is not None
+                else seeds(options.seed, options.count)
+            )
             tally = run(topic, numbers, engine, oracle)
             bad += len(tally.wrong)
             _print(topic, tally)
@@ -141,7 +145,9 @@ def _print(topic: str, tally: Tally) -> None:
 
 def _shape(texts: list[str]) -> str:
     """Return what differs without the values, to tell kinds of differences apart."""
-    return " ".join(text.split()[2] if text.startswith("step") else text.split()[0] for text in texts)
+    return " ".join(
+        text.split()[2] if text.startswith("step") else text.split()[0] for text in texts
+    )
 
 
 def end_of(outcome: Outcome) -> str:

@@ -20,9 +20,7 @@ SEGMENT_PREFIX = {"es": 0x26, "cs": 0x2E, "ss": 0x36, "ds": 0x3E, "fs": 0x64, "g
 
 def add(image: Image, *memory: tuple[int, bytes], **changes: object) -> Image:
     """Return the image with memory added and registers changed."""
-    return replace(
-        image, memory=image.memory + memory, registers=image.registers.but(**changes)
-    )
+    return replace(image, memory=image.memory + memory, registers=image.registers.but(**changes))
 
 
 def descriptor(r: Random) -> bytes:

@@ -64,7 +64,10 @@ def _below_stack(image: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -
 
 def _several_stores(image: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
     code = _code(image).lstrip(b"\x26\x2e\x36\x3e\x64\x65\x66\x67")
-    stores = code[:1] in {b"\xd9", b"\xdd", b"\x60", b"\xc8"} or code[:2] in {b"\x0f\xae", b"\x0f\x01"}
+    stores = code[:1] in {b"\xd9", b"\xdd", b"\x60", b"\xc8"} or code[:2] in {
+        b"\x0f\xae",
+        b"\x0f\x01",
+    }
     return stores and _words(texts) is not None and bool(theirs.exceptions)
 
 
@@ -114,7 +117,10 @@ RULES: tuple[tuple[str, Rule], ...] = (
         _below_stack,
     ),
     ("a store of many bytes that faults may have written some of them", _several_stores),
-    ("misaligned and beyond the limit at once: either fault (SDM vol. 2, FXSAVE)", _alignment_or_limit),
+    (
+        "misaligned and beyond the limit at once: either fault (SDM vol. 2, FXSAVE)",
+        _alignment_or_limit,
+    ),
     ("the oracle is built to read and write unknown MSRs as zero", _unknown_msr),
     ("clocks and identity differ", _clock),
     ("the oracle shows RF cleared before the instruction that IRET set it for", _resume_flag),

@@ -15,8 +15,25 @@ TARGET = 0x400000
 ACCESSES = (
     *(b"\x8a\x03", b"\x8b\x03", b"\x88\x03", b"\x89\x03", b"\x01\x03", b"\xff\x33", b"\x8f\x03"),
     *(b"\xff\xe3", b"\xff\x23", b"\x0f\xb1\x0b", b"\xf0\x01\x03", b"\x0f\xab\x0b", b"\x0f\x10\x03"),
-    *(b"\x0f\x11\x03", b"\xdf\x2b", b"\xdf\x3b", b"\x0f\x01\x3b", b"\x8c\x1b", b"\x8e\x1b", b"\xd7"),
-    *(b"\x0f\x18\x03", b"\x0f\xae\x3b", b"\x87\x03", b"\x0f\xc7\x0b", b"\xa4", b"\xa5", b"\xaa", b"\xa6"),
+    *(
+        b"\x0f\x11\x03",
+        b"\xdf\x2b",
+        b"\xdf\x3b",
+        b"\x0f\x01\x3b",
+        b"\x8c\x1b",
+        b"\x8e\x1b",
+        b"\xd7",
+    ),
+    *(
+        b"\x0f\x18\x03",
+        b"\x0f\xae\x3b",
+        b"\x87\x03",
+        b"\x0f\xc7\x0b",
+        b"\xa4",
+        b"\xa5",
+        b"\xaa",
+        b"\xa6",
+    ),
 )
 OFFSETS = (0, 0x123, 0xFFC, 0xFFD, 0xFFE, 0xFFF, 0x1FFF, 0x3FFC)
 SMEP, SMAP, PSE, PAE, PGE, PCIDE = 1 << 20, 1 << 21, 1 << 4, 1 << 5, 1 << 7, 1 << 17
@@ -67,8 +84,15 @@ def _common(r: Random, image: Image) -> Image:
     cr0 = cr0 & ~machine.WP | r.choice((0, machine.WP))
     cr4 = image.registers.cr[3] | 0x600
     flags = 2 | r.choice((0, 0, 1 << 18))
-    return add(image, (0x40000, r.randbytes(64)), (0x40FF0, r.randbytes(16)), (0x41000, r.randbytes(16)),
-               cr0=cr0, cr4=cr4, rflags=flags)
+    return add(
+        image,
+        (0x40000, r.randbytes(64)),
+        (0x40FF0, r.randbytes(16)),
+        (0x41000, r.randbytes(16)),
+        cr0=cr0,
+        cr4=cr4,
+        rflags=flags,
+    )
 
 
 def two_level(r: Random) -> Image:
@@ -78,14 +102,21 @@ def two_level(r: Random) -> Image:
     identity = _identity(ring, 4)
     entries = b"".join(imm32(_frame(r) | _bits(r) & ~0x80) for _ in range(8))
     large = r.choice((0, 0x80)) if r.random() < 0.3 else 0
-    upper = (TABLES + 0x2000 if not large else r.choice((0, 0x400000, 0x2000, 0x3E0000))) | _bits(r) & ~0x80 | large
+    upper = (
+        (TABLES + 0x2000 if not large else r.choice((0, 0x400000, 0x2000, 0x3E0000)))
+        | _bits(r) & ~0x80
+        | large
+    )
     image = add(
         image,
         (TABLES, imm32(TABLES + 0x1000 | 7) + imm32(upper)),
         (TABLES + 0x1000, identity),
         (TABLES + 0x2000, entries),
         cr3=TABLES | r.choice((0, 0x18)),
-        cr4=image.registers.cr[3] | r.choice((0, PSE)) | r.choice((0, 0, SMEP)) | r.choice((0, 0, SMAP)),
+        cr4=image.registers.cr[3]
+        | r.choice((0, PSE))
+        | r.choice((0, 0, SMEP))
+        | r.choice((0, 0, SMAP)),
     )
     return _access(r, image)
 
@@ -97,18 +128,29 @@ def pae(r: Random) -> Image:
     nx = r.choice((0, 0, 1 << 63))
     high = r.choice((0, 0, 0, 1 << 40, 1 << 52, 1 << 62))
     entries = b"".join(
-        (_frame(r) | _bits(r) & ~0x80 | (nx | high if r.random() < 0.3 else 0)).to_bytes(8, "little")
+        (_frame(r) | _bits(r) & ~0x80 | (nx | high if r.random() < 0.3 else 0)).to_bytes(
+            8, "little"
+        )
         for _ in range(8)
     )
     large = 0x80 if r.random() < 0.3 else 0
-    upper = (TABLES + 0x3000 if not large else r.choice((0, 0x200000, 0x2000))) | _bits(r) & ~0x80 | large
+    upper = (
+        (TABLES + 0x3000 if not large else r.choice((0, 0x200000, 0x2000)))
+        | _bits(r) & ~0x80
+        | large
+    )
     pointers = [TABLES + 0x1000 | 1] * 4
     if r.random() < 0.2:
-        pointers[r.randrange(4)] = r.choice((0, TABLES | 7, 1 << 52 | 1, TABLES | 0x1E1, r.getrandbits(64)))
+        pointers[r.randrange(4)] = r.choice(
+            (0, TABLES | 7, 1 << 52 | 1, TABLES | 0x1E1, r.getrandbits(64))
+        )
     image = add(
         image,
         (TABLES, b"".join(p.to_bytes(8, "little") for p in pointers)),
-        (TABLES + 0x1000, (TABLES + 0x2000 | 7).to_bytes(8, "little") + bytes(8) + upper.to_bytes(8, "little")),
+        (
+            TABLES + 0x1000,
+            (TABLES + 0x2000 | 7).to_bytes(8, "little") + bytes(8) + upper.to_bytes(8, "little"),
+        ),
         (TABLES + 0x2000, identity),
         (TABLES + 0x3000, entries),
         (0x40000, r.randbytes(64)),
@@ -128,11 +170,17 @@ def four_level(r: Random) -> Image:
     nx = r.choice((0, 0, 1 << 63))
     high = r.choice((0, 0, 0, 1 << 40, 1 << 51, 1 << 52, 0xFF << 52))
     entries = b"".join(
-        (_frame(r) | _bits(r) & ~0x80 | (nx | high if r.random() < 0.3 else 0)).to_bytes(8, "little")
+        (_frame(r) | _bits(r) & ~0x80 | (nx | high if r.random() < 0.3 else 0)).to_bytes(
+            8, "little"
+        )
         for _ in range(8)
     )
     large = 0x80 if r.random() < 0.3 else 0
-    pde = (TABLES + 0x3000 if not large else r.choice((0, 0x200000, 0x2000, 0x1E0000))) | _bits(r) & ~0x80 | large
+    pde = (
+        (TABLES + 0x3000 if not large else r.choice((0, 0x200000, 0x2000, 0x1E0000)))
+        | _bits(r) & ~0x80
+        | large
+    )
     pde |= nx if r.random() < 0.2 else 0
     pdpte = TABLES + 0x2000 | 7
     if r.random() < 0.1:
@@ -146,7 +194,10 @@ def four_level(r: Random) -> Image:
         (TABLES + 0x2010, pde.to_bytes(8, "little")),
         (TABLES + 0x3000, entries),
         (TABLES + 0x4000, _identity(ring, 8)),
-        cr4=image.registers.cr[3] | r.choice((0, 0, SMEP)) | r.choice((0, 0, SMAP)) | r.choice((0, PGE)),
+        cr4=image.registers.cr[3]
+        | r.choice((0, 0, SMEP))
+        | r.choice((0, 0, SMAP))
+        | r.choice((0, PGE)),
         efer=image.registers.efer & ~0x800 | r.choice((0, 0x800)),
     )
     return _access(r, image)
@@ -157,7 +208,9 @@ def hostile(r: Random) -> Image:
     image = _common(r, machine.long(0) if r.random() < 0.6 else machine.protected(0))
     words = []
     for _ in range(64):
-        words.append(r.choice((TABLES | 7, TABLES | 0x67, 0xA0007, 0x7FFFFFFFF007, r.getrandbits(64))))
+        words.append(
+            r.choice((TABLES | 7, TABLES | 0x67, 0xA0007, 0x7FFFFFFFF007, r.getrandbits(64)))
+        )
     level = r.choice((0x2000, 0x2000, 0x1000))
     if image.registers.efer:
         sound = [(TABLES + 0x1000 | 7), (TABLES + 0x2000 | 7), 0x87]
@@ -169,8 +222,21 @@ def hostile(r: Random) -> Image:
     else:
         identity = _identity(0, 4)
         random_words = b"".join(imm32(w) for w in words)
-        image = add(image, (TABLES, imm32(TABLES + 0x1000 | 7) + random_words), (TABLES + 0x1000, identity), cr3=TABLES)
-    at = r.choice((TARGET, r.getrandbits(32), TARGET + 0x1FF8, TARGET + (r.randrange(64) << 21), TARGET + 0x3FFFFE))
+        image = add(
+            image,
+            (TABLES, imm32(TABLES + 0x1000 | 7) + random_words),
+            (TABLES + 0x1000, identity),
+            cr3=TABLES,
+        )
+    at = r.choice(
+        (
+            TARGET,
+            r.getrandbits(32),
+            TARGET + 0x1FF8,
+            TARGET + (r.randrange(64) << 21),
+            TARGET + 0x3FFFFE,
+        )
+    )
     image = add(image, rbx=at, rsi=at, rdi=at ^ 0x1000, rcx=2)
     return program(image, r.choice(ACCESSES) + r.choice(ACCESSES), 4)
 
@@ -195,7 +261,12 @@ def invalidation(r: Random) -> Image:
         rdx=TABLES,
     )
     flush = r.choice((b"\x0f\x01\x3b", b"\x0f\x22\xda", b"\x0f\x20\xd9\x0f\x22\xd9"))
-    code = r.choice((b"\x8b\x0b", b"\x89\x0b")) + b"\x89\x07" + flush + r.choice((b"\x8b\x0b", b"\x89\x0b"))
+    code = (
+        r.choice((b"\x8b\x0b", b"\x89\x0b"))
+        + b"\x89\x07"
+        + flush
+        + r.choice((b"\x8b\x0b", b"\x89\x0b"))
+    )
     return program(image, code, 7)
 
 
@@ -206,7 +277,17 @@ def mode_switches(r: Random) -> Image:
     value = r.choice(
         (
             *(0, 1, 0x10, 0x11, 0x31, 0x80000011, 0x80000031, 0x80000000, 0x60000010, 0x20000000),
-            *(0x40000000, 0x20, 0x6F0, 1 << 18 | 0x31, 1 << 17, 1 << 12, 1 << 13, 1 << 20, r.getrandbits(32)),
+            *(
+                0x40000000,
+                0x20,
+                0x6F0,
+                1 << 18 | 0x31,
+                1 << 17,
+                1 << 12,
+                1 << 13,
+                1 << 20,
+                r.getrandbits(32),
+            ),
             image.registers.cr[0] ^ 1 << r.randrange(32),
             image.registers.cr[3] ^ 1 << r.randrange(32),
         )
@@ -227,7 +308,12 @@ def mode_switches(r: Random) -> Image:
         (
             *(b"\x0f\x22\xc0", b"\x0f\x22\xc0", b"\x0f\x22\xd8", b"\x0f\x22\xe0", b"\x0f\x22\xe0"),
             *(b"\x0f\x01\xf0", b"\x0f\x20\xc3", b"\x0f\x20\xe3", b"\x0f\x20\xd3", b"\x0f\x22\xc8"),
-            *(b"\x0f\x22\xd0", b"\x0f\x20\xcb", b"\x0f\x22\xc0\x66\xb8\x10\x00\x8e\xd8\x8b\x03", b"\x44\x0f\x20\xc0"),
+            *(
+                b"\x0f\x22\xd0",
+                b"\x0f\x20\xcb",
+                b"\x0f\x22\xc0\x66\xb8\x10\x00\x8e\xd8\x8b\x03",
+                b"\x44\x0f\x20\xc0",
+            ),
             b"\x0f\x30",
         )
     )
@@ -252,7 +338,18 @@ def model_specific(r: Random) -> Image:
     number = r.choice(
         (
             *(0x10, 0x174, 0x175, 0x176, 0x277, 0xC0000080, 0xC0000081, 0xC0000082, 0xC0000083),
-            *(0xC0000084, 0xC0000100, 0xC0000101, 0xC0000102, 0xC0000103, 0x200, 0x201, 0x250, 0x2FF, 0xFE),
+            *(
+                0xC0000084,
+                0xC0000100,
+                0xC0000101,
+                0xC0000102,
+                0xC0000103,
+                0x200,
+                0x201,
+                0x250,
+                0x2FF,
+                0xFE,
+            ),
         )
     )
     value = _with_msr(r, number)
@@ -275,8 +372,21 @@ def segment_bases(r: Random) -> Image:
     for index in (4, 5):
         s = segments[index]
         segments[index] = (s[0], base, s[2], s[3])
-    at = r.choice((0, 0xFF8, 0xFFC, 0xFFF, -1 & (1 << 64) - 1, -8 & (1 << 64) - 1, r.getrandbits(64)))
-    code = r.choice((b"\x65\x48\x8b\x03", b"\x64\x48\x89\x03", b"\x0f\x01\xf8", b"\x48\x8b\x03", b"\x48\xff\x33", b"\xff\xe3", b"\x48\x8b\x04\x24", b"\xc3"))
+    at = r.choice(
+        (0, 0xFF8, 0xFFC, 0xFFF, -1 & (1 << 64) - 1, -8 & (1 << 64) - 1, r.getrandbits(64))
+    )
+    code = r.choice(
+        (
+            b"\x65\x48\x8b\x03",
+            b"\x64\x48\x89\x03",
+            b"\x0f\x01\xf8",
+            b"\x48\x8b\x03",
+            b"\x48\xff\x33",
+            b"\xff\xe3",
+            b"\x48\x8b\x04\x24",
+            b"\xc3",
+        )
+    )
     stack = r.choice((image.registers.gpr[4], at))
     image = add(image, (machine.STACK0, at.to_bytes(8, "little")))
     return program(image, code, 3, seg=tuple(segments), rbx=at, rsp=stack)
@@ -298,14 +408,26 @@ def page_ends(r: Random) -> Image:
     )
     code = r.choice(
         (
-            *(b"\x90", b"\xb8\x01\x02\x03\x04", b"\x81\x03\x01\x02\x03\x04", b"\xe9\x00\x00\x00\x00"),
-            *(b"\x66" * r.randrange(1, 16) + b"\x90", b"\x0f\x0b", b"\xcd\x30", b"\xc7\x83\x04\x00\x00\x00\x01\x02\x03\x04"),
+            *(
+                b"\x90",
+                b"\xb8\x01\x02\x03\x04",
+                b"\x81\x03\x01\x02\x03\x04",
+                b"\xe9\x00\x00\x00\x00",
+            ),
+            *(
+                b"\x66" * r.randrange(1, 16) + b"\x90",
+                b"\x0f\x0b",
+                b"\xcd\x30",
+                b"\xc7\x83\x04\x00\x00\x00\x01\x02\x03\x04",
+            ),
             *(b"\x0f\xff", b"\xf0\x01\x03", b"\x74\x10", b"\x8b\x83\x10\x00\x00\x00"),
         )
     )
     at = 0x1000 - r.randrange(1, len(code) + 1)
     whole = (code + b"\x90" * 16)[: 0x1000 - at + 16]
-    image = add(image, (0x40000 + at, whole[: 0x1000 - at]), (0x41000, whole[0x1000 - at :] + b"\xf4"))
+    image = add(
+        image, (0x40000 + at, whole[: 0x1000 - at]), (0x41000, whole[0x1000 - at :] + b"\xf4")
+    )
     return replace(add(image, rip=TARGET + at), steps=3)
 
 

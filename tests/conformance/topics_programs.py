@@ -20,13 +20,17 @@ def ports(r: Random) -> Image:
     limit = r.choice((0x67, 0x68, 0x87, 0x88, 0x78, 0x60))
     bitmap = r.choice((bytes(32), b"\xff" * 32, r.randbytes(32)))
     image = add(image, (machine.TSS + 0x66, imm16(base) + bitmap + b"\xff"))
-    code = r.choice((b"\xe4\x80", b"\xe5\x7f", b"\xe6\x00", b"\xe7\xff", b"\xec", b"\xed", b"\xee", b"\xef"))
+    code = r.choice(
+        (b"\xe4\x80", b"\xe5\x7f", b"\xe6\x00", b"\xe7\xff", b"\xec", b"\xed", b"\xee", b"\xef")
+    )
     image = add(
         image,
         tr=(0x38, machine.TSS, limit, r.choice((0x8B, 0x8B, 0x8B, 0x83))),
         rdx=r.choice((r.randrange(0x100), 0xFF, 0x100, 0xFFFF, r.getrandbits(16))),
     )
-    return program(image, r.choice((b"", b"\x66")) + code, 3, rflags=2 | r.choice((0, 0x1000, 0x3000)))
+    return program(
+        image, r.choice((b"", b"\x66")) + code, 3, rflags=2 | r.choice((0, 0x1000, 0x3000))
+    )
 
 
 def traps(r: Random) -> Image:
@@ -35,9 +39,32 @@ def traps(r: Random) -> Image:
     image = machine.MODES[mode]()
     body = r.choice(
         (
-            *(b"\x90\x90", b"\x8e\xd0\x90\x90", b"\xcd\x30", b"\xcc", b"\x0f\x0b", b"\xf3\xa4", b"\x9c\x90"),
-            *(b"\xfb\x90\x90", b"\xf1", b"\x74\x00\x90", b"\xeb\x00\x90", b"\x9d\x90", b"\x0f\xa2", b"\xf4"),
-            *(b"\x17\x90\x90", b"\x0f\x21\xf0", b"\x0f\x23\xf0\x90", b"\x0f\x23\xf8\x90", b"\x0f\x21\xf8", b"\xce"),
+            *(
+                b"\x90\x90",
+                b"\x8e\xd0\x90\x90",
+                b"\xcd\x30",
+                b"\xcc",
+                b"\x0f\x0b",
+                b"\xf3\xa4",
+                b"\x9c\x90",
+            ),
+            *(
+                b"\xfb\x90\x90",
+                b"\xf1",
+                b"\x74\x00\x90",
+                b"\xeb\x00\x90",
+                b"\x9d\x90",
+                b"\x0f\xa2",
+                b"\xf4",
+            ),
+            *(
+                b"\x17\x90\x90",
+                b"\x0f\x21\xf0",
+                b"\x0f\x23\xf0\x90",
+                b"\x0f\x23\xf8\x90",
+                b"\x0f\x21\xf8",
+                b"\xce",
+            ),
         )
     )
     if mode == "long" and body[:1] in {b"\x17", b"\xce"}:
@@ -46,10 +73,23 @@ def traps(r: Random) -> Image:
     body = b"\x9d" + body
     flags = 2 | r.getrandbits(12) & GENERAL_FLAGS & ~0x100
     stack = image.registers.gpr[4]
-    image = add(image, (stack, imm16(r.choice((0x102, 0x102, 0x302, 2))) + bytes(14)), rcx=r.randrange(4), rsi=machine.DATA, rdi=machine.DATA + 64)
+    image = add(
+        image,
+        (stack, imm16(r.choice((0x102, 0x102, 0x302, 2))) + bytes(14)),
+        rcx=r.randrange(4),
+        rsi=machine.DATA,
+        rdi=machine.DATA + 64,
+    )
     segment = 0x10 if mode != "real" else 0
     value = r.choice((segment, r.getrandbits(32) if body[:2] == b"\x0f\x23" else segment))
-    return program(image, body, 6, rflags=flags, rax=value, dr=(*(r.getrandbits(32) for _ in range(4)), 0xFFFF0FF0, 0x400))
+    return program(
+        image,
+        body,
+        6,
+        rflags=flags,
+        rax=value,
+        dr=(*(r.getrandbits(32) for _ in range(4)), 0xFFFF0FF0, 0x400),
+    )
 
 
 def strings(r: Random) -> Image:
@@ -57,7 +97,9 @@ def strings(r: Random) -> Image:
     mode = r.choice(("real", "protected", "protected", "long"))
     image = machine.MODES[mode]()
     op = bytes([r.choice(STRINGS)])
-    prefixes = b"".join(p for p in (b"\x66", b"\x67", r.choice((b"\xf2", b"\xf3"))) if r.random() < 0.6)
+    prefixes = b"".join(
+        p for p in (b"\x66", b"\x67", r.choice((b"\xf2", b"\xf3"))) if r.random() < 0.6
+    )
     if r.random() < 0.3:
         prefixes += bytes([r.choice((0x2E, 0x36, 0x64, 0x65, 0x26))])
     if mode == "long" and r.random() < 0.3:
@@ -67,7 +109,12 @@ def strings(r: Random) -> Image:
     if mode == "protected" and r.random() < 0.6:
         segments = list(image.registers.seg)
         for index in (0, 3):
-            segments[index] = (0x10, 0, r.choice((0xFFFF, 0xFFFD, machine.DATA + 0x1000, 0xFFFFFFFF)), 0x4093)
+            segments[index] = (
+                0x10,
+                0,
+                r.choice((0xFFFF, 0xFFFD, machine.DATA + 0x1000, 0xFFFFFFFF)),
+                0x4093,
+            )
         image = add(image, seg=tuple(segments))
     data = bytes(r.choice((0, 0, 0, 1)) for _ in range(64))
     image = add(
@@ -89,9 +136,17 @@ def code_bytes(r: Random) -> Image:
     if mode in {"protected", "long"} and r.random() < 0.3:
         image = machine.protected(3) if mode == "protected" else machine.long(3)
     stack = image.registers.gpr[4]
-    values = tuple(r.choice((machine.DATA + r.randrange(256), r.choice(NUMBERS), r.getrandbits(16))) for _ in range(16))
+    values = tuple(
+        r.choice((machine.DATA + r.randrange(256), r.choice(NUMBERS), r.getrandbits(16)))
+        for _ in range(16)
+    )
     image = add(image, gpr=values, cr4=image.registers.cr[3] | 0x600)
-    image = add(image, (machine.DATA, r.randbytes(512)), rsp=stack, rflags=image.registers.rflags | r.getrandbits(12) & GENERAL_FLAGS & ~0x100)
+    image = add(
+        image,
+        (machine.DATA, r.randbytes(512)),
+        rsp=stack,
+        rflags=image.registers.rflags | r.getrandbits(12) & GENERAL_FLAGS & ~0x100,
+    )
     prefixes = bytes(r.choice(PREFIXES) for _ in range(r.choice((0, 0, 1, 1, 2, 3))))
     if mode == "long" and r.random() < 0.4:
         prefixes += bytes([0x40 | r.getrandbits(4)])
@@ -103,11 +158,23 @@ def long_prefixes(r: Random) -> Image:
     """Instructions of 13 to 17 bytes: the limit is 15."""
     mode = r.choice(("real", "protected", "long"))
     image = machine.MODES[mode]()
-    body = r.choice((b"\x90", b"\x40", b"\x01\xc3", b"\xb8\x01\x02\x03\x04", b"\x0f\xaf\xc3", b"\xa4", b"\x8b\x05\x00\xc0\x00\x00"))
+    body = r.choice(
+        (
+            b"\x90",
+            b"\x40",
+            b"\x01\xc3",
+            b"\xb8\x01\x02\x03\x04",
+            b"\x0f\xaf\xc3",
+            b"\xa4",
+            b"\x8b\x05\x00\xc0\x00\x00",
+        )
+    )
     if mode == "long" and body == b"\x40":
         body = b"\x90"
     count = r.randrange(11, 18) - len(body)
-    prefix = bytes(r.choice((0x66, 0x67, 0x26, 0x2E, 0x3E, 0x64, 0xF3)) for _ in range(max(count, 0)))
+    prefix = bytes(
+        r.choice((0x66, 0x67, 0x26, 0x2E, 0x3E, 0x64, 0xF3)) for _ in range(max(count, 0))
+    )
     return program(add(image, rcx=2, rsi=machine.DATA, rdi=machine.DATA), prefix + body, 2)
 
 
@@ -116,13 +183,34 @@ def arithmetic(r: Random) -> Image:
     image = machine.real() if r.random() < 0.5 else start(r, 0)
     stack = image.registers.gpr[4]
     image = add(image, gpr=general(r))
-    image = add(image, (machine.DATA, r.randbytes(256)), rsp=stack, rbx=machine.DATA, rsi=r.randrange(64), rdi=r.randrange(64), rbp=machine.DATA)
+    image = add(
+        image,
+        (machine.DATA, r.randbytes(256)),
+        rsp=stack,
+        rbx=machine.DATA,
+        rsi=r.randrange(64),
+        rdi=r.randrange(64),
+        rbp=machine.DATA,
+    )
     code = b""
     for _ in range(4):
         op = r.choice((0x00, 0x08, 0x10, 0x18, 0x20, 0x28, 0x30, 0x38)) | r.randrange(4)
         modrm = r.choice((0x00, 0x01, 0x02, 0x03, 0x07, 0xC3, 0xD8, 0xFF)) | r.randrange(8) << 3
         code += r.choice((b"", b"\x66", b"\x67")) + bytes([op, modrm & 0xFF])
-    code += r.choice((b"\x27", b"\x2f", b"\x37", b"\x3f", b"\xd4\x0a", b"\xd5\x0a", b"\x98", b"\x99", b"\x9e", b"\x9f"))
+    code += r.choice(
+        (
+            b"\x27",
+            b"\x2f",
+            b"\x37",
+            b"\x3f",
+            b"\xd4\x0a",
+            b"\xd5\x0a",
+            b"\x98",
+            b"\x99",
+            b"\x9e",
+            b"\x9f",
+        )
+    )
     return program(image, code, 6, rflags=2 | r.getrandbits(12) & GENERAL_FLAGS & ~0x100)
 
 
@@ -130,7 +218,24 @@ def branches(r: Random) -> Image:
     """Branches with 16-bit operands and loops with each address size, in each mode."""
     mode = r.choice(("real", "protected", "long", "v86"))
     image = machine.MODES[mode]()
-    op = r.choice((b"\xe2\x05", b"\xe1\x05", b"\xe0\x05", b"\xe3\x05", b"\xeb\x80", b"\x74\x20", b"\x75\x20", b"\xe8\x10\x00\x00\x00", b"\xe9\x10\x00\x00\x00", b"\xc3", b"\xc2\x08\x00", b"\xff\xe0", b"\xff\xd0", b"\x0f\x84\x00\x01\x00\x00"))
+    op = r.choice(
+        (
+            b"\xe2\x05",
+            b"\xe1\x05",
+            b"\xe0\x05",
+            b"\xe3\x05",
+            b"\xeb\x80",
+            b"\x74\x20",
+            b"\x75\x20",
+            b"\xe8\x10\x00\x00\x00",
+            b"\xe9\x10\x00\x00\x00",
+            b"\xc3",
+            b"\xc2\x08\x00",
+            b"\xff\xe0",
+            b"\xff\xd0",
+            b"\x0f\x84\x00\x01\x00\x00",
+        )
+    )
     prefixes = b"".join(p for p in (b"\x66", b"\x67", b"\xf2") if r.random() < 0.4)
     count = r.choice((0, 1, 2, 0x10000, 0x10001, 0x100000000 if mode == "long" else 0xFFFF0000))
     image = add(image, rcx=count, rax=r.choice((0x8100, 0x7D00, r.getrandbits(32))))

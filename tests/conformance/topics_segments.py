@@ -76,7 +76,9 @@ def limits(r: Random) -> Image:
 def looks(r: Random) -> Image:
     """LAR, LSL, VERR, VERW and ARPL of any selector."""
     image = add(start(r), free_entries(r))
-    code = r.choice((b"\x0f\x02\xd8", b"\x0f\x03\xd8", b"\x0f\x00\xe0", b"\x0f\x00\xe8", b"\x63\xd8"))
+    code = r.choice(
+        (b"\x0f\x02\xd8", b"\x0f\x03\xd8", b"\x0f\x00\xe0", b"\x0f\x00\xe8", b"\x63\xd8")
+    )
     code = r.choice((b"", b"\x66")) + code
     return program(image, code, 3, flags=True, rax=selector(r), rbx=selector(r))
 

@@ -34,7 +34,9 @@ def _gate(r: Random, long_mode: bool = False) -> bytes:
         high = r.choice((0, 0, 0, 0x8000, r.getrandbits(32)))
         # The type in the last word is checked in call gates; in the IDT nothing says that it is.
         last = r.choice((0, 0, 0, r.getrandbits(32))) if access & 0x1F == 0xC else 0
-        return machine.gate(target, offset, access, r.choice((0, 0, 1, 7))) + imm32(high) + imm32(last)
+        return (
+            machine.gate(target, offset, access, r.choice((0, 0, 1, 7))) + imm32(high) + imm32(last)
+        )
     return machine.gate(target, offset, access, count)
 
 
@@ -104,7 +106,11 @@ def returns(r: Random) -> Image:
     frame = b"".join((w & mask).to_bytes(size, "little") for w in (*words, *tail))
     nested = 1 << 14 if r.random() < 0.1 else 0
     return program(
-        add(image, (image.registers.gpr[4], frame), (machine.TSS, imm32(r.choice((0x48, 0x38, selector(r)))))),
+        add(
+            image,
+            (image.registers.gpr[4], frame),
+            (machine.TSS, imm32(r.choice((0x48, 0x38, selector(r))))),
+        ),
         code,
         3,
         rflags=2 | nested | r.choice((0, 0x3000)) | r.choice((0, 0x200)),
@@ -135,9 +141,24 @@ def exceptions(r: Random) -> Image:
         (
             *EVENTS,
             *(b"\x8e\xd8", b"\x8e\xd0", b"\x8e\xc0", b"\x0f\x22\xc0", b"\x0f\x30", b"\x0f\x32"),
-            *(b"\xfa", b"\xfb", b"\xf4", b"\x0f\x09", b"\x0f\x08", b"\x0f\x20\xc0", b"\x0f\x21\xc0"),
+            *(
+                b"\xfa",
+                b"\xfb",
+                b"\xf4",
+                b"\x0f\x09",
+                b"\x0f\x08",
+                b"\x0f\x20\xc0",
+                b"\x0f\x21\xc0",
+            ),
             *(b"\x0f\x06", b"\x0f\x33", b"\x0f\x01\x38", b"\xe4\x80"),
-            *(b"\xd9\xc0", b"\x0f\x10\xc0", b"\x0f\x6f\xc0", b"\x9b", b"\xdf\xe0", b"\xea" + bytes(6)),
+            *(
+                b"\xd9\xc0",
+                b"\x0f\x10\xc0",
+                b"\x0f\x6f\xc0",
+                b"\x9b",
+                b"\xdf\xe0",
+                b"\xea" + bytes(6),
+            ),
         )
     )
     return program(
@@ -186,14 +207,18 @@ def tasks(r: Random) -> Image:
     gate = machine.gate(entry, 0, r.choice((0xE5, 0xE5, 0x85, 0x65)))
     image = add(image, (machine.GDT + FREE + 8, gate), (machine.IDT + 8 * 0x30, gate))
     bits32 = image.registers.seg[1][3] & 0x4000
-    pointer = (bytes(4) if bits32 else bytes(2)) + imm16(r.choice((entry, FREE + 8)) | r.choice((0, 0, 3)))
+    pointer = (bytes(4) if bits32 else bytes(2)) + imm16(
+        r.choice((entry, FREE + 8)) | r.choice((0, 0, 3))
+    )
     nested = 0
     how = r.randrange(5)
     if how == 4:
         nested = 1 << 14
         back = machine.descriptor(at, limit, access ^ 2)
         image = add(image, (machine.TSS, imm32(entry)), (machine.GDT + entry, back))
-    code_bytes = (b"\xea" + pointer, b"\x9a" + pointer, b"\xcd\x30", b"\xea" + pointer, b"\xcf")[how]
+    code_bytes = (b"\xea" + pointer, b"\x9a" + pointer, b"\xcd\x30", b"\xea" + pointer, b"\xcf")[
+        how
+    ]
     if r.random() < 0.2:  # a task whose own TSS is a 16-bit one
         image = add(image, tr=(0x78, machine.TSS, 0x2B, 0x83))
     if r.random() < 0.3:  # the new task returns by its own
@@ -211,7 +236,12 @@ def system_calls(r: Random) -> Image:
         image = add(image, rcx=r.getrandbits(64), rdx=r.getrandbits(64))
     star = r.choice((0x00100008, 0x00230008, r.getrandbits(32))) << 32 | machine.ENTRY + 0x20
     registers = (
-        *(star, machine.ENTRY + 0x20, machine.ENTRY + 0x30, r.choice((0, 0x47700, r.getrandbits(32)))),
+        *(
+            star,
+            machine.ENTRY + 0x20,
+            machine.ENTRY + 0x30,
+            r.choice((0, 0x47700, r.getrandbits(32))),
+        ),
         0,
         r.choice((8, 8, 8, 0, 3, 0x1B, r.getrandbits(16))),
         *(machine.STACK0 - 0x100, machine.ENTRY + 0x20),
@@ -260,14 +290,19 @@ def long_far(r: Random) -> Image:
         words = [offset, cs]
         if how == 3:
             words.append(2 | r.getrandbits(22) & ~(1 << 8 | 1 << 17))
-        words += [r.choice((machine.STACK3, r.getrandbits(64))), r.choice((0x23, 0x10, 0, 3, selector(r)))]
+        words += [
+            r.choice((machine.STACK3, r.getrandbits(64))),
+            r.choice((0x23, 0x10, 0, 3, selector(r))),
+        ]
         length = {b"": 4, b"\x48": 8, b"\x66": 2}[size]
         mask = (1 << 8 * length) - 1
         frame = b"".join((w & mask).to_bytes(length, "little") for w in words)
         image = add(image, (image.registers.gpr[4], frame))
         code = size + (b"\xcb", b"\xcf")[how - 2]
     else:
-        code = r.choice((b"\xcc", b"\xcd\x30", b"\xcd\x30", b"\x0f\x0b", b"\xf1", b"\x06", b"\xcd\x08"))
+        code = r.choice(
+            (b"\xcc", b"\xcd\x30", b"\xcd\x30", b"\x0f\x0b", b"\xf1", b"\x06", b"\xcd\x08")
+        )
     flags = 2 | r.choice((0, 0x200)) | (1 << 14 if r.random() < 0.1 else 0)
     return program(image, code, 3, rflags=flags)
 
@@ -281,9 +316,25 @@ def virtual_8086(r: Random) -> Image:
     code = r.choice(
         (
             *(b"\xcd\x21", b"\xcc", b"\xce", b"\x9c", b"\x9d", b"\xfa", b"\xfb", b"\xcf", b"\xf4"),
-            *(b"\x66\x9c", b"\x66\x9d", b"\x66\xcf", b"\x8e\xd8", b"\x8e\xc0\x26\x8b\x07", b"\x0f\x0b"),
+            *(
+                b"\x66\x9c",
+                b"\x66\x9d",
+                b"\x66\xcf",
+                b"\x8e\xd8",
+                b"\x8e\xc0\x26\x8b\x07",
+                b"\x0f\x0b",
+            ),
             *(b"\xea\x00\x7d\x00\x00", b"\x9a\x00\x7d\x00\x00", b"\xcb", b"\xe4\x80", b"\xe6\x80"),
-            *(b"\xec", b"\xef", b"\x6c", b"\x6e", b"\x0f\x01\xe0", b"\x0f\x00\xc0", b"\x63\xc0", b"\x0f\x02\xc0"),
+            *(
+                b"\xec",
+                b"\xef",
+                b"\x6c",
+                b"\x6e",
+                b"\x0f\x01\xe0",
+                b"\x0f\x00\xc0",
+                b"\x63\xc0",
+                b"\x0f\x02\xc0",
+            ),
             *(b"\x0f\x20\xc0", b"\x0f\x06", b"\x8b\x87\xff\xff", b"\x66\x8b\x07", b"\xc5\x07"),
             *(b"\x0f\xb2\x27", b"\x60", b"\x61", b"\x67\x8b\x03", b"\x67\x66\x8b\x03"),
         )
@@ -291,7 +342,9 @@ def virtual_8086(r: Random) -> Image:
     frame = imm16(0x7D00) + imm16(0) + imm16(r.getrandbits(16) & ~0x100) + r.randbytes(10)
     image = add(image, (0x7000, frame), (machine.TSS + 0x64, b"\x00\x00" + imm16(0x88)))
     redirection = r.choice((bytes(32), b"\xff" * 32, r.randbytes(32)))
-    image = add(image, (machine.TSS + 0x68, redirection + r.choice((bytes(32), b"\xff" * 32)) + b"\xff"))
+    image = add(
+        image, (machine.TSS + 0x68, redirection + r.choice((bytes(32), b"\xff" * 32)) + b"\xff")
+    )
     extended = (machine.TSS, 0x68 + 64)
     gates = b"".join(
         machine.gate(8, machine.HANDLERS + 16 * n, r.choice((0xEE, 0xEF, 0x8E, 0xE6, 0xE7)))
@@ -299,7 +352,12 @@ def virtual_8086(r: Random) -> Image:
     )
     if r.random() < 0.4:
         image = add(image, (machine.IDT, gates))
-    flags = image.registers.rflags | r.choice((0, 0x200)) | r.choice((0, 1 << 19)) | r.choice((0, 0, 1 << 20))
+    flags = (
+        image.registers.rflags
+        | r.choice((0, 0x200))
+        | r.choice((0, 1 << 19))
+        | r.choice((0, 0, 1 << 20))
+    )
     return program(
         image,
         code,
@@ -316,10 +374,24 @@ def into_virtual_8086(r: Random) -> Image:
     flags = 2 | 1 << 17 | r.choice((0, 0x3000)) | r.choice((0, 0x200)) | r.getrandbits(12) & 0xCD5
     segments = [r.randrange(0x700) for _ in range(4)]
     words = [0x7C00, 0, flags, 0x7000, 0, *segments]
-    image = add(image, (image.registers.gpr[4], b"".join(imm32(w | r.getrandbits(8) << 24) if i in {1, 4} else imm32(w) for i, w in enumerate(words))))
+    image = add(
+        image,
+        (
+            image.registers.gpr[4],
+            b"".join(
+                imm32(w | r.getrandbits(8) << 24) if i in {1, 4} else imm32(w)
+                for i, w in enumerate(words)
+            ),
+        ),
+    )
     bits32 = image.registers.seg[1][3] & 0x4000
     image = add(image, (0x7C00, r.choice((b"\xcd\x30", b"\x90\xcc", b"\xfa", b"\x8c\xd8\xf4"))))
-    return program(image, b"\xcf" if bits32 else b"\x66\xcf", 5, seg=(*image.registers.seg[:4], REAL_DATA, REAL_DATA))
+    return program(
+        image,
+        b"\xcf" if bits32 else b"\x66\xcf",
+        5,
+        seg=(*image.registers.seg[:4], REAL_DATA, REAL_DATA),
+    )
 
 
 TOPICS = {

@@ -522,6 +522,16 @@ async def test_full_disk_under_the_log_does_not_stop_the_machine(bench: Bench) -
     await services.close()
 
 
+async def test_log_that_cannot_be_written_names_its_place(bench: Bench) -> None:
+    machine = await bench.services.machines.create(bench.config())
+    (machine.path / "logs").rmdir()
+    (machine.path / "logs").write_text("in the way")
+
+    with pytest.raises(StorageError, match=r"The log cannot be written \(.*logs\): "):
+        await bench.services.power.start("deb")
+    assert (await bench.services.machines.show("deb")).state is PowerState.OFF
+
+
 async def test_ended_worker_leaves_no_socket(bench: Bench) -> None:
     await bench.services.machines.create(bench.config())
     await bench.services.power.start("deb")

@@ -7,7 +7,7 @@
 #
 # The first byte of the command line chooses the end. Without one it powers off. With "d" it ends through the debug exit port, "h" halts
 # for good, "t" ends in a triple fault, "u" meets an undefined instruction (and, without a gate for it, a triple fault
-# too), "e" echoes what comes in on COM1 for ever.
+# too), "m" goes on in the memory of a device, which cannot be executed here, "e" echoes what comes in on COM1 for ever.
 
         .set    COM1, 0x3f8
         .set    LINE_STATUS, COM1 + 5           # 16550 datasheet: bit 5 transmitter empty, bit 0 data ready
@@ -102,6 +102,8 @@ done:   xorl    %eax, %eax
         je      triple_fault
         cmpb    $'u', %al
         je      undefined
+        cmpb    $'m', %al
+        je      device_memory
         cmpb    $'e', %al
         je      echo
 
@@ -123,6 +125,10 @@ triple_fault:
         lidt    (empty - base)(%ebx)            # no gate at all: the fault, the double fault, then the reset line
 undefined:
         ud2
+
+device_memory:
+        movl    $0xb8000, %eax                  # the text on a VGA screen
+        jmp     *%eax
 
 echo:   movw    $LINE_STATUS, %dx
         inb     %dx, %al
