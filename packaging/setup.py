@@ -94,7 +94,7 @@ def package_groups(*, with_qt: bool) -> list[str]:
     complete = all(importlib.util.find_spec(name) is not None for name in ("ensurepip", "venv"))
     return [
         *([] if complete else ["venv"]),
-        *("build", "guests"),
+        *("build", "guests", "tests"),
         *(["qt"] if with_qt else []),
     ]
 

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import debian_guests
 from debian_guests import LinuxGuest
 
-__all__ = ["HELLO_TEXT", "LinuxGuest", "busybox", "hello", "kernel", "linux"]
+__all__ = [
+    "HELLO_TEXT",
+    "DebugGuest",
+    "LinuxGuest",
+    "busybox",
+    "debug",
+    "hello",
+    "kernel",
+    "linux",
+]
 
 #: What our own guest writes to the first serial port before it powers off.
 HELLO_TEXT = "hello from the guest"
@@ -54,6 +64,38 @@ def hello() -> Path:
     subprocess.run(["ld", *flags, "-o", str(image), str(listing)], check=True, capture_output=True)
     image.chmod(0o444)  # all tests of the process share it
     return image
+
+
+@dataclass(frozen=True, slots=True)
+class DebugGuest:
+    """A guest that counts for ever: its image, and the addresses of its labels."""
+
+    image: Path
+    labels: dict[str, int]
+
+    @property
+    def real_loop(self) -> int:
+        """Linear address of the loop in real mode, which runs as a copy at 0800:0000."""
+        return 0x8000 + self.labels["real_loop"] - self.labels["real_code"]
+
+
+@cache
+def debug(*, wide: bool) -> DebugGuest:
+    """Assemble the guest for debuggers: entered in 64-bit mode if `wide`, else in 32-bit mode."""
+    name = Path(_SCRATCH.name) / f"debug{64 if wide else 32}"
+    source = Path(__file__).with_name("guest") / "debug.S"
+    listing, program = name.with_suffix(".o"), name.with_suffix(".elf")
+    define = ["--defsym", "WIDE=1"] if wide else []
+    place = ["-m", "elf_x86_64", "-Ttext", "0xffc00", "-e", "0"]
+    for command in (
+        ["as", "--64", *define, "-o", str(listing), str(source)],
+        ["ld", *place, "-o", str(program), str(listing)],
+        ["ld", *place, "--oformat", "binary", "-o", str(name), str(listing)],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    symbols = subprocess.run(["nm", str(program)], check=True, capture_output=True, text=True)
+    rows = [line.split() for line in symbols.stdout.splitlines()]
+    return DebugGuest(name, {row[2]: int(row[0], 16) for row in rows if len(row) == 3})
 
 
 _SCRATCH = tempfile.TemporaryDirectory(prefix="vmwb-guest-")

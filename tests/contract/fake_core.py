@@ -215,6 +215,9 @@ class FakeMachine:
             case "status" | "step":
                 self._rip += asked.get("count", 0)
                 answer = {"state": self.state, "stop": None, "rip": self._rip, "retired": self._rip}
+            case "disassemble":
+                line = {"address": self._rip, "bytes": "90", "text": "nop"}
+                answer = {"bits": 32, "lines": [line]}
             case "breakpoints":
                 kept = [] if asked["clear"] else self._breakpoints
                 kept = [n for n in kept if n not in asked["remove"]]

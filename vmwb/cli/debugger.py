@@ -18,7 +18,7 @@ from vmwb.model.debug import (
     WatchKind,
     Watchpoint,
 )
-from vmwb.model.errors import UsageError, WrongStateError
+from vmwb.model.errors import UsageError, VmwbError
 from vmwb.model.power import PowerState
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ class Debugger:
             data, text = where.data, where.text
         try:
             (line,) = await self._debug.disassemble(self._machine, None, 1)
-        except (WrongStateError, ValueError):
+        except (VmwbError, ValueError):
             # It ended in this step, or its code cannot be read: the status says enough.
             return Outcome(data, text)
         return Outcome({**data, "next": line.text}, f"{text}\n{debug_text.code([line])}")
