@@ -256,7 +256,8 @@ pub struct Fpu {
 }
 
 impl Fpu {
-    /// State after reset, with FNINIT's control word (SDM volume 3, table 9-1, column INIT... power-up differs only in CW).
+    /// State after power-up and reset: the registers are zero and not empty (SDM volume 3, table 10-1: tag word 5555h),
+    /// other than after FNINIT.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -267,7 +268,7 @@ impl Fpu {
             control: 0x40,
             status: 0,
             top: 0,
-            empty: 0xFF,
+            empty: 0,
             opcode: 0,
             ip: 0,
             cs: 0,

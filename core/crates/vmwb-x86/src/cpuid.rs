@@ -74,6 +74,7 @@ const ZEN_CACHES: Caches = Caches::Amd(
 );
 
 const F_486: &[&str] = &["fpu"];
+const F_VME: &[&str] = &["vme"];
 const F_PENTIUM: &[&str] = &[
     "de", "pse", "tsc", "msr", "mce", "cx8", "apic", "mmx", "rdpmc",
 ];
@@ -100,6 +101,12 @@ const F_MAX: &[&str] = &[
     "sha",
     "abm",
     "prefetchw",
+    "smep",
+    "smap",
+    "umip",
+    "pcid",
+    "invpcid",
+    "pdpe1gb",
 ];
 const F_RDTSCP: &[&str] = &["rdtscp"];
 
@@ -138,7 +145,7 @@ static TABLE: [Model; 7] = [
         hypervisor: false,
         phys_bits: 32,
         caches: Caches::None,
-        features: &[F_486],
+        features: &[F_486, F_VME],
         immunities: [0; 3],
     },
     // P55C, the Pentium with MMX.
@@ -152,7 +159,7 @@ static TABLE: [Model; 7] = [
         hypervisor: false,
         phys_bits: 32,
         caches: Caches::None,
-        features: &[F_486, F_PENTIUM],
+        features: &[F_486, F_VME, F_PENTIUM],
         immunities: [0; 3],
     },
     // Coppermine, stepping D0: 16 KiB of L1 each, 256 KiB of L2.
@@ -166,7 +173,7 @@ static TABLE: [Model; 7] = [
         hypervisor: true,
         phys_bits: 36,
         caches: Caches::Intel([0x0302_0101, 0, 0, 0x0C04_0882], &[]),
-        features: &[F_486, F_PENTIUM, F_PENTIUM3],
+        features: &[F_486, F_VME, F_PENTIUM, F_PENTIUM3],
         immunities: [0; 3],
     },
     // Conroe, stepping G0: 32 KiB of L1 each in 8 ways, 4 MiB of L2 in 16.
@@ -187,7 +194,7 @@ static TABLE: [Model; 7] = [
                 [0x143, 0x03C0_003F, 4095, 1],
             ],
         ),
-        features: &[F_486, F_PENTIUM, F_PENTIUM3, F_64, &["ssse3"]],
+        features: &[F_486, F_VME, F_PENTIUM, F_PENTIUM3, F_64, &["ssse3"]],
         immunities: [0; 3],
     },
     // Family 19h, model 21h: of the processors with these features, those of this family let a kernel leave out most,
@@ -202,7 +209,7 @@ static TABLE: [Model; 7] = [
         hypervisor: true,
         phys_bits: crate::mmu::PHYS_BITS,
         caches: ZEN_CACHES,
-        features: &[F_486, F_PENTIUM, F_PENTIUM3, F_64, F_RDTSCP, F_V2],
+        features: &[F_486, F_VME, F_PENTIUM, F_PENTIUM3, F_64, F_RDTSCP, F_V2],
         immunities: NOT_SPECULATIVE,
     },
     // The same with all that this core has.
@@ -216,7 +223,9 @@ static TABLE: [Model; 7] = [
         hypervisor: true,
         phys_bits: crate::mmu::PHYS_BITS,
         caches: ZEN_CACHES,
-        features: &[F_486, F_PENTIUM, F_PENTIUM3, F_64, F_RDTSCP, F_V2, F_MAX],
+        features: &[
+            F_486, F_VME, F_PENTIUM, F_PENTIUM3, F_64, F_RDTSCP, F_V2, F_MAX,
+        ],
         immunities: NOT_SPECULATIVE,
     },
 ];
@@ -535,7 +544,7 @@ mod tests {
     fn leaves_beyond_the_highest_follow_the_vendor() {
         assert_eq!(ask("pentium3", 0x8000_0000, 0), ask("pentium3", 2, 0));
         assert_eq!(ask("x86-64-v2", 0x1000, 0), [0; 4]);
-        assert_eq!(ask("486", 1, 0), [0x480, 0, 0, 1]);
+        assert_eq!(ask("486", 1, 0), [0x480, 0, 0, 3]);
     }
 
     #[test]

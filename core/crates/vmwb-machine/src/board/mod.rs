@@ -97,6 +97,8 @@ pub struct Board {
     interrupt: bool,
     /// The earliest deadline when the engine's budget was made.
     assumed: Option<Nanos>,
+    /// Of the definition: what random numbers a deterministic machine draws.
+    seed: u64,
     counts: AccessCounts,
     unknown: BTreeSet<(bool, u64)>,
     messages: Vec<String>,
@@ -127,6 +129,7 @@ impl Board {
             pending_keys: VecDeque::new(),
             interrupt: false,
             assumed: None,
+            seed: spec.seed,
             counts: AccessCounts::default(),
             unknown: BTreeSet::new(),
             messages: Vec::new(),
@@ -387,10 +390,14 @@ fn low_byte(value: u32) -> u32 {
     value & 0xFF
 }
 
-/// The random number of a deterministic machine at a virtual time: the mixing function of splitmix64, whose outputs pass
+/// The random number of a deterministic machine of this seed at a virtual time: the mixing function of splitmix64, whose outputs pass
 /// the usual statistical tests for a counter as input. A pure function, so that a restored run draws the same numbers.
-fn seeded(now: u64) -> u64 {
-    let z = now.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+fn seeded(seed: u64, now: u64) -> u64 {
+    let z = seed
+        .rotate_left(32)
+        .wrapping_add(now)
+        .wrapping_add(1)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
@@ -482,7 +489,7 @@ impl CpuBus for Board {
 
     fn random(&mut self, retired: u64) -> u64 {
         if self.clock.is_deterministic() {
-            return seeded(self.clock.now(retired).0);
+            return seeded(self.seed, self.clock.now(retired).0);
         }
         crate::sys::random()
     }

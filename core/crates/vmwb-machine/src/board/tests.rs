@@ -323,6 +323,9 @@ fn coprocessor_error_is_irq_13_until_port_f0_is_written() {
 #[test]
 fn deterministic_random_numbers_depend_on_the_instruction_alone() {
     let (mut a, mut b) = (board(), board());
+    let seeded = MachineSpec { seed: 1, ..spec() };
+    let mut other = board_of(&seeded, &Printed::default());
     assert_eq!(a.random(7), b.random(7));
     assert_ne!(a.random(7), a.random(8));
+    assert_ne!(a.random(7), other.random(7));
 }

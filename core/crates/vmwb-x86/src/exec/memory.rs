@@ -271,6 +271,26 @@ impl Cpu {
         Ok(())
     }
 
+    /// Makes sure that a memory operand of `n` bytes can be read and written, as a write: a page fault of a
+    /// read-modify-write says that it was one (SDM volume 3, section 4.7).
+    #[inline]
+    pub(crate) fn prepare_modify(&mut self, op: &Op, linear: u64, n: u8) -> Res {
+        // SAFETY: the tlb pointer names a table of TLB_ENTRIES entries.
+        let tag = unsafe { (*self.tlb.add(tlb_index(linear))).write };
+        if tag == linear.wrapping_add(u64::from(n) - 1) & !0xFFF {
+            return Ok(());
+        }
+        let (user, stack) = (self.cpl == 3, op.segment() == seg::SS);
+        self.probe_write(linear, n, user, stack)
+    }
+
+    /// Translates the byte at a linear address as a read, without reading it.
+    pub(crate) fn probe_read(&mut self, op: &Op, linear: u64) -> Res {
+        let (user, stack) = (self.cpl == 3, op.segment() == seg::SS);
+        let linear = self.wrap(linear);
+        self.resolve(linear, Access::Read, user, stack).map(|_| ())
+    }
+
     /// Ends the trace before this instruction, which then runs alone.
     pub(crate) fn alone(&mut self) -> Stop {
         self.why = Why::Alone;

@@ -218,6 +218,16 @@ fn shift_count(c: &Cpu, op: &Op) -> u32 {
     raw & if op.size() == 8 { 63 } else { 31 }
 }
 
+/// Reads the first operand, which lies at `at` when it is in memory, and makes sure that it can be written.
+fn modify_operand(c: &mut Cpu, op: &Op, at: u64, n: u8) -> Res<u64> {
+    if op.is_mem() {
+        c.prepare_modify(op, at, n)?;
+        c.load(op, at, n)
+    } else {
+        Ok(c.reg_at(op.dst, n))
+    }
+}
+
 fn rotate_through_carry(c: &mut Cpu, op: &Op, left: bool) -> Res {
     let n = op.size();
     let bits = 8 * u32::from(n);
@@ -228,11 +238,7 @@ fn rotate_through_carry(c: &mut Cpu, op: &Op, left: bool) -> Res {
     } else {
         0
     };
-    let x = if op.is_mem() {
-        c.load(op, at, n)?
-    } else {
-        c.reg_at(op.dst, n)
-    };
+    let x = modify_operand(c, op, at, n)?;
     let wide = u128::from(c.cf()) << bits | u128::from(x);
     let total = bits + 1;
     let mask = (1u128 << total) - 1;
@@ -286,11 +292,7 @@ fn double_shift(c: &mut Cpu, op: &Op, left: bool) -> Res {
     } else {
         0
     };
-    let x = if op.is_mem() {
-        c.load(op, at, n)?
-    } else {
-        c.reg_at(op.dst, n)
-    };
+    let x = modify_operand(c, op, at, n)?;
     if count == 0 {
         // The upper half of a 32-bit register is cleared all the same.
         if !op.is_mem() {
@@ -360,7 +362,9 @@ fn bit_op(c: &mut Cpu, op: &Op, kind: BitOp, by_register: bool) -> Res {
     } else {
         0
     };
-    let x = if op.is_mem() {
+    let x = if write {
+        modify_operand(c, op, at, n)?
+    } else if op.is_mem() {
         c.load(op, at, n)?
     } else {
         c.reg_at(op.dst, n)
@@ -436,8 +440,7 @@ pub(crate) fn cmpxchg(c: &mut Cpu, op: &Op) -> Res {
     };
     let acc = c.reg_at(0, n);
     if op.is_mem() {
-        let (user, stack) = (c.cpl == 3, op.segment() == crate::cpu::seg::SS);
-        c.probe_write(at, n, user, stack)?;
+        c.prepare_modify(op, at, n)?;
         let x = c.load(op, at, n)?;
         let new = if x == acc { c.reg_at(op.src, n) } else { x };
         c.store(op, at, n, new)?;
@@ -474,8 +477,7 @@ fn compare_exchange_pair(c: &mut Cpu, op: &Op, half: u8) -> Res {
     if half == 8 && at & 15 != 0 {
         return Err(c.gp(0));
     }
-    let (user, stack) = (c.cpl == 3, op.segment() == crate::cpu::seg::SS);
-    c.probe_write(at, total, user, stack)?;
+    c.prepare_modify(op, at, total)?;
     let low = c.load(op, at, half)?;
     let high = c.load(op, at.wrapping_add(u64::from(half)), half)?;
     let reg = |c: &Cpu, r: usize| c.reg_at((r * 8) as u8, half);

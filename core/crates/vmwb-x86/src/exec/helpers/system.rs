@@ -289,6 +289,12 @@ pub(crate) fn wbinvd(c: &mut Cpu, _op: &Op) -> Res {
     c.need_cpl0()
 }
 
+/// CLFLUSH: there is no cache, but the byte is translated as if it were read.
+pub(crate) fn clflush(c: &mut Cpu, op: &Op) -> Res {
+    let at = c.operand_address(op, 1, false)?;
+    c.probe_read(op, at)
+}
+
 /// HLT.
 pub(crate) fn hlt(c: &mut Cpu, _op: &Op) -> Res {
     c.need_cpl0()?;
