@@ -14,7 +14,8 @@ fn push(c: &mut Cpu, op: &Op, out: Outcome<F80>) {
             f.push(F80::INDEFINITE);
         }
     } else {
-        let withheld = out.is_withheld(f.env());
+        // A denormal is pushed even when its exception is not masked (SDM volume 2, FLD).
+        let withheld = out.status & f.env().unmasked & status::IE != 0;
         f.report(status::C1, out.status);
         if !withheld {
             f.push(out.value);
