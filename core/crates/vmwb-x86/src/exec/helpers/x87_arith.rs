@@ -14,7 +14,9 @@ fn deliver(f: &mut Fpu, i: u8, out: Outcome<F80>, clear: u16) -> bool {
     let env = f.env();
     let out = settle(out, env);
     let withheld = out.is_withheld(env);
-    f.report(clear, out.status);
+    // Nothing was computed then: C0 and C3 of the last quotient stay.
+    let kept = if withheld { status::C0 | status::C3 } else { 0 };
+    f.report(clear & !kept, out.status);
     if !withheld {
         f.set(i, out.value);
     }
