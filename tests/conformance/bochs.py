@@ -141,7 +141,8 @@ class Oracle:
         hook.after_execution = watch.after
         hook.exception = watch.exception
         hook.hlt = watch.halt
-        pass
+        hook.inp = watch.port
+        hook.outp = watch.port
 
         self._session.run([hook])
         answer(watch, watch.end)

@@ -53,6 +53,33 @@ pub struct Registers {
     pub msr: [u64; 8],
 }
 
+/// Bytes, hexadecimal in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Bytes(pub Vec<u8>);
+
+impl TryFrom<String> for Bytes {
+    type Error = anyhow::Error;
+
+    fn try_from(text: String) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            text.len().is_multiple_of(2) && text.is_ascii(),
+            "not hexadecimal: {text}"
+        );
+        let digits = (0..text.len()).step_by(2);
+        let bytes: Result<_, _> = digits
+            .map(|i| u8::from_str_radix(&text[i..i + 2], 16))
+            .collect();
+        Ok(Self(bytes?))
+    }
+}
+
+impl From<Bytes> for String {
+    fn from(bytes: Bytes) -> Self {
+        bytes.0.iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
 /// One test.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Image {
@@ -61,8 +88,8 @@ pub struct Image {
     pub model: String,
     /// Registers at the start.
     pub registers: Registers,
-    /// Memory that is not zero: address and bytes in hexadecimal.
-    pub memory: Vec<(u64, String)>,
+    /// Memory that is not zero: address and bytes.
+    pub memory: Vec<(u64, Bytes)>,
     /// Steps at most.
     pub steps: u32,
 }
@@ -212,21 +239,9 @@ impl Machine {
     /// Runs an image from its registers to its end.
     ///
     /// # Errors
-    /// Memory outside RAM, or bytes that are not hexadecimal.
+    /// Memory outside RAM.
     pub fn run(&mut self, image: &Image) -> anyhow::Result<Outcome> {
-        self.before.fill(0);
-        for (at, hex) in &image.memory {
-            let bytes = unhex(hex)?;
-            let at = usize::try_from(*at)?;
-            self.before
-                .get_mut(at..at + bytes.len())
-                .ok_or_else(|| anyhow::anyhow!("memory at {at:#x} lies outside the image"))?
-                .copy_from_slice(&bytes);
-        }
-        self.memory.write(GuestAddress(0), &self.before)?;
-        self.memory.write(GuestAddress(HIGH), &self.zeroes)?;
-        self.cpu.reset();
-        set_registers(&mut self.cpu, &image.registers);
+        self.load(image)?;
         let mut bus = TestBus {
             keep: true,
             ..TestBus::default()
@@ -258,6 +273,39 @@ impl Machine {
             end,
             memory: self.changed()?,
         })
+    }
+
+    /// Runs an image for `budget` instructions or until it stops, with an interrupt and an NMI on the way; only whether it
+    /// comes back is of interest.
+    ///
+    /// # Errors
+    /// As [`Machine::run`].
+    pub fn run_hostile(&mut self, image: &Image, budget: u64) -> anyhow::Result<Exit> {
+        self.load(image)?;
+        let mut bus = TestBus::default();
+        let mut exit = self.cpu.run(&mut bus, budget / 2);
+        bus.nmi = true;
+        bus.pending = Some(0x30);
+        if !matches!(exit, Exit::Stopped(_)) {
+            exit = self.cpu.run(&mut bus, budget - budget / 2);
+        }
+        Ok(exit)
+    }
+
+    fn load(&mut self, image: &Image) -> anyhow::Result<()> {
+        self.before.fill(0);
+        for (at, bytes) in &image.memory {
+            let start = usize::try_from(*at)?;
+            self.before
+                .get_mut(start..start.saturating_add(bytes.0.len()))
+                .ok_or_else(|| anyhow::anyhow!("memory at {at:#x} lies outside the image"))?
+                .copy_from_slice(&bytes.0);
+        }
+        self.memory.write(GuestAddress(0), &self.before)?;
+        self.memory.write(GuestAddress(HIGH), &self.zeroes)?;
+        self.cpu.reset();
+        set_registers(&mut self.cpu, &image.registers);
+        Ok(())
     }
 
     fn changed(&mut self) -> anyhow::Result<Vec<(u64, u64)>> {
@@ -292,19 +340,4 @@ pub fn step(cpu: &mut Interpreter, bus: &mut TestBus) -> Exit {
         }
     }
     exit
-}
-
-/// Bytes of a hexadecimal text.
-///
-/// # Errors
-/// An odd length or another character.
-pub fn unhex(text: &str) -> anyhow::Result<Vec<u8>> {
-    anyhow::ensure!(
-        text.len().is_multiple_of(2) && text.is_ascii(),
-        "not hexadecimal: {text}"
-    );
-    (0..text.len())
-        .step_by(2)
-        .map(|i| Ok(u8::from_str_radix(&text[i..i + 2], 16)?))
-        .collect()
 }
