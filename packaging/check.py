@@ -27,6 +27,7 @@ PYTHON_WITHOUT_QT = ROOT / "build" / "venv-without-qt" / "bin" / "python"
 PLAIN_TESTS = ("tests/unit", "tests/contract", "tests/tooling")
 QT_TESTS = ("tests/ui",)
 BOOT_TESTS = ("tests/boot",)
+CONFORMANCE_TESTS = ("tests/conformance",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ def lanes(kind: str) -> list[Lane]:
             "python without Qt", PYTHON_WITHOUT_QT, ["-p", "no_qt", *PLAIN_TESTS, *no_boots]
         ),
         Lane("perfect files", [str(PYTHON), "tests/perfect_files.py"], one),
+        pytest_lane("conformance", PYTHON, [*CONFORMANCE_TESTS]),
         pytest_lane("qt offscreen", PYTHON, [*QT_TESTS, *no_boots], offscreen),
         pytest_lane("guest", PYTHON, [*BOOT_TESTS, "-m", "guest"]),
         pytest_lane("boots", PYTHON, [*BOOT_TESTS, "-m", "boot"]),

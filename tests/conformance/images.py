@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-#: RAM of a test machine below the hole of a PC: what an image fills and what is compared.
+#: RAM of a test machine below the VGA window: what an image fills and what is compared.
 IMAGE_BYTES = 0xA0000
 #: The rest of its RAM: start and bytes, zero at the start.
-HIGH_RAM = (1 << 20, 1 << 20)
+HIGH_RAM = (0xC0000, (2 << 20) - 0xC0000)
 SEGMENTS = ("es", "cs", "ss", "ds", "fs", "gs")
 GENERAL = (
     *("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"),

@@ -105,6 +105,16 @@ def _vendor_calls(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool
     return code in {b"\x0f\x05", b"\x0f\x07"} and not bits64
 
 
+def _sysret_stack(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+    code = _code(image).lstrip(b"\x48")[:2]
+    return code == b"\x0f\x07" and all(" ss [" in text for text in texts)
+
+
+def _wraps(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool:
+    stack = image.registers.seg[2]
+    return image.registers.gpr[4] < 0x40 and stack[2] == 0xFFFFFFFF
+
+
 RULES: tuple[tuple[str, Rule], ...] = (
     ("not implemented here: the machine stops and says so", _not_implemented),
     (
@@ -128,6 +138,12 @@ RULES: tuple[tuple[str, Rule], ...] = (
         "SYSENTER in long mode and SYSCALL outside it: AMD's rules here, Intel's there "
         "(APM vol. 3, SYSENTER; SDM vol. 2, SYSCALL)",
         _vendor_calls,
+    ),
+    ("SYSRET leaves the attributes of SS (APM vol. 3, SYSRET); Intel sets them", _sysret_stack),
+    (
+        "a stack that wraps at 4 GiB with a limit of 4 GiB: with or without a fault, by model "
+        "(SDM vol. 3, 5.3)",
+        _wraps,
     ),
 )
 

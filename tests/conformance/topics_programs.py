@@ -1,4 +1,4 @@
-"""Whole instructions and short programs: ports, traps, strings, prefixes, random bytes."""
+"""Whole instructions and short programs: traps, strings, prefixes, random bytes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,6 @@ from images import Image
 
 PREFIXES = (0x66, 0x67, 0xF0, 0xF2, 0xF3, 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65)
 STRINGS = (0xA4, 0xA5, 0xA6, 0xA7, 0xAA, 0xAB, 0xAC, 0xAD, 0xAE, 0xAF)
-
-
-def ports(r: Random) -> Image:
-    """IN, OUT, INS and OUTS with each IOPL and any I/O bitmap, in protected mode."""
-    image = start(r)
-    base = r.choice((0x68, 0x68, 0x68, 0x60, 0x87, 0x88, 0x100, 0xFFFF))
-    limit = r.choice((0x67, 0x68, 0x87, 0x88, 0x78, 0x60))
-    bitmap = r.choice((bytes(32), b"\xff" * 32, r.randbytes(32)))
-    image = add(image, (machine.TSS + 0x66, imm16(base) + bitmap + b"\xff"))
-    code = r.choice(
-        (b"\xe4\x80", b"\xe5\x7f", b"\xe6\x00", b"\xe7\xff", b"\xec", b"\xed", b"\xee", b"\xef")
-    )
-    image = add(
-        image,
-        tr=(0x38, machine.TSS, limit, r.choice((0x8B, 0x8B, 0x8B, 0x83))),
-        rdx=r.choice((r.randrange(0x100), 0xFF, 0x100, 0xFFFF, r.getrandbits(16))),
-    )
-    return program(
-        image, r.choice((b"", b"\x66")) + code, 3, rflags=2 | r.choice((0, 0x1000, 0x3000))
-    )
 
 
 def traps(r: Random) -> Image:
@@ -48,15 +28,7 @@ def traps(r: Random) -> Image:
                 b"\xf3\xa4",
                 b"\x9c\x90",
             ),
-            *(
-                b"\xfb\x90\x90",
-                b"\xf1",
-                b"\x74\x00\x90",
-                b"\xeb\x00\x90",
-                b"\x9d\x90",
-                b"\x0f\xa2",
-                b"\xf4",
-            ),
+            *(b"\xfb\x90\x90", b"\xf1", b"\x74\x00\x90", b"\xeb\x00\x90", b"\x9d\x90", b"\x0f\xa2"),
             *(
                 b"\x17\x90\x90",
                 b"\x0f\x21\xf0",
@@ -247,7 +219,6 @@ def branches(r: Random) -> Image:
 
 
 TOPICS = {
-    "I/O permission": ports,
     "single steps": traps,
     "string instructions": strings,
     "random bytes": code_bytes,

@@ -109,7 +109,7 @@ def returns(r: Random) -> Image:
         add(
             image,
             (image.registers.gpr[4], frame),
-            (machine.TSS, imm32(r.choice((0x48, 0x38, selector(r))))),
+            (machine.TSS, imm32(r.choice((0x48, 0x48, selector(r))))),
         ),
         code,
         3,
@@ -150,7 +150,7 @@ def exceptions(r: Random) -> Image:
                 b"\x0f\x20\xc0",
                 b"\x0f\x21\xc0",
             ),
-            *(b"\x0f\x06", b"\x0f\x33", b"\x0f\x01\x38", b"\xe4\x80"),
+            *(b"\x0f\x06", b"\x0f\x33", b"\x0f\x01\x38"),
             *(
                 b"\xd9\xc0",
                 b"\x0f\x10\xc0",
@@ -324,12 +324,8 @@ def virtual_8086(r: Random) -> Image:
                 b"\x8e\xc0\x26\x8b\x07",
                 b"\x0f\x0b",
             ),
-            *(b"\xea\x00\x7d\x00\x00", b"\x9a\x00\x7d\x00\x00", b"\xcb", b"\xe4\x80", b"\xe6\x80"),
+            *(b"\xea\x00\x7d\x00\x00", b"\x9a\x00\x7d\x00\x00", b"\xcb"),
             *(
-                b"\xec",
-                b"\xef",
-                b"\x6c",
-                b"\x6e",
                 b"\x0f\x01\xe0",
                 b"\x0f\x00\xc0",
                 b"\x63\xc0",
@@ -352,12 +348,7 @@ def virtual_8086(r: Random) -> Image:
     )
     if r.random() < 0.4:
         image = add(image, (machine.IDT, gates))
-    flags = (
-        image.registers.rflags
-        | r.choice((0, 0x200))
-        | r.choice((0, 1 << 19))
-        | r.choice((0, 0, 1 << 20))
-    )
+    flags = image.registers.rflags | r.choice((0, 0x200)) | r.choice((0, 0, 1 << 19, 1 << 20))
     return program(
         image,
         code,

@@ -12,12 +12,12 @@ use vmwb_x86::{CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
 
 use crate::bus::TestBus;
 
-/// RAM of a test machine in bytes, with the hole of a PC below 1 MiB.
+/// RAM of a test machine in bytes, with the window of a PC's VGA in it.
 const RAM_BYTES: u64 = 2 << 20;
-/// Bytes below the hole: what an image fills and what is compared.
+/// Bytes below the window: what an image fills and what is compared.
 pub const IMAGE_BYTES: u64 = 0xA_0000;
-/// Start of the RAM above the hole, which is zero at the start.
-const HIGH: u64 = 1 << 20;
+/// Start of the RAM above it, which is zero at the start.
+const HIGH: u64 = 0xC_0000;
 /// Repetitions of one string instruction before a step is given up.
 const MOST_REPETITIONS: u32 = 200_000;
 

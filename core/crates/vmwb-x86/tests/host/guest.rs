@@ -97,7 +97,7 @@ impl Guest {
     }
 }
 
-fn load_fpu(f: &mut vmwb_x86::cpu::Fpu, state: &State) {
+pub(super) fn load_fpu(f: &mut vmwb_x86::cpu::Fpu, state: &State) {
     f.control = state.get16(0);
     let status = state.get16(2);
     f.status = status & !0x3800;
@@ -116,7 +116,7 @@ fn load_fpu(f: &mut vmwb_x86::cpu::Fpu, state: &State) {
     }
 }
 
-fn store_fpu(f: &vmwb_x86::cpu::Fpu, state: &mut State) {
+pub(super) fn store_fpu(f: &vmwb_x86::cpu::Fpu, state: &mut State) {
     state.set16(0, f.control);
     state.set16(2, f.status | u16::from(f.top) << 11);
     state.fx[4] = !f.empty;

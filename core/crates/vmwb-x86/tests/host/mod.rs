@@ -4,12 +4,15 @@
 //! RIP-relative operands and pointers are the same on both sides. The registers are loaded, the instruction runs, the
 //! registers are stored; a signal that it causes is turned into the vector of its exception.
 //!
-//! What it is not: it runs user-level instructions in 64-bit mode only, and none that leave the code page.
+//! What it is not: it runs user-level instructions only, and none that leave the code page. [`compat`] has 16- and 32-bit
+//! code.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod bus;
+pub mod compat;
 pub mod encode;
+pub mod encode_legacy;
 pub mod guest;
 
 use std::arch::global_asm;
@@ -212,6 +215,12 @@ static mut FAULT: u64 = NO_FAULT;
 /// Where the handler stores the registers of a faulting instruction.
 static mut FAULT_STATE: *mut State = std::ptr::null_mut();
 const NO_FAULT: u64 = u64::MAX;
+/// RIP at the fault.
+static mut FAULT_RIP: u64 = 0;
+/// Where execution goes on behind a fault in compatibility mode; 0 in 64-bit mode.
+static mut RECOVER: u64 = 0;
+/// Address of the code page less the offset at which its segment has it.
+static mut CODE_OFFSET: u64 = 0;
 
 static LOCK: Mutex<()> = Mutex::new(());
 
@@ -221,7 +230,8 @@ extern "C" fn on_signal(signal: i32, _info: *mut libc::siginfo_t, context: *mut 
     unsafe {
         let context = &mut *context.cast::<libc::ucontext_t>();
         let gregs = &mut context.uc_mcontext.gregs;
-        let rip = gregs[libc::REG_RIP as usize] as u64;
+        FAULT_RIP = gregs[libc::REG_RIP as usize] as u64;
+        let rip = FAULT_RIP + CODE_OFFSET;
         if !(CODE..CODE + CODE_BYTES as u64).contains(&rip) || FAULT_STATE.is_null() {
             // Not ours: the default action ends the process when the instruction runs again.
             libc::signal(signal, libc::SIG_DFL);
@@ -254,6 +264,13 @@ extern "C" fn on_signal(signal: i32, _info: *mut libc::siginfo_t, context: *mut 
         std::ptr::copy_nonoverlapping(fx, state.fx.as_mut_ptr(), 512);
         FAULT = gregs[libc::REG_TRAPNO as usize] as u64;
         gregs[libc::REG_RIP as usize] = vmwb_host_recover as *const () as i64;
+        if RECOVER != 0 {
+            gregs[libc::REG_RIP as usize] = RECOVER as i64;
+            // The low 16 bits are CS; the highest are SS.
+            let segments = gregs[libc::REG_CSGSFS as usize] as u64;
+            gregs[libc::REG_CSGSFS as usize] =
+                (segments & !0xFFFF_0000_0000_FFFF | 0x33 | 0x2B << 48) as i64;
+        }
         // TF, DF and AC must not stay set behind the instruction.
         gregs[libc::REG_EFL as usize] &= !0x4_0500;
     }
