@@ -110,7 +110,8 @@ class Image:
     memory: tuple[tuple[int, bytes], ...]
     steps: int
     name: str = ""
-    model: str = ""
+    #: The oracle announces what this model does and more.
+    model: str = "max"
     #: What the test is about, for the report.
     topics: tuple[str, ...] = field(default=())
 

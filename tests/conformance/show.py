@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--set", action="append", default=[], help="register=value (hexadecimal)")
     parser.add_argument("--memory", action="append", default=[], help="address=bytes (hexadecimal)")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--model", default="", help="our processor model")
+    parser.add_argument("--model", default="max", help="our processor model")
     parser.add_argument("--file", type=Path, help="an image as JSON")
     options = parser.parse_args(arguments)
     image = _from_file(options.file) if options.file else _from_options(options)
@@ -55,7 +55,7 @@ def _from_file(path: Path) -> Image:
     values = json.loads(path.read_text(encoding="utf-8"))
     memory = tuple((at, bytes.fromhex(text)) for at, text in values["memory"])
     return Image(
-        Registers.of(values["registers"]), memory, values["steps"], model=values.get("model", "")
+        Registers.of(values["registers"]), memory, values["steps"], model=values.get("model", "max")
     )
 
 

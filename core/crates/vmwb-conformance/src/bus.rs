@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use vmwb_hw::{AccessSize, GuestAddress};
 use vmwb_x86::CpuBus;
 
+use crate::random::Random;
+
 /// The board. Its clock is the count of retired instructions.
 #[derive(Debug, Clone, Default)]
 pub struct TestBus {
@@ -106,8 +108,8 @@ impl CpuBus for TestBus {
     fn tsc(&mut self, retired: u64) -> u64 {
         retired
     }
-    fn random(&mut self, _retired: u64) -> u64 {
-        0
+    fn random(&mut self, retired: u64) -> u64 {
+        Random(retired).bits()
     }
     fn set_ferr(&mut self, _active: bool, _retired: u64) -> bool {
         false

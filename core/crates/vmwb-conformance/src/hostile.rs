@@ -104,7 +104,7 @@ pub fn image(seed: u64) -> Image {
         code_attr,
     );
     Image {
-        model: String::new(),
+        model: "max".to_owned(),
         registers,
         memory: memory(&mut r, rip.wrapping_add(base)),
         steps: 0,

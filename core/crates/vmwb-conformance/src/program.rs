@@ -64,7 +64,7 @@ pub fn image(mode: Mode, seed: u64) -> Image {
     let data: Vec<u8> = (0..512).map(|_| random.byte()).collect();
     memory.push((u64::from(DATA), Bytes(data)));
     Image {
-        model: String::new(),
+        model: "max".to_owned(),
         registers: registers(mode, &mut random),
         memory,
         steps: 0,

@@ -21,7 +21,11 @@ fn side(image: &Image, pace: Pace) -> Side<Interpreter> {
     for (at, bytes) in &image.memory {
         memory.write(GuestAddress(*at), &bytes.0).unwrap();
     }
-    let mut cpu = Interpreter::new(Arc::clone(&memory), CpuConfig::default()).unwrap();
+    let config = CpuConfig {
+        model: image.model.clone(),
+        ..CpuConfig::default()
+    };
+    let mut cpu = Interpreter::new(Arc::clone(&memory), config).unwrap();
     cpu.reset();
     set_registers(&mut cpu, &image.registers);
     let bus = TestBus {

@@ -11,7 +11,8 @@ use vmwb_hw::{GuestAddress, GuestMemory};
 use vmwb_x86::cpu::Segment;
 use vmwb_x86::{CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
 
-use super::guest::{NoDevices, load_fpu, store_fpu};
+use super::bus::NoDevices;
+use super::guest::{load_fpu, store_fpu};
 use super::{CODE, DATA, DATA_BYTES, End, FAULT, FAULT_STATE, Host, NO_FAULT, State, TAKEN};
 
 /// Where the far pointer to the code under test lies.

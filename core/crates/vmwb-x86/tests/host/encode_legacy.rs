@@ -25,7 +25,7 @@ fn opcode(f: &Form, r: &mut Random) -> Vec<u8> {
             bytes.push(if plus { b + r.below(8) as u8 } else { b });
         }
     }
-    if f.prefix != Prefix::Any && f.prefix != Prefix::None {
+    if matches!(f.prefix, Prefix::P66 | Prefix::PF2 | Prefix::PF3) {
         bytes.remove(0);
     }
     if f.exact.is_some() {
@@ -43,10 +43,11 @@ pub fn sample(index: usize, bits: Bits, r: &mut Random) -> Option<Sample> {
     let target = bits.data() + 0x200 + 16 * r.below(64) + r.below(16);
     let mut bytes = Vec::new();
     match f.prefix {
+        _ if f.vex => {}
         Prefix::P66 => bytes.push(0x66),
         Prefix::PF2 => bytes.push(0xF2),
         Prefix::PF3 => bytes.push(0xF3),
-        Prefix::Any if f.feature != "fpu" && r.one_in(3) => bytes.push(0x66),
+        Prefix::Any | Prefix::NoRep if f.feature != "fpu" && r.one_in(3) => bytes.push(0x66),
         _ => {}
     }
     let register_only = f
@@ -74,7 +75,13 @@ pub fn sample(index: usize, bits: Bits, r: &mut Random) -> Option<Sample> {
         bytes.push(r.pick(&[0x26, 0x3E, 0x36]));
     }
     let opsize16 = (bits == Bits::B16) != bytes.contains(&0x66);
-    bytes.extend(opcode(f, r));
+    let code = opcode(f, r);
+    if f.vex {
+        bytes.extend(vex(f, code[1], r));
+        bytes.extend_from_slice(&code[2..]);
+    } else {
+        bytes.extend(code);
+    }
     if f.modrm {
         let reg = f.digit.unwrap_or(r.below(8) as u8);
         match (f.exact, memory) {
@@ -98,6 +105,20 @@ pub fn sample(index: usize, bits: Bits, r: &mut Random) -> Option<Sample> {
         insn,
         target,
     })
+}
+
+/// A three-byte VEX prefix for the low eight registers (SDM volume 2, section 2.3.5).
+fn vex(f: &Form, map: u8, r: &mut Random) -> [u8; 3] {
+    let third = f.operands.iter().any(|o| o.class == Class::B);
+    let register = if third { r.below(8) as u8 } else { 0 };
+    let pp = match f.prefix {
+        Prefix::P66 => 1,
+        Prefix::PF3 => 2,
+        Prefix::PF2 => 3,
+        _ => 0,
+    };
+    let map = if map == 0x38 { 2 } else { 3 };
+    [0xC4, 0xE0 | map, (!register & 0xF) << 3 | pp]
 }
 
 fn memory_operand(bytes: &mut Vec<u8>, reg: u8, address16: bool, target: u64, r: &mut Random) {
