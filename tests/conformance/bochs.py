@@ -236,13 +236,10 @@ class _Watch:
         if self.end != "steps" or len(self.trace) >= self._steps:
             self._session.stop()
             return
-        # A shutdown comes out of an exception's delivery, HLT out of an instruction.
-        if self._faults:
-            self._finish("triple")
-        else:
-            self._step()
-            if len(self.trace) <= self._steps:
-                self._finish("halt")
+        # HLT only: a shutdown ends the process.
+        self._step()
+        if len(self.trace) <= self._steps:
+            self._finish("halt")
 
     def _step(self) -> None:
         if len(self.trace) < self._steps:

@@ -115,6 +115,26 @@ def _wraps(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool:
     return image.registers.gpr[4] < 0x40 and stack[2] == 0xFFFFFFFF
 
 
+def _iret_in_64_bit(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool:
+    bits64 = image.registers.efer & LONG_MODE and image.registers.seg[1][3] & 0x2000
+    return bool(bits64) and _code(image)[:1] in {b"\xcf", b"\x66"} and b"\xcf" in _code(image)[:2]
+
+
+def _sysenter_cs(_i: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+    return all("sysenter_cs" in text for text in texts)
+
+
+def _task_fault(_i: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
+    """The handler runs in the new task; which of its segments were loaded before one failed?"""
+    if not theirs.exceptions or theirs.exceptions[0][1] not in {10, 11, 12}:
+        return False
+    segments = ("es", "ss", "ds", "fs", "gs")
+    if all(text.split(": ")[1].split()[0] in segments for text in texts if text.startswith("step")):
+        return texts[0].startswith("step")
+    words = _words(texts)
+    return words is not None and len(words) == 1 and (words[0][1] ^ words[0][2]) >> 16 == 0
+
+
 RULES: tuple[tuple[str, Rule], ...] = (
     ("not implemented here: the machine stops and says so", _not_implemented),
     (
@@ -140,6 +160,17 @@ RULES: tuple[tuple[str, Rule], ...] = (
         _vendor_calls,
     ),
     ("SYSRET leaves the attributes of SS (APM vol. 3, SYSRET); Intel sets them", _sysret_stack),
+    (
+        "IRET with a 16- or 32-bit operand in 64-bit code pops SS and the stack pointer too (SDM "
+        "vol. 2, IRET, IA-32e-MODE); the oracle does only with 64 bits",
+        _iret_in_64_bit,
+    ),
+    ("IA32_SYSENTER_CS: 16 bits are kept (APM vol. 2, A.2); the oracle keeps 32", _sysenter_cs),
+    (
+        "a fault in a new task: the order of its segments' checks, and which of them are loaded "
+        "then, is not architectural (SDM vol. 3, 6.15, #TS)",
+        _task_fault,
+    ),
     (
         "a stack that wraps at 4 GiB with a limit of 4 GiB: with or without a fault, by model "
         "(SDM vol. 3, 5.3)",

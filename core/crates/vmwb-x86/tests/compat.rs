@@ -55,7 +55,6 @@ const EXCLUDED: &[(&str, &[&str])] = &[
         "an image of the state: differential.rs",
         &["fxsave", "fxrstor", "xsave", "xrstor", "xsaveopt", "xsavec"],
     ),
-    ("takes the segments of the host's process along", &["enter"]),
 ];
 
 fn vector_operand(f: &Form) -> bool {
@@ -134,6 +133,10 @@ fn aim(s: &Sample, bits: Bits, state: &mut State, r: &mut Random) -> bool {
     let f = s.insn.form();
     let data = bits.data();
     state.gpr[4] = data + 0x1000 + 8 * r.below(16);
+    if bits == Bits::B16 {
+        // A 16-bit stack does not look at the upper half.
+        state.gpr[4] |= r.bits() & 0xFFFF_0000;
+    }
     let string = f.operands.iter().any(|o| o.class == Class::X)
         || ["movs", "stos", "lods", "scas", "cmps"]
             .iter()
@@ -146,6 +149,10 @@ fn aim(s: &Sample, bits: Bits, state: &mut State, r: &mut Random) -> bool {
     }
     match f.mnemonic {
         "xlat" => state.gpr[3] = s.target,
+        "enter" => {
+            state.gpr[5] =
+                (data + 0x1180) | r.bits() << 16 & if bits == Bits::B16 { 0xFFFF_0000 } else { 0 }
+        }
         "leave" => state.gpr[5] = data + 0x1100,
         "div" | "idiv" if !r.one_in(4) => state.gpr[2] = 0,
         "shld" | "shrd" if s.insn.opsize == 2 => return false,
@@ -261,7 +268,8 @@ fn compare(bits: Bits) {
             host.data()[at..at + fresh.len()].copy_from_slice(&fresh);
             if f.asm.starts_with("pop ") && f.operands[0].class != Class::Z {
                 // A selector on the stack for POP ES and POP DS.
-                let top = (before.gpr[4] - bits.data()) as usize;
+                let top = (before.gpr[4] & 0xFFFF_FFFF) as usize - bits.data() as usize;
+                let top = top & (DATA_BYTES - 1);
                 let word = [u8::try_from(bits.data_selector()).unwrap(), 0, 0, 0];
                 guest.set_data(top, &word);
                 host.data()[top..top + 4].copy_from_slice(&word);

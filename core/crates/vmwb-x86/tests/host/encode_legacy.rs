@@ -161,6 +161,8 @@ fn immediates(
     let size = if opsize16 { 2 } else { 4 };
     for o in &f.operands {
         let v = if r.one_in(2) { r.below(40) } else { r.bits() };
+        // ENTER looks at the end of the frame, which must lie in the data area.
+        let v = if f.mnemonic == "enter" { v % 0x200 } else { v };
         let n = match (o.class, o.width) {
             (Class::I, Width::B) | (Class::Is, _) => 1,
             (Class::I, Width::W) => 2,

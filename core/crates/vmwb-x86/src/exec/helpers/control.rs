@@ -126,8 +126,8 @@ pub(crate) fn enter(c: &mut Cpu, op: &Op) -> Res {
     if let Err(e) = c.push(n, bp) {
         return restore(c, e);
     }
-    // With 32-bit operands on a 16-bit stack the frame pointer gets the whole of ESP.
-    let frame = c.reg_at(4 * 8, width.max(n));
+    // The whole register on a 16-bit stack too, whose pushes leave its upper half: as the host's processor does.
+    let frame = c.r[4] & size_mask(n);
     for i in 1..level {
         let at = c
             .reg_at(5 * 8, width)
