@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv/bin/python
 BENCH_ARGS ?=
 SOAK_ARGS ?=
+CONFORMANCE_ARGS ?=
 HOURS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test quick fresh dist bench soak lint fmt lock clean
+.PHONY: help run setup test quick fresh dist bench soak conformance lint fmt lock clean
 
 help: ## Show these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +37,9 @@ bench: setup ## Measure this engine beside QEMU and the host; writes docs/benchm
 
 soak: setup ## The long tests, for HOURS hours; adds a line to docs/soak.md
 	@$(VENV) packaging/soak.py --hours $(HOURS) $(SOAK_ARGS)
+
+conformance: setup ## Compare the processor with every oracle; writes docs/conformance.md
+	@$(VENV) packaging/conformance.py $(CONFORMANCE_ARGS)
 
 fresh: ## Prove the README's two commands in a new Debian 12
 	@$(PYTHON) packaging/fresh.py

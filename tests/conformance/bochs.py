@@ -201,6 +201,7 @@ class _Watch:
         self._started = False
         self._retired = False
         self._faults = 0
+        self._third = False
         self.trace: list[dict[str, Any]] = []
         self.exceptions: list[tuple[int, int, int]] = []
         self.end = "steps"
@@ -213,6 +214,7 @@ class _Watch:
     def after(self, _session: Any, _cpu: int, _instruction: int) -> None:
         self._retired = True
         self._faults = 0
+        self._third = False
 
     def exception(self, _session: Any, _cpu: int, vector: int, error: int) -> None:
         if self._retired and vector != DEBUG_TRAP:
@@ -229,6 +231,7 @@ class _Watch:
             # If this is the third, the processor ends the process: it was built without what it
             # would print then. If the double fault's handler faults at its first byte, it goes on.
             self._answer(self, "triple")
+            self._third = True
         if self._faults > 16:
             self._finish("it loops in faults")
 
@@ -236,7 +239,9 @@ class _Watch:
         if self.end != "steps" or len(self.trace) >= self._steps:
             self._session.stop()
             return
-        # HLT only: a shutdown ends the process.
+        if self._third:  # not HLT but the shutdown that follows
+            self._finish("triple")
+            return
         self._step()
         if len(self.trace) <= self._steps:
             self._finish("halt")

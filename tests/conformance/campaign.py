@@ -46,6 +46,7 @@ class Tally:
     gave_up: int = 0
     known: Counter[str] = field(default_factory=Counter)
     vectors: Counter[int] = field(default_factory=Counter)
+    forms: Counter[str] = field(default_factory=Counter)
     wrong: list[tuple[int, list[str]]] = field(default_factory=list)
 
 
@@ -74,6 +75,7 @@ def run(topic: str, numbers: Iterator[int], engine: Engine, oracle: Oracle) -> T
         tally.vectors.update(vector for _, vector, _ in theirs.exceptions)
         texts = differences(image, ours, theirs)
         if not texts:
+            tally.forms.update(ours.forms)
             continue
         why = known.reason(topic, image, ours, theirs, texts)
         if why:
@@ -115,6 +117,7 @@ def main(arguments: Sequence[str]) -> int:
                 "gave_up": tally.gave_up,
                 "known": dict(tally.known),
                 "wrong": len(tally.wrong),
+                "forms": dict(tally.forms),
             }
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -136,6 +136,8 @@ class Outcome:
     memory: tuple[tuple[int, int], ...]
     #: Exceptions in order: index of the step, vector, error code. Only the oracle tells.
     exceptions: tuple[tuple[int, int, int], ...] = ()
+    #: Instruction forms that were met, and how often. Only our side tells.
+    forms: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Outcome:
@@ -145,4 +147,5 @@ class Outcome:
             end=values["end"],
             memory=tuple((at, value) for at, value in values["memory"]),
             exceptions=tuple(tuple(e) for e in values.get("exceptions", ())),
+            forms=values.get("forms", {}),
         )

@@ -120,6 +120,12 @@ def _iret_in_64_bit(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bo
     return bool(bits64) and _code(image)[:1] in {b"\xcf", b"\x66"} and b"\xcf" in _code(image)[:2]
 
 
+def _into_virtual_8086(image: Image, ours: Outcome, theirs: Outcome, _x: list[str]) -> bool:
+    entered = bool(theirs.trace) and bool(theirs.trace[0].rflags & 1 << 17)
+    refused = bool(ours.trace) and ours.trace[0].rip == 0x60D1
+    return b"\xcf" in _code(image)[:2] and entered and refused
+
+
 def _sysenter_cs(_i: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
     return all("sysenter_cs" in text for text in texts)
 
@@ -164,6 +170,11 @@ RULES: tuple[tuple[str, Rule], ...] = (
         "IRET with a 16- or 32-bit operand in 64-bit code pops SS and the stack pointer too (SDM "
         "vol. 2, IRET, IA-32e-MODE); the oracle does only with 64 bits",
         _iret_in_64_bit,
+    ),
+    (
+        "IRET to virtual-8086 mode with EIP above FFFFh is #GP (SDM vol. 2, IRET, "
+        "RETURN-TO-VIRTUAL-8086-MODE); the oracle cuts it",
+        _into_virtual_8086,
     ),
     ("IA32_SYSENTER_CS: 16 bits are kept (APM vol. 2, A.2); the oracle keeps 32", _sysenter_cs),
     (

@@ -1,4 +1,4 @@
-"""Control transfers: far branches, gates, interrupts and exceptions, returns, tasks, system calls."""
+"""Control transfers: far branches, gates, events, returns, tasks, system calls."""
 
 from __future__ import annotations
 

@@ -3,11 +3,14 @@
 //! One step is one instruction with all its repetitions. An instruction that faults is a step together with the first
 //! instruction of its handler, because the engine's budget counts what retires; the other side merges likewise.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use vmwb_hw::{GuestAddress, GuestMemory};
 use vmwb_x86::cpu::{Segment, TableRegister};
+use vmwb_x86::decode::{CodeSize, MAX_LEN, decode};
+use vmwb_x86::isa::Form;
 use vmwb_x86::{CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
 
 use crate::bus::TestBus;
@@ -103,6 +106,8 @@ pub struct Outcome {
     pub end: String,
     /// Words of memory that differ from the image: address and value.
     pub memory: Vec<(u64, u64)>,
+    /// Forms that were met, by [`form_name`], and how often. Where paging maps code elsewhere, they are not told.
+    pub forms: BTreeMap<String, u64>,
 }
 
 /// A machine that runs one image after the other.
@@ -248,7 +253,11 @@ impl Machine {
         };
         let mut trace = Vec::new();
         let mut end = "steps".to_owned();
+        let mut forms = BTreeMap::new();
         for _ in 0..image.steps {
+            if let Some(form) = self.next_form() {
+                *forms.entry(form_name(form)).or_default() += 1;
+            }
             let exit = step(&mut self.cpu, &mut bus);
             if let Exit::Stopped(CpuStop::TripleFault { .. }) = exit {
                 "triple".clone_into(&mut end);
@@ -272,7 +281,26 @@ impl Machine {
             trace,
             end,
             memory: self.changed()?,
+            forms,
         })
+    }
+
+    /// The form at RIP, by the identity map that the tests' code lies in.
+    fn next_form(&self) -> Option<&'static Form> {
+        let c = self.cpu.cpu();
+        let at = self.cpu.linear_rip();
+        let mut bytes = [0; MAX_LEN];
+        let room = IMAGE_BYTES.checked_sub(at)?;
+        let len = usize::try_from(room).ok()?.min(MAX_LEN);
+        self.memory.read(GuestAddress(at), &mut bytes[..len]).ok()?;
+        let size = if c.code64() {
+            CodeSize::Bits64
+        } else if c.seg[1].big() {
+            CodeSize::Bits32
+        } else {
+            CodeSize::Bits16
+        };
+        decode(&bytes[..len], size).ok().map(|insn| insn.form())
     }
 
     /// Runs an image for `budget` instructions or until it stops, with an interrupt and an NMI on the way; only whether it
@@ -325,6 +353,12 @@ impl Machine {
         }
         Ok(out)
     }
+}
+
+/// The name that a form has in reports: what it is and how it is encoded.
+#[must_use]
+pub fn form_name(form: &Form) -> String {
+    format!("{} [{}]", form.asm, form.encoding)
 }
 
 /// One instruction with all its repetitions.

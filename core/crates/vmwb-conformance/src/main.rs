@@ -1,11 +1,17 @@
 //! `vmwb-conform`: test images come in on standard input, one JSON object to a line; what became of each goes out the
-//! same way. The tests under `tests/conformance/` hold the other end.
+//! same way. The tests under `tests/conformance/` hold the other end. `vmwb-conform --forms` lists all instruction forms.
 
 use std::io::{BufRead, Write};
 
-use vmwb_conformance::image::{Image, Machine};
+use vmwb_conformance::image::{Image, Machine, form_name};
+use vmwb_x86::isa::FORMS;
 
 fn main() -> anyhow::Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("--forms") {
+        let names: Vec<_> = FORMS.iter().map(form_name).collect();
+        println!("{}", serde_json::to_string(&names)?);
+        return Ok(());
+    }
     let mut machine = Machine::new("")?;
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {

@@ -309,9 +309,14 @@ fn compare(bits: Bits) {
                 }
             }
         }
-        counts.push((f.asm, ran));
+        counts.push((index, ran));
     }
-    let never: Vec<_> = counts.iter().filter(|(_, ran)| *ran == 0).collect();
+    host::counts::record(bits.oracle(), &counts);
+    let never: Vec<_> = counts
+        .iter()
+        .filter(|(_, ran)| *ran == 0)
+        .map(|(index, _)| FORMS[*index].asm)
+        .collect();
     let report: Vec<String> = wrong
         .iter()
         .map(|(asm, (n, first))| format!("{asm}: {n}\n    {first}"))

@@ -429,6 +429,7 @@ fn every_form_with_random_operands_does_what_the_host_does() {
         .unwrap_or(SAMPLES);
     let mut wrong: BTreeMap<&str, (usize, String)> = BTreeMap::new();
     let mut never = Vec::new();
+    let mut counts = Vec::new();
     let mut shadow = vec![0u8; host::DATA_BYTES];
     host.data().copy_from_slice(&shadow);
     for (index, f) in FORMS.iter().enumerate() {
@@ -526,10 +527,12 @@ fn every_form_with_random_operands_does_what_the_host_does() {
                 }
             }
         }
+        counts.push((index, ran as u64));
         if ran == 0 {
             never.push(f.asm);
         }
     }
+    host::counts::record("host, 64-bit code", &counts);
     let report: Vec<String> = wrong
         .iter()
         .map(|(asm, (n, first))| format!("{asm}: {n}\n    {first}"))

@@ -49,6 +49,14 @@ impl Bits {
         }
     }
 
+    /// Name of this comparison in the report.
+    pub fn oracle(self) -> &'static str {
+        match self {
+            Self::B16 => "host, 16-bit code",
+            Self::B32 => "host, 32-bit code",
+        }
+    }
+
     /// Selector of the data segment.
     pub fn data_selector(self) -> u16 {
         match self {

@@ -11,6 +11,7 @@
 
 pub mod bus;
 pub mod compat;
+pub mod counts;
 pub mod encode;
 pub mod encode_legacy;
 pub mod guest;
