@@ -22,9 +22,10 @@ import vmwb_core
 from vmwb.app import Paths, build_services
 from vmwb.client.supervisor import WORKER_COMMAND
 from vmwb.model.config import BootConfig, VmConfig
-from vmwb.model.errors import VmwbError
+from vmwb.model.errors import EngineFailedError, VmwbError
 from vmwb.services.api import Services
 from vmwb.services.types import StopKind, WaitFor, WaitKind
+from vmwb.worker.sandbox import LockedDown, locked_down_from_json
 
 EVIL = Path(__file__).with_name("evil.py")
 EVIL_WORKER = (sys.executable, "-P", str(Path(__file__).with_name("evil_worker.py")))
@@ -90,6 +91,35 @@ def test_attempts_are_those_of_the_core() -> None:
         vmwb_core.attempt_escape("control", "no such attempt", "", 0, 0)
 
     assert caught.value.code == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("locked", "levels"),
+    [
+        (LockedDown("full", 7, True), ["info"]),
+        (LockedDown("partial", 3, True), ["info"]),
+        (LockedDown("partial", 3, False), ["info", "warn"]),
+        (LockedDown("no", 0, True), ["warn"]),
+        (LockedDown("no", 0, False), ["warn", "warn"]),
+    ],
+)
+def test_log_says_how_far_the_worker_is_locked_in(locked: LockedDown, levels: list[str]) -> None:
+    said = list(locked.sentences())
+
+    assert [level for level, _ in said] == levels
+    assert all(sentence.endswith(".") for _, sentence in said)
+
+
+@pytest.mark.parametrize("answer", ["{}", '{"files": "full", "landlock_abi": "7", "calls": true}'])
+def test_answer_of_the_core_that_makes_no_sense_is_refused(answer: str) -> None:
+    with pytest.raises(EngineFailedError):
+        locked_down_from_json(answer)
+
+
+def test_host_answers_what_it_offers() -> None:
+    host = json.loads(vmwb_core.host_sandbox_json())
+
+    assert set(host) == {"landlock_abi", "seccomp"}
 
 
 @pytest.fixture
