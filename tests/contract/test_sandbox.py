@@ -22,6 +22,7 @@ import vmwb_core
 from vmwb.app import Paths, build_services
 from vmwb.client.supervisor import WORKER_COMMAND
 from vmwb.model.config import BootConfig, VmConfig
+from vmwb.model.debug import TRACE_CLASSES, TraceSettings
 from vmwb.model.errors import EngineFailedError, VmwbError
 from vmwb.services.api import Services
 from vmwb.services.types import StopKind, WaitFor, WaitKind
@@ -182,7 +183,11 @@ async def test_locked_in_worker_does_all_that_it_does_without_another_module(
     assert await library.console.screenshot("deb")
     await library.watch.stats("deb")
     await library.power.reset("deb")
+    await library.debug.trace_start("deb", TraceSettings(TRACE_CLASSES, 100))
     await library.power.pause("deb")
+    await library.debug.registers("deb")
+    await library.debug.read_memory("deb", 0, 64)
+    await library.debug.trace_read("deb")
     await library.power.unpause("deb")
     await library.power.suspend("deb")
     first = await library.watch.logs("deb", lines=5000)
