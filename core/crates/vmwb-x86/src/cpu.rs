@@ -206,6 +206,17 @@ impl Segment {
             whole || (last <= u64::from(self.limit) && last >= offset)
         }
     }
+    /// The end of the offsets that need no check but this: the limit of writable data that grows upwards; with `real`
+    /// every limit.
+    #[must_use]
+    pub fn plain_end(self, real: bool) -> u64 {
+        let writable_data = self.present() && self.is_user() && self.kind() & 0b1110 == 0b0010;
+        if real || writable_data {
+            u64::from(self.limit) + 1
+        } else {
+            0
+        }
+    }
     /// Base 0, limit 4 GiB, present, writable and not expand-down data: accesses need no check.
     #[must_use]
     pub fn flat_data(self) -> bool {
@@ -393,6 +404,8 @@ pub struct Cpu {
     pub cpl: u8,
     /// Segment registers ES CS SS DS FS GS. The bases of FS and GS also stand in the register file.
     pub seg: [Segment; 6],
+    /// Offsets below which an access of any kind to the segment needs no further check outside 64-bit mode; 0: each does.
+    pub(crate) plain_end: [u64; 6],
     /// LDTR.
     pub ldtr: Segment,
     /// TR.

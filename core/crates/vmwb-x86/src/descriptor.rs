@@ -139,6 +139,7 @@ impl Cpu {
     /// Sets a segment register with its hidden part and what depends on it.
     pub(crate) fn set_segment(&mut self, n: usize, s: Segment) {
         self.seg[n] = s;
+        self.plain_end[n] = s.plain_end(self.real_segments());
         match n {
             seg::FS => self.r[crate::cpu::slot::FS_BASE] = s.base,
             seg::GS => self.r[crate::cpu::slot::GS_BASE] = s.base,

@@ -175,10 +175,13 @@ impl Cpu {
             u64::from(self.seg[seg::CS].selector),
             self.rip,
         ];
-        let stack = self.current_stack();
-        self.probe_frame(&stack, 2, frame.len())?;
-        let sp = self.write_frame(&stack, 2, &frame)?;
-        self.set_reg_at((RSP * 8) as u8, stack.width, sp);
+        let sp = self.r[RSP];
+        for item in frame {
+            if let Err(e) = self.push(2, item) {
+                self.r[RSP] = sp;
+                return Err(e);
+            }
+        }
         self.eflags &= !(flag::IF | flag::TF | flag::AC | flag::RF);
         self.load_segment(seg::CS, (entry >> 16) as u16)?;
         self.rip = entry & 0xFFFF;

@@ -85,9 +85,16 @@ impl Cpu {
         self.r[slot::ZERO] = 0;
         self.r[slot::FS_BASE] = self.seg[seg::FS].base;
         self.r[slot::GS_BASE] = self.seg[seg::GS].base;
+        self.segment_rules_changed();
         self.streak_at = self.retired();
         self.breakpoints_changed();
         self.forget_translations();
+    }
+
+    /// Recomputes what the segments allow, after a change between real and protected mode.
+    pub(crate) fn segment_rules_changed(&mut self) {
+        let real = self.real_segments();
+        self.plain_end = self.seg.map(|s| s.plain_end(real));
     }
 
     /// The entry state of a direct boot, on top of the reset state.

@@ -41,8 +41,9 @@ enum PageRule {
     /// Traces whose branches are not linked: the page starts before the segment does, so that a branch inside the page
     /// may lead around the end of the address space.
     Unlinked,
-    /// One instruction at a time: the limit or the end of 16-bit addresses lies in the page or just behind it, or an
-    /// instruction breakpoint.
+    /// One instruction at a time: the limit or the end of 16-bit addresses lies inside the page, or an instruction
+    /// breakpoint. (Where it lies between two pages only an instruction that crosses them needs a look, and those are
+    /// looked for each time.)
     Alone,
 }
 
@@ -113,6 +114,7 @@ impl Interpreter {
             eflags: flag::FIXED,
             cpl: 0,
             seg: [Segment::default(); 6],
+            plain_end: [0; 6],
             ldtr: Segment::default(),
             tr: Segment::default(),
             gdtr: TableRegister::default(),
@@ -257,9 +259,7 @@ impl Cpu {
         // Offsets in the segment that the page's first and last byte have.
         let first = self.rip as i64 - (pc & 0xFFF) as i64;
         let last = first + 0xFFF;
-        let limit = self.seg[seg::CS].limit;
-        // The last instruction that starts in the page may end 14 bytes behind it.
-        let limited = limit != u32::MAX && last + MAX_LEN as i64 > i64::from(limit);
+        let limited = last > i64::from(self.seg[seg::CS].limit);
         let wraps = m & mode::SIZE == mode::BITS16 && last > 0xFFFF;
         if limited || wraps {
             PageRule::Alone
@@ -306,7 +306,7 @@ impl Cpu {
             let t = unsafe { &*found };
             let tail = &t.tail[..usize::from(t.tail_len)];
             if tail.is_empty() || self.next_page_bytes(pc, tail.len())? == tail {
-                return self.within_limit(found, m, most);
+                return self.within_limit(found, most);
             }
             self.drop_trace_at(phys);
         }
@@ -319,20 +319,19 @@ impl Cpu {
         // SAFETY: `host` points into a RAM page with `room` bytes to its end.
         unsafe { std::ptr::copy_nonoverlapping(host, window.as_mut_ptr(), window.len()) };
         let built = match self.build_trace(phys, window, None, m) {
-            Built::Truncated if alone && most <= room => {
+            Built::Truncated if most <= room => {
                 // All bytes up to the limit, or the 15 that an instruction may have.
                 self.gp(0);
                 return None;
             }
             Built::Truncated => {
-                let len = if alone { most - room } else { MAX_LEN };
-                let tail = self.next_page_bytes(pc, len)?;
+                let tail = self.next_page_bytes(pc, most - room)?;
                 self.build_trace(phys, window, Some(&tail), m)
             }
             other => other,
         };
         match built {
-            Built::Trace(t) => self.within_limit(t, m, most),
+            Built::Trace(t) => self.within_limit(t, most),
             Built::TooLong | Built::Truncated => {
                 self.gp(0);
                 None
@@ -344,11 +343,12 @@ impl Cpu {
         }
     }
 
-    /// Refuses an instruction that runs alone and ends behind the code segment's limit.
-    fn within_limit(&mut self, t: *mut Trace, m: u32, most: usize) -> Option<*mut Trace> {
+    /// Refuses an instruction that ends behind the code segment's limit: the first of the trace, since the others lie in
+    /// the page with all of their bytes.
+    fn within_limit(&mut self, t: *mut Trace, most: usize) -> Option<*mut Trace> {
         // SAFETY: the callers have a live trace, which has at least one operation.
         let len = unsafe { (*Trace::ops(t)).len };
-        if m & mode::ALONE != 0 && usize::from(len) > most {
+        if usize::from(len) > most {
             self.gp(0);
             return None;
         }

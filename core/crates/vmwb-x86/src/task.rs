@@ -277,6 +277,7 @@ impl Cpu {
             ..Segment::default()
         };
         self.set_flags(flags);
+        self.segment_rules_changed();
         let v86 = flags & flag::VM != 0;
         let cs = image.selectors[1];
         // Until the stack is there a fault needs another one: at level 3 every handler brings its own.

@@ -13,7 +13,7 @@ use super::interp::left_trace;
 use crate::cpu::{Cpu, Res, Stop, Why, seg, size_mask, vector};
 use crate::mmu::{Access, Target, WRITE_GRANTED};
 use crate::tlb::{WATCHED, tlb_index};
-use crate::trace::Op;
+use crate::trace::{Op, mode};
 
 pub(crate) fn access_size(n: u8) -> AccessSize {
     match n {
@@ -452,15 +452,15 @@ impl Cpu {
         write: bool,
     ) -> Res<u64> {
         let s = &self.seg[segment];
-        if self.code64() {
+        if self.mode & mode::SIZE == mode::BITS64 {
             return Ok(if segment >= seg::FS {
                 s.base.wrapping_add(offset)
             } else {
                 offset
             });
         }
-        if s.flat_data() {
-            return Ok(offset & 0xFFFF_FFFF);
+        if offset.wrapping_add(n) <= self.plain_end[segment] {
+            return Ok(s.base.wrapping_add(offset) & 0xFFFF_FFFF);
         }
         let bad = |c: &mut Self| {
             Err(c.raise_code(
@@ -590,8 +590,15 @@ impl Cpu {
         let width = self.stack_size();
         let sp = self.reg_at(4 * 8, width).wrapping_sub(u64::from(n)) & size_mask(width);
         let at = self.segment_address(seg::SS, sp, u64::from(n), true)?;
-        let user = self.cpl == 3;
-        self.write_linear(at, n, v, user, true)?;
+        let (cpu, op): (*mut Self, *const Op) = (self, std::ptr::null());
+        // SAFETY: from a reference; without an operation the access is one of the stack.
+        unsafe {
+            match n {
+                2 => store::<2>(cpu, op, at, v)?,
+                4 => store::<4>(cpu, op, at, v)?,
+                _ => store::<8>(cpu, op, at, v)?,
+            }
+        }
         self.set_reg_at(4 * 8, width, sp);
         Ok(())
     }
@@ -601,8 +608,15 @@ impl Cpu {
         let width = self.stack_size();
         let sp = self.reg_at(4 * 8, width).wrapping_add(skip) & size_mask(width);
         let at = self.segment_address(seg::SS, sp, u64::from(n), false)?;
-        let user = self.cpl == 3;
-        self.read_linear(at, n, user, true)
+        let (cpu, op): (*mut Self, *const Op) = (self, std::ptr::null());
+        // SAFETY: as in `push`.
+        unsafe {
+            match n {
+                2 => load::<2>(cpu, op, at),
+                4 => load::<4>(cpu, op, at),
+                _ => load::<8>(cpu, op, at),
+            }
+        }
     }
 
     /// Moves the stack pointer up.

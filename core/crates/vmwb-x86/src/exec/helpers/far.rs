@@ -2,7 +2,6 @@
 
 use crate::cpu::{Cpu, RSP, Res, Segment, seg, size_mask, vector};
 use crate::descriptor::Descriptor;
-use crate::gates::Stack;
 use crate::task::Entry;
 use crate::trace::Op;
 
@@ -186,13 +185,15 @@ pub(crate) fn call_far(c: &mut Cpu, op: &Op) -> Res {
     let n = op.size();
     let (selector, offset) = far_pointer(c, op)?;
     if c.real_segments() {
-        let stack = c.current_stack();
-        c.probe_frame(&stack, n, 2)?;
-        if offset > u64::from(c.seg[seg::CS].limit) {
-            return Err(c.gp(0));
+        let (cs, back, sp) = (u64::from(c.seg[seg::CS].selector), c.rip, c.r[RSP]);
+        let called = c
+            .push(n, cs)
+            .and_then(|()| c.push(n, back))
+            .and_then(|()| real_far_jump(c, selector, offset));
+        if called.is_err() {
+            c.r[RSP] = sp;
         }
-        push_return(c, &stack, n, &[])?;
-        return real_far_jump(c, selector, offset);
+        return called;
     }
     match far_target(c, selector, true)? {
         Target::Code(selector, d) => {
@@ -217,17 +218,10 @@ fn call_same(c: &mut Cpu, n: u8, selector: u16, d: Descriptor, offset: u64) -> R
     let stack = c.current_stack();
     c.probe_frame(&stack, n, 2)?;
     c.check_offset(d, offset)?;
-    push_return(c, &stack, n, &[])?;
-    enter_code(c, selector, d, offset)
-}
-
-/// Pushes what stands in front of it, then the return address, and moves the stack pointer.
-fn push_return(c: &mut Cpu, stack: &Stack, n: u8, before: &[u64]) -> Res {
-    let back = [u64::from(c.seg[seg::CS].selector), c.rip];
-    let frame = [before, &back].concat();
-    let sp = c.write_frame(stack, n, &frame)?;
+    let frame = [u64::from(c.seg[seg::CS].selector), c.rip];
+    let sp = c.write_frame(&stack, n, &frame)?;
     c.set_reg_at((RSP * 8) as u8, stack.width, sp);
-    Ok(())
+    enter_code(c, selector, d, offset)
 }
 
 /// A call gate to a more privileged level: the stack of that level, the parameters copied (SDM volume 3, section 5.8.5).

@@ -89,15 +89,21 @@ fn repeat(c: &mut Cpu, op: &Op, n: u8, step: Step, bulk: Option<Bulk>) -> Res {
     Ok(())
 }
 
-/// Whether source and destination need no segment checks.
-fn flat(c: &Cpu, op: &Op) -> bool {
+/// Iterations of `size` bytes from an offset that stay inside the segment's plain part, the page and the address size,
+/// and the linear address of the first. 0 iterations: each needs its own checks.
+fn run_at(c: &Cpu, op: &Op, segment: usize, offset: u64, most: u64) -> (u64, u64) {
+    let size = u64::from(op.size());
     if c.aligned_only {
-        return false;
+        return (offset, 0);
     }
     if c.code64() {
-        return op.segment() < seg::FS;
+        let count = most.min(to_page_end(offset) / size);
+        return (offset, if segment < seg::FS { count } else { 0 });
     }
-    c.seg[seg::ES].flat_data() && c.seg[op.segment()].flat_data()
+    let linear = c.seg[segment].base.wrapping_add(offset) & 0xFFFF_FFFF;
+    let end = c.plain_end[segment].min(size_mask(op.address_size()) + 1);
+    let inside = end.saturating_sub(offset).min(to_page_end(linear));
+    (linear, most.min(inside / size))
 }
 
 fn to_page_end(linear: u64) -> u64 {
@@ -120,14 +126,10 @@ fn store_es(c: &mut Cpu, at: u64, n: u8, v: u64) -> Res {
 }
 
 fn movs_bulk(c: &mut Cpu, op: &Op, n: u8, most: u64) -> Res<u64> {
-    if !flat(c, op) {
-        return Ok(0);
-    }
     let (width, size) = (op.address_size(), u64::from(n));
-    let (from, to) = (c.reg_at(SI, width), c.reg_at(DI, width));
-    let count = most
-        .min(to_page_end(from) / size)
-        .min(to_page_end(to) / size);
+    let (si, di) = (c.reg_at(SI, width), c.reg_at(DI, width));
+    let (from, count) = run_at(c, op, op.segment(), si, most);
+    let (to, count) = run_at(c, op, seg::ES, di, count);
     if count < 2 {
         return Ok(0);
     }
@@ -153,8 +155,8 @@ fn movs_bulk(c: &mut Cpu, op: &Op, n: u8, most: u64) -> Res<u64> {
             }
         }
     }
-    c.set_reg_at(SI, width, from.wrapping_add(bytes) & size_mask(width));
-    c.set_reg_at(DI, width, to.wrapping_add(bytes) & size_mask(width));
+    c.set_reg_at(SI, width, si.wrapping_add(bytes) & size_mask(width));
+    c.set_reg_at(DI, width, di.wrapping_add(bytes) & size_mask(width));
     Ok(count)
 }
 
@@ -172,12 +174,9 @@ fn stos_step(c: &mut Cpu, op: &Op, n: u8) -> Res<bool> {
 }
 
 fn stos_bulk(c: &mut Cpu, op: &Op, n: u8, most: u64) -> Res<u64> {
-    if !flat(c, op) {
-        return Ok(0);
-    }
     let (width, size) = (op.address_size(), u64::from(n));
-    let to = c.reg_at(DI, width);
-    let count = most.min(to_page_end(to) / size);
+    let di = c.reg_at(DI, width);
+    let (to, count) = run_at(c, op, seg::ES, di, most);
     if count < 2 {
         return Ok(0);
     }
@@ -202,7 +201,7 @@ fn stos_bulk(c: &mut Cpu, op: &Op, n: u8, most: u64) -> Res<u64> {
             _ => (0..count as usize).for_each(|i| dst.cast::<u64>().add(i).write_unaligned(v)),
         }
     }
-    c.set_reg_at(DI, width, to.wrapping_add(bytes) & size_mask(width));
+    c.set_reg_at(DI, width, di.wrapping_add(bytes) & size_mask(width));
     Ok(count)
 }
 

@@ -134,6 +134,7 @@ impl Cpu {
         if changed & cr0::PE != 0 {
             // Real mode runs at privilege level 0, and so does what follows the switch out of it.
             self.cpl = 0;
+            self.segment_rules_changed();
         }
         if changed & (cr0::PG | cr0::WP | cr0::PE) != 0 {
             self.forget_translations();
