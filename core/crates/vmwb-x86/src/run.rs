@@ -539,10 +539,8 @@ impl Cpu {
                 continue;
             }
             let trap = self.eflags & flag::TF != 0;
-            // RF holds for one instruction; those that set it do so while they run.
-            let resume = self.eflags & flag::RF != 0;
             let each = self.traces_instructions();
-            if alone || shadow || trap || resume || each {
+            if alone || shadow || trap || each {
                 alone = false;
                 self.eflags &= !flag::RF;
                 let upcoming = if each { self.upcoming() } else { None };
@@ -560,6 +558,9 @@ impl Cpu {
                             continue;
                         }
                         self.why = Why::Jump;
+                        // RF holds for one instruction, and in a trace nothing reads it: a page with breakpoints runs
+                        // one instruction at a time, a fault sets it in its frame, PUSHF pushes it as zero.
+                        self.eflags &= !flag::RF;
                         self.enter(op);
                     }
                     Next::Alone => {
