@@ -10,8 +10,8 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ const UNFLUSHED_BYTES: usize = 1 << 20;
 /// Most clients of one machine.
 const MAX_CLIENTS: usize = 64;
 const READ_BYTES: usize = 4096;
+/// How long a guest that ends waits for its last output to be handed over.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 /// How often a full input queue is tried again.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -78,6 +80,10 @@ struct Shared {
     wake: EventFd,
     arrivals: Mutex<Vec<Client>>,
     closing: AtomicBool,
+    /// How often it was asked to hand everything over, and which of these are done.
+    asked: AtomicU64,
+    done: Mutex<u64>,
+    turned: Condvar,
 }
 
 /// All serial ports of a machine. Dropping it ends the thread.
@@ -116,6 +122,20 @@ impl SerialFlush {
         self.0.wake.signal();
     }
 
+    /// Returns when everything that the guest has written so far stands in the sockets, as far as they take it, or
+    /// after a second: whoever is told afterwards that the guest stands still finds its last words there.
+    pub fn drain(&self) {
+        let ticket = self.0.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        self.0.wake.signal();
+        let done = self.0.done.lock().expect("no holder of this lock panics");
+        let waited = self
+            .0
+            .turned
+            .wait_timeout_while(done, DRAIN_PATIENCE, |done| *done < ticket)
+            .expect("no holder of this lock panics");
+        drop(waited);
+    }
+
     /// What the guest's UART of this port writes into.
     #[must_use]
     pub fn output(&self, port: u8) -> PortOutput {
@@ -138,6 +158,9 @@ impl SerialHub {
             wake: EventFd::new()?,
             arrivals: Mutex::new(Vec::new()),
             closing: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+            done: Mutex::new(0),
+            turned: Condvar::new(),
         });
         let for_thread = Arc::clone(&shared);
         let work = move || serve(&for_thread, sink.as_ref());
@@ -220,6 +243,8 @@ fn serve(shared: &Shared, sink: &dyn InputSink) {
             shared.wake.clear();
         }
         let closing = shared.closing.load(Ordering::Acquire);
+        // Read before the output is taken: what was written before the question is in it.
+        let asked = shared.asked.load(Ordering::Acquire);
         let arrived = std::mem::take(
             &mut *shared
                 .arrivals
@@ -236,6 +261,8 @@ fn serve(shared: &Shared, sink: &dyn InputSink) {
             let bytes = &output[usize::from(client.port)];
             client.send(bytes).is_ok() && client.receive(state, sink)
         });
+        *shared.done.lock().expect("no holder of this lock panics") = asked;
+        shared.turned.notify_all();
         if closing {
             return;
         }
@@ -321,6 +348,21 @@ mod tests {
             b
         });
         assert_eq!(read, [*b"hello"; 2]);
+    }
+
+    #[test]
+    fn output_before_a_drain_waits_in_the_sockets_after_it() {
+        let (hub, _rx) = hub(1);
+        let mut client = hub.open(0).unwrap().unwrap();
+        client.set_nonblocking(true).unwrap();
+        let flush = hub.flusher();
+        for words in [*b"first", *b"later"] {
+            flush.output(0).write(&words);
+            flush.drain();
+            let mut read = [0; 5];
+            client.read_exact(&mut read).unwrap();
+            assert_eq!(read, words);
+        }
     }
 
     #[test]

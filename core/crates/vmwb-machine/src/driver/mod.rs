@@ -323,7 +323,9 @@ impl Driver {
             self.parts.mailbox.set_retired(retired);
         }
         self.pacer.release();
-        self.flush_serial();
+        self.flushed = Instant::now();
+        // Not only flushed: who hears of the end next must find the last output in the sockets.
+        self.parts.serial.drain();
     }
 
     fn run_on(&mut self) {
