@@ -1,6 +1,7 @@
 //! The driver's part of the debugger: it carries requests out between two slices, in its own thread like everything.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use vmwb_hw::{AccessSize, GuestAddress, GuestMemory};
@@ -20,6 +21,8 @@ use crate::events::Event;
 use crate::power::{PowerCommand, PowerState, decide};
 
 const PAGE: u64 = 4096;
+/// Longest time that a request to step may take when the processor waits in HLT.
+const STEP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the driver keeps for debuggers besides what the processor does.
 #[derive(Debug, Default)]
@@ -402,19 +405,28 @@ impl Driver {
         door.set_stepping(true);
         self.debug.stop = None;
         self.run_on();
-        for _ in 0..count {
+        let end = Instant::now() + STEP_PATIENCE;
+        let mut left = count;
+        while left > 0 {
+            let before = self.powered.as_ref().map_or(0, |p| p.vcpu.retired());
             let exit = self.run_slice(1);
             match exit.and_then(|exit| self.settle_run(exit)) {
                 // The guest's end has been told.
-                None => break,
-                Some(Exit::Debug(DebugStop::Delivered) | Exit::Budget | Exit::Attention) => {}
+                None | Some(Exit::Stopped(_)) => break,
+                Some(Exit::Halted) if !self.retired_since(before) => {
+                    if !self.wait_in_step(end) {
+                        break;
+                    }
+                    continue;
+                }
+                Some(Exit::Debug(DebugStop::Delivered)) => {}
                 Some(Exit::Debug(stop)) => {
                     self.debug.stop = Some(stop);
                     break;
                 }
-                // Only time or input wakes it, and neither passes in a step.
-                Some(Exit::Halted | Exit::Stopped(_)) => break,
+                Some(Exit::Budget | Exit::Attention | Exit::Halted) => {}
             }
+            left -= 1;
         }
         if let Some(p) = &mut self.powered {
             p.door()?.set_stepping(false);
@@ -423,12 +435,39 @@ impl Driver {
         self.debug_status()
     }
 
+    fn retired_since(&self, before: u64) -> bool {
+        self.powered
+            .as_ref()
+            .is_some_and(|p| p.vcpu.retired() != before)
+    }
+
+    /// The processor to be stepped waits in HLT: lets time run to the next deadline. Gives whether the step goes on; it does
+    /// not when nothing will wake the processor before `end`, or somebody asks for something else.
+    fn wait_in_step(&mut self, end: Instant) -> bool {
+        let host_now = Instant::now();
+        let Some(p) = &mut self.powered else {
+            return false;
+        };
+        let retired = p.vcpu.retired();
+        let now = p.board.clock().now(retired);
+        let Some(deadline) = p.board.next_deadline().filter(|_| host_now < end) else {
+            return false;
+        };
+        if self.parts.spec.deterministic {
+            p.board.clock_mut().advance_to(deadline, retired);
+            return true;
+        }
+        let wake = host_now + Duration::from_nanos(deadline.since(now));
+        self.parts.mailbox.sleep(Some(wake.min(end)));
+        wake <= end && Instant::now() >= wake
+    }
+
     /// The processor came to a breakpoint or watchpoint while the machine ran.
     pub(super) fn stopped_by_debugger(&mut self, stop: DebugStop) {
         self.debug.stop = Some(stop);
         let rip = self.powered.as_ref().map_or(0, |p| p.vcpu.linear_rip());
         self.stand_still();
-        self.update_display(std::time::Instant::now());
+        self.update_display(Instant::now());
         let event = Event::DebugStop { stop, rip };
         self.parts.mailbox.arrive_because(event, PowerState::Paused);
     }

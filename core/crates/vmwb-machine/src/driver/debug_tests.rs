@@ -309,3 +309,83 @@ fn statistics_count_exceptions_by_vector() {
     let stats: Value = serde_json::from_str(&m.stats().unwrap()).unwrap();
     assert_eq!(stats["exits"]["exceptions"], 1);
 }
+
+/// Where the handler of [`halting`] lies.
+const HANDLER: u64 = ENTRY + 0x180;
+/// Where its loop goes on behind HLT.
+const AWAKE: u64 = ENTRY + 0x100;
+
+/// 64-bit code that lets the PIT interrupt it through vector 20h, whose gate it builds at 5200h, and halts for ever.
+fn halting() -> Vec<u8> {
+    let mut code = vec![
+        // out 0x43, 0x34; out 0x40, 0; out 0x40, 0x10: channel 0, mode 2, every 4096 ticks
+        0xB0, 0x34, 0xE6, 0x43, 0xB0, 0x00, 0xE6, 0x40, 0xB0, 0x10, 0xE6, 0x40,
+    ];
+    for (port, value) in [
+        // ICW1 to ICW4 of the first 8259: vectors from 20h; only line 0 is let through.
+        (0x20u8, 0x11u8),
+        (0x21, 0x20),
+        (0x21, 0x04),
+        (0x21, 0x01),
+        (0x21, 0xFE),
+    ] {
+        code.extend([0xB0, value, 0xE6, port]);
+    }
+    // mov dword [0x5200], low; mov dword [0x5204], high; then the upper half, zero
+    let gate = [
+        (HANDLER as u32 & 0xFFFF) | 0x10 << 16,
+        (HANDLER as u32 & 0xFFFF_0000) | 0x8E00,
+        0,
+        0,
+    ];
+    for (n, value) in gate.iter().enumerate() {
+        code.extend([0xC7, 0x04, 0x25]);
+        code.extend((0x5200 + 4 * u32::try_from(n).unwrap()).to_le_bytes());
+        code.extend(value.to_le_bytes());
+    }
+    // mov word [0x4FF0], 0xFFF; mov qword [0x4FF2], 0x5000; lidt [0x4FF0]
+    code.extend([0x66, 0xC7, 0x04, 0x25, 0xF0, 0x4F, 0, 0, 0xFF, 0x0F]);
+    code.extend([0x48, 0xC7, 0x04, 0x25, 0xF2, 0x4F, 0, 0, 0, 0x50, 0, 0]);
+    code.extend([0x0F, 0x01, 0x1C, 0x25, 0xF0, 0x4F, 0, 0]);
+    // mov rsp, 0x9000; sti; jmp to the HLT
+    code.extend([0x48, 0xC7, 0xC4, 0x00, 0x90, 0, 0, 0xFB]);
+    code.resize(0xFF, 0x90);
+    // hlt; jmp back to it
+    code.extend([0xF4, 0xEB, 0xFD]);
+    code.resize(0x180, 0x90);
+    // The handler: mov al, 0x20; out 0x20, al (end of interrupt); iretq
+    code.extend([0xB0, 0x20, 0xE6, 0x20, 0x48, 0xCF]);
+    code
+}
+
+#[test]
+fn step_of_a_halted_processor_lets_time_run_to_its_interrupt() {
+    let m = machine(&halting());
+    step_into_halt(&m);
+    let before = ask(&m, json!({"do": "status"}));
+    assert_eq!(
+        (&before["halted"], &before["address"]),
+        (&json!(true), &json!(AWAKE))
+    );
+    let woken = ask(&m, json!({"do": "step", "count": 1}));
+    let time = |v: &Value| v["virtual_ns"].as_u64().unwrap();
+    assert_eq!(woken["retired"], before["retired"]);
+    assert_eq!(
+        (&woken["halted"], &woken["address"]),
+        (&json!(false), &json!(HANDLER))
+    );
+    assert!(time(&woken) > time(&before));
+    let back = ask(&m, json!({"do": "step", "count": 3}));
+    assert_eq!(back["address"], AWAKE);
+}
+
+/// Runs to the HLT of [`halting`] and steps onto it.
+fn step_into_halt(m: &Machine) {
+    m.power(PowerCommand::Start).unwrap();
+    let _ = wait(m, "power", Some("running"));
+    m.power(PowerCommand::Pause).unwrap();
+    let _ = wait(m, "power", Some("paused"));
+    while ask(m, json!({"do": "status"}))["halted"] != true {
+        ask(m, json!({"do": "step", "count": 1}));
+    }
+}
