@@ -3,7 +3,8 @@
 Runs the comparisons of the Rust tests (host in 64-, 32- and 16-bit code, lockstep, hostile states)
 and the images of tests/conformance with as many samples as asked for, from seeds that no run had
 before. What they counted is added to docs/conformance.json, from which the page is written, so that
-the counts are those of the project's life. A difference ends it, names its seed and counts nothing.
+the counts are those of the project's life. A difference is counted too, named with its seed, and
+makes the exit status 1.
 """
 
 from __future__ import annotations
@@ -32,6 +33,40 @@ IMAGES = 100
 #: Columns of the page.
 ORACLES = ("host, 64-bit code", "host, 32-bit code", "host, 16-bit code", "Bochs")
 
+HEAD = """# Conformance
+
+What the processor has been compared with, and how often, over the life of the project. Written by
+`make conformance` and by every round of `make soak` from docs/conformance.json.
+
+{runs} runs, the last on {last}. {known} of {all} instruction forms have been compared, {total:,}
+times together; the others have a reason in the table, and a test fails when one has neither.
+
+## System level: images beside the Bochs processor
+
+An image is a random state with tables and a short program; registers with hidden parts are compared
+behind each step, memory at the end. `known`: images that differ for a reason of the list below;
+`differ`: without one, and so looked into and mended, or given one, since.
+
+| topic | images | steps | known | differ | oracle gave up |
+|---|--:|--:|--:|--:|--:|"""
+LIMITS = """
+The oracle's limits: no hardware interrupts, no breakpoints by debug registers, no ports (an IN or
+OUT ends it). Those have tests of their own under `core/crates/vmwb-x86/tests`.
+
+### Differences with a reason
+
+| images | reason |
+|--:|---|"""
+ENGINES = """
+## Engines
+
+- Lockstep of cached traces and single steps: {lockstep:,} random programs of 20,000 instructions,
+  with code that changes itself, faults, devices, interrupts and NMIs at random counts.
+- Hostile states run to the end of their budget: {hostile:,}.
+
+## Instruction forms
+"""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run everything once, record it, and return the exit status."""
@@ -40,14 +75,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--page-only", action="store_true", help="write the page from the counts")
     options = parser.parse_args(arguments)
     data = read()
+    same = True
     if not options.page_only:
-        if not run(options.scale, data):
-            return 1
+        same = run(options.scale, data)
         data["runs"] += 1
         data["last"] = f"{datetime.now(UTC):%Y-%m-%d}"
         DATA.write_text(json.dumps(data, indent=0, sort_keys=True) + "\n", encoding="utf-8")
     PAGE.write_text(page(data), encoding="utf-8")
-    return 0
+    return int(not same)
 
 
 def read() -> dict[str, Any]:
@@ -59,6 +94,7 @@ def read() -> dict[str, Any]:
 def run(scale: float, data: dict[str, Any]) -> bool:
     """Run all comparisons and add up what they counted; tell whether nothing differed."""
     seed = int(time.time())
+    same = True
     counts = FOLDER / "counts"
     for old in counts.glob("*.json"):
         old.unlink()
@@ -74,8 +110,7 @@ def run(scale: float, data: dict[str, Any]) -> bool:
         print(f"=== {test}: {wanted} samples, VMWB_SEED={seed}", flush=True)
         command = ["cargo", "test", "--quiet", "--manifest-path", "core/Cargo.toml", "-p", package]
         done = subprocess.run([*command, "--test", test], cwd=ROOT, env=environment, check=False)
-        if done.returncode != 0:
-            return False
+        same = same and done.returncode == 0
         if package == "vmwb-conformance":
             engines = data["engines"]
             engines[test] = engines.get(test, 0) + wanted * (3 if test == "lockstep" else 1)
@@ -83,10 +118,9 @@ def run(scale: float, data: dict[str, Any]) -> bool:
     command = [sys.executable, "tests/conformance/campaign.py", "--seed", str(seed % 1_000_000)]
     command += ["--count", str(max(1, int(IMAGES * scale))), "--json", str(images)]
     print("=== images beside Bochs", flush=True)
-    if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
-        return False
+    done = subprocess.run(command, cwd=ROOT, check=False)
     add(data, counts, json.loads(images.read_text(encoding="utf-8")))
-    return True
+    return same and done.returncode == 0
 
 
 def add(data: dict[str, Any], counts: Path, topics: dict[str, Any]) -> None:
@@ -97,7 +131,7 @@ def add(data: dict[str, Any], counts: Path, topics: dict[str, Any]) -> None:
             _bump(data["forms"].setdefault(form, {}), part["oracle"], count)
     for topic, part in topics.items():
         entry = data["topics"].setdefault(topic, {})
-        for key in ("compared", "steps", "gave_up"):
+        for key in ("compared", "steps", "gave_up", "wrong"):
             _bump(entry, key, part[key])
         _bump(entry, "known", sum(part["known"].values()))
         for why, count in part["known"].items():
@@ -118,53 +152,25 @@ def forms() -> list[str]:
 
 def page(data: dict[str, Any]) -> str:
     """Return docs/conformance.md."""
-    import reasons
+    import reasons  # type: ignore[import-not-found]  # beside the tests
 
     everything = forms()
-    compared = sum(any(data["forms"].get(form, {}).values()) for form in everything)
     total = sum(sum(entry.values()) for entry in data["forms"].values())
+    known = sum(any(data["forms"].get(form, {}).values()) for form in everything)
     lines = [
-        "# Conformance",
-        "",
-        "What the processor has been compared with, and how often, over the life of the project. Written by",
-        "`make conformance` and by every round of `make soak`; the figures are those of docs/conformance.json.",
-        "",
-        f"{data['runs']} runs, the last on {data['last']}. {compared} of {len(everything)} instruction forms have been",
-        f"compared, {total:,} times together; the others have a reason in the table.",
-        "",
-        "## System level: images beside the Bochs processor",
-        "",
-        "An image is a random state with tables and a short program; registers with hidden parts are compared behind",
-        "each step, memory at the end. `known`: images that differ for a reason of the list below.",
-        "",
-        "| topic | images | steps | known | oracle gave up |",
-        "|---|--:|--:|--:|--:|",
+        HEAD.format(
+            runs=data["runs"], last=data["last"], known=known, all=len(everything), total=total
+        )
     ]
     for topic, entry in sorted(data["topics"].items()):
-        cells = [entry[key] for key in ("compared", "steps", "known", "gave_up")]
+        cells = [entry[key] for key in ("compared", "steps", "known", "wrong", "gave_up")]
         lines.append(f"| {topic} | {' | '.join(f'{cell:,}' for cell in cells)} |")
-    lines += [
-        "",
-        "The oracle's limits: no hardware interrupts, no breakpoints by debug registers, no ports (an IN or OUT ends it).",
-        "Those have tests of their own under `core/crates/vmwb-x86/tests`.",
-        "",
-        "### Differences with a reason",
-        "",
-        "| images | reason |",
-        "|--:|---|",
-        *(f"| {count:,} | {why} |" for why, count in sorted(data["known"].items())),
-        "",
-        "## Engines",
-        "",
-        f"- Lockstep of cached traces and single steps: {data['engines'].get('lockstep', 0):,} random programs of 20,000",
-        "  instructions, with code that changes itself, faults, devices, interrupts and NMIs at random counts.",
-        f"- Hostile states run to the end of their budget: {data['engines'].get('hostile', 0):,}.",
-        "",
-        "## Instruction forms",
-        "",
-        f"| form | {' | '.join(ORACLES)} | else |",
-        f"|---|{'--:|' * len(ORACLES)}---|",
-    ]
+    lines.append(LIMITS)
+    lines += [f"| {count:,} | {why} |" for why, count in sorted(data["known"].items())]
+    engines = {name: data["engines"].get(name, 0) for name in ("lockstep", "hostile")}
+    lines.append(ENGINES.format(**engines))
+    lines.append(f"| form | {' | '.join(ORACLES)} | else |")
+    lines.append(f"|---|{'--:|' * len(ORACLES)}---|")
     for form in everything:
         entry = data["forms"].get(form, {})
         cells = [f"{entry[o]:,}" if entry.get(o) else "" for o in ORACLES]

@@ -1,8 +1,9 @@
 """`make soak HOURS=n`: rounds of the long tests until the hours are over; a line for docs/soak.md.
 
 A round boots a stock kernel again and again, suspends it at random points, resumes it in a new
-process and insists that the boot completes. At least one round always runs, and the first failure
-ends the soak.
+process and insists that the boot completes; then it compares the processor with every oracle
+(packaging/conformance.py), which adds to docs/conformance.md. At least one round always runs, and
+the first failure ends the soak.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ What `make soak` ran and how it ended. Hours and rounds add up over the life of 
 """
 #: Random points of a boot per round.
 POINTS = 50
+#: Samples of the comparisons per round, times those of `make test`.
+SCALE = 20.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,13 +36,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Run the long tests.")
     parser.add_argument("--hours", type=float, default=1.0, help="begin no round after this")
     parser.add_argument("--points", type=int, default=POINTS, help="suspends per round")
+    parser.add_argument("--scale", type=float, default=SCALE, help="samples of conformance")
     options = parser.parse_args(arguments)
     started = time.monotonic()
     rounds, status = 0, 0
     while status == 0 and (rounds == 0 or time.monotonic() - started < options.hours * 3600):
         rounds += 1
         print(f"=== round {rounds}", flush=True)
-        status = _round(options.points)
+        status = _round(options.points) or _conformance(options.scale)
     _record((time.monotonic() - started) / 3600, rounds, options.points, passed=status == 0)
     return int(status != 0)
 
@@ -47,6 +51,11 @@ def main(arguments: Sequence[str]) -> int:
 def _round(points: int) -> int:
     tests = ["tests/boot/test_linux.py", "-k", "suspend or deterministic"]
     command = [sys.executable, "-m", "pytest", *tests, f"--suspend-points={points}"]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def _conformance(scale: float) -> int:
+    command = [sys.executable, "packaging/conformance.py", f"--scale={scale}"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

@@ -126,6 +126,70 @@ def _into_virtual_8086(image: Image, ours: Outcome, theirs: Outcome, _x: list[st
     return b"\xcf" in _code(image)[:2] and entered and refused
 
 
+def _code_of_real_mode(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+    """The type that a code segment had in real mode stays when CR0.PE is set."""
+    real = not image.registers.cr[0] & 1
+    return real and len(texts) == 1 and " cs [" in texts[0] and " 9b], theirs" in texts[0]
+
+
+def _trap_ends_guest(_i: Image, ours: Outcome, theirs: Outcome, texts: list[str]) -> bool:
+    """A trap that cannot be delivered: the instruction before it is a step there, and none here."""
+    traps = any(vector == 1 for _, vector, _ in theirs.exceptions)
+    steps = len(theirs.trace) - len(ours.trace) == 1
+    return traps and steps and ours.end == theirs.end == "triple" and texts[0].startswith("steps")
+
+
+def _failed_delivery(_i: Image, ours: Outcome, theirs: Outcome, texts: list[str]) -> bool:
+    words = _words(texts)
+    written = dict(ours.memory)
+    several = len({step for step, _, _ in theirs.exceptions}) < len(theirs.exceptions)
+    return words is not None and several and not any(at in written for at, _, _ in words)
+
+
+def _push_of_selector(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+    code = _code(image).lstrip(b"\x26\x2e\x36\x3e\x64\x65\x66\x67")
+    pushes = code[:1] in {b"\x06", b"\x0e", b"\x16", b"\x1e"}
+    pushes = pushes or code[:2] in {b"\x0f\xa0", b"\x0f\xa8"}
+    words = _words(texts)
+    return pushes and (words is not None or texts[0].startswith("step 1: rip 60c1, theirs 80"))
+
+
+def _prefetch_of_register(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool:
+    prefixes = bytes(range(0x40, 0x50)) + b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3"
+    code = _code(image).lstrip(prefixes)
+    return code[:2] == b"\x0f\x0d" and code[2] >= 0xC0
+
+
+def _fetch_position(_i: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+    if len(texts) != 1 or " rip " not in texts[0]:
+        return False
+    ours, theirs = (int(w.rstrip(","), 16) for w in (texts[0].split()[3], texts[0].split()[5]))
+    return not theirs & 0xFFF and 0 < theirs - ours < 15
+
+
+def _fetch_or_decode(_i: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+    return any("rip 60e1, theirs 6061" in text for text in texts)
+
+
+def _enter_16_in_64(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool:
+    bits64 = image.registers.efer & LONG_MODE and image.registers.seg[1][3] & 0x2000
+    prefixes = b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3"
+    code = _code(image)
+    return bool(bits64) and b"\x66" in code[:4] and code.lstrip(prefixes)[:1] == b"\xc8"
+
+
+def _own_code(image: Image, ours: Outcome, theirs: Outcome, _x: list[str]) -> bool:
+    """Tell whether a string instruction wrote over itself."""
+    at = (image.registers.seg[1][1] + image.registers.rip) & ~7
+    code = _code(image).lstrip(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\x48")
+    stores = code[:1] in {b"\xf2", b"\xf3"} and code[1:].lstrip(
+        b"\x66\x67\x48\x2e\x36\x64\x65\x26"
+    )[:1] in {
+        *(b"\xa4", b"\xa5", b"\xaa", b"\xab"),
+    }
+    return stores and any(at <= word < at + 16 for word, _ in (*ours.memory, *theirs.memory))
+
+
 def _sysenter_cs(_i: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
     return all("sysenter_cs" in text for text in texts)
 
@@ -175,6 +239,35 @@ RULES: tuple[tuple[str, Rule], ...] = (
         "IRET to virtual-8086 mode with EIP above FFFFh is #GP (SDM vol. 2, IRET, "
         "RETURN-TO-VIRTUAL-8086-MODE); the oracle cuts it",
         _into_virtual_8086,
+    ),
+    (
+        "the oracle makes data of real mode's code segment (SDM vol. 3, table 10-1)",
+        _code_of_real_mode,
+    ),
+    (
+        "PUSH of a selector with 32 bits stores 32 bits or 16, by model (SDM vol. 2, PUSH)",
+        _push_of_selector,
+    ),
+    ("RIP of a fetch that crosses into a missing page, as the harness sees it", _fetch_position),
+    (
+        "invalid by its first bytes, and in a missing page with the next: fetching comes before "
+        "decoding (SDM vol. 3, table 6-2)",
+        _fetch_or_decode,
+    ),
+    (
+        "a repetition that writes over itself: when that is seen is by model (SDM vol. 3, 8.1.3)",
+        _own_code,
+    ),
+    ("66 before ENTER in 64-bit code means 16 bits; the oracle ignores it", _enter_16_in_64),
+    (
+        "PREFETCHW of a register is #UD (APM vol. 3, PREFETCHW); a NOP in the oracle",
+        _prefetch_of_register,
+    ),
+    ("a trap that ends the guest: its instruction is a step of its own or not", _trap_ends_guest),
+    (
+        "the frame of a delivery that then fails may have been pushed (SDM vol. 3, 6.14.2: order "
+        "of checks and pushes)",
+        _failed_delivery,
     ),
     ("IA32_SYSENTER_CS: 16 bits are kept (APM vol. 2, A.2); the oracle keeps 32", _sysenter_cs),
     (

@@ -14,6 +14,16 @@ REASONS: dict[str, tuple[str, ...]] = {
     "one table of our own on every host: vmwb-x86/src/simd/approx.rs": (
         *("rcpps", "rcpss", "rsqrtps", "rsqrtss"),
     ),
+    "ports end the oracle; their permissions: vmwb-x86/tests/gates.rs, basics.rs, v86.rs": (
+        *("in", "out", "ins", "outs"),
+    ),
+    "images of a state: vmwb-x86/tests/x87.rs and xsave.rs": (
+        *("fldenv", "fnsave", "fnstenv", "frstor", "fxrstor", "xrstor", "xsave", "xsaveopt"),
+    ),
+    "clocks and chance agree with nobody's: vmwb-x86/tests": (
+        *("rdtsc", "rdtscp", "rdrand", "rdseed"),
+    ),
+    "hints of idling that an oracle without interrupts never leaves": ("monitor", "mwait"),
 }
 
 

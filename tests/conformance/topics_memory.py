@@ -434,7 +434,33 @@ def page_ends(r: Random) -> Image:
     return replace(add(image, rip=TARGET + at), steps=3)
 
 
+def features(r: Random) -> Image:
+    """STAC, CLAC, INVPCID, RDFSBASE and its like, XGETBV, XSETBV, with and without their bits."""
+    ring = r.choice((0, 0, 3))
+    image = r.choice((machine.long, machine.long, machine.protected))(ring)
+    code = r.choice(
+        (
+            *(b"\x0f\x01\xca", b"\x0f\x01\xcb", b"\x66\x0f\x38\x82\x03", b"\x0f\xa8", b"\x0f\xa0"),
+            *(b"\xf3\x0f\xae\xc0", b"\xf3\x0f\xae\xd0", b"\xf3\x0f\xae\xc8", b"\xf3\x0f\xae\xd8"),
+            *(b"\xf3\x48\x0f\xae\xc1", b"\xf3\x48\x0f\xae\xd1", b"\x0f\x01\xd0", b"\x0f\x01\xd1"),
+        )
+    )
+    bits = r.choice((0, 1 << 16)) | r.choice((0, 1 << 18))
+    image = add(
+        image,
+        (machine.DATA, r.choice((bytes(16), r.randbytes(16), b"\x00" * 8 + r.randbytes(8)))),
+        cr4=image.registers.cr[3] | bits,
+        rbx=machine.DATA,
+        rax=r.choice((0, 1, 2, 3, 4, 7, r.getrandbits(32))),
+        rcx=r.choice((0, 0, 2, r.getrandbits(64))),
+        rdx=r.choice((0, 0, r.getrandbits(32))),
+        rflags=2 | r.choice((0, 1 << 18)),
+    )
+    return program(image, code, 3)
+
+
 TOPICS = {
+    "feature instructions": features,
     "32-bit paging": two_level,
     "PAE paging": pae,
     "4-level paging": four_level,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use vmwb_hw::{GuestAddress, GuestMemory};
 use vmwb_x86::cpu::{Segment, TableRegister};
 use vmwb_x86::decode::{CodeSize, MAX_LEN, decode};
-use vmwb_x86::isa::Form;
+use vmwb_x86::isa::{Class, Form};
 use vmwb_x86::{CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
 
 use crate::bus::TestBus;
@@ -300,7 +300,8 @@ impl Machine {
         } else {
             CodeSize::Bits16
         };
-        decode(&bytes[..len], size).ok().map(|insn| insn.form())
+        let form = decode(&bytes[..len], size).ok()?.form();
+        compared(form).then_some(form)
     }
 
     /// Runs an image for `budget` instructions or until it stops, with an interrupt and an NMI on the way; only whether it
@@ -353,6 +354,16 @@ impl Machine {
         }
         Ok(out)
     }
+}
+
+/// Whether what a form does shows in [`Registers`] or memory: x87, MMX and SSE registers are not among them.
+fn compared(form: &Form) -> bool {
+    use Class::{N, P, Q, St0, Sti, U, V, W};
+    let floating = form
+        .operands
+        .iter()
+        .any(|o| matches!(o.class, N | P | Q | St0 | Sti | U | V | W));
+    !floating && form.feature != "fpu"
 }
 
 /// The name that a form has in reports: what it is and how it is encoded.
