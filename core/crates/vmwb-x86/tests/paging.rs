@@ -201,6 +201,96 @@ fn smap_keeps_supervisor_mode_from_user_data_unless_ac_is_set() {
 }
 
 #[test]
+fn stac_and_clac_open_and_close_user_data_at_ring_0_only() {
+    let closed = || {
+        let mut rig = Rig::long_as("max");
+        for n in 0..0x30 {
+            rig.put(Rig::pte(n << 12), n << 12 | P | W, 8);
+        }
+        rig.c().cr4 |= cr4::SMAP;
+        rig.changed();
+        rig
+    };
+    let (stac, clac) = ([0x0F, 0x01, 0xCB], [0x0F, 0x01, 0xCA]);
+    assert_eq!(
+        closed().run(&[&stac[..], &READ, &[0xF4]].concat()),
+        End::Halt(CODE + 11)
+    );
+    let mut again = closed();
+    assert_eq!(again.run(&[&stac[..], &READ, &clac, &READ].concat()), pf(1));
+    assert_eq!(again.stack(1), CODE + 13);
+    let mut user = Rig::long_as("max");
+    assert_eq!(user.ring3().run(&stac), End::Vector(vector::UD, 0));
+    // A model without SMAP does not know them.
+    assert_eq!(Rig::long().run(&stac), End::Vector(vector::UD, 0));
+}
+
+#[test]
+fn invpcid_checks_its_descriptor() {
+    let run = |kind: u64, pcid: u64, linear: u64| {
+        let mut rig = Rig::long_as("max");
+        rig.put(DATA, pcid, 8);
+        rig.put(DATA + 8, linear, 8);
+        rig.c().r[0] = kind;
+        // invpcid rax, [DATA]; hlt
+        rig.run(&[0x66, 0x0F, 0x38, 0x82, 0x04, 0x25, 0, 0, 3, 0, 0xF4])
+    };
+    let done = End::Halt(CODE + 11);
+    assert_eq!(
+        (run(0, 0, DATA), run(1, 0, 0), run(2, 0, 0), run(3, 0, 0)),
+        (done, done, done, done)
+    );
+    // An unknown kind, reserved bits, a PCID without CR4.PCIDE, an address that is not canonical.
+    assert_eq!((run(4, 0, 0), run(2, 1 << 12, 0)), (GP, GP));
+    assert_eq!((run(1, 5, 0), run(0, 0, 1 << 47)), (GP, GP));
+}
+
+#[test]
+fn the_largest_model_has_1_gib_pages_and_the_later_bits_of_cr4() {
+    let mut rig = Rig::long_as("max");
+    rig.put(TABLES + 0x1000 + 8, 7 | PS, 8);
+    rig.put(DATA, 0x77, 4);
+    rig.c().r[3] = 0x4000_0000 + DATA;
+    assert_eq!(rig.run(&[0x8B, 0x03, 0xF4]), End::Halt(CODE + 3));
+    assert_eq!(rig.c().r[0], 0x77);
+    // Bits 29:13 of such a page are reserved.
+    let mut bad = Rig::long_as("max");
+    bad.put(TABLES + 0x1000 + 8, 7 | PS | 1 << 29, 8);
+    bad.c().r[3] = 0x4000_0000 + DATA;
+    assert_eq!(bad.run(&[0x8B, 0x03]), pf(1 | RSVD));
+    for bit in [cr4::UMIP, cr4::PCIDE, cr4::OSXSAVE, cr4::FSGSBASE, cr4::VME] {
+        assert_eq!(
+            mov_cr(Rig::long_as("max"), 4, cr4::PAE | bit),
+            SET,
+            "{bit:#x}"
+        );
+    }
+}
+
+#[test]
+fn intels_models_differ_in_system_calls() {
+    // SYSENTER in long mode; SYSRET to an address that is not canonical is refused at ring 0.
+    let mut enter = calls(Rig::long_as("core2"));
+    assert_eq!(enter.ring3().run(&[0x0F, 0x34]), End::Halt(CODE + 0x401));
+    assert_eq!((enter.c().r[4], enter.c().cpl), (STACKS[1], 0));
+    let mut ret = calls(Rig::long_as("core2"));
+    ret.c().r[1] = 1 << 47;
+    assert_eq!(ret.run(&[0x48, 0x0F, 0x07]), GP);
+    assert_eq!(
+        (ret.stack(1), ret.stack(2)),
+        (CODE, u64::from(system::CODE0))
+    );
+    // SYSRET loads a flat stack segment.
+    let mut flat = calls(Rig::long_as("core2"));
+    flat.c().seg[2].limit = 0x1234;
+    flat.changed();
+    flat.c().r[1] = CODE + 0x600;
+    flat.write(CODE + 0x600, &[0xEB, 0xFE]);
+    assert_eq!(flat.run(&[0x48, 0x0F, 0x07]), End::Budget);
+    assert_eq!((flat.c().seg[2].limit, flat.c().cpl), (u32::MAX, 3));
+}
+
+#[test]
 fn descriptor_tables_on_user_pages_are_closed_by_smap_even_with_ac() {
     let mut rig = smap(true);
     // The GDT moves to a user page.

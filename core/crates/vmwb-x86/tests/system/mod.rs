@@ -146,8 +146,16 @@ pub struct Rig {
 
 impl Rig {
     fn bare() -> Self {
+        Self::bare_as(&CpuConfig::default().model)
+    }
+
+    fn bare_as(model: &str) -> Self {
         let memory = Arc::new(GuestMemory::new(8 << 20).unwrap());
-        let cpu = Interpreter::new(Arc::clone(&memory), CpuConfig::default()).unwrap();
+        let config = CpuConfig {
+            model: model.to_owned(),
+            ..CpuConfig::default()
+        };
+        let cpu = Interpreter::new(Arc::clone(&memory), config).unwrap();
         let rig = Self {
             memory,
             cpu,
@@ -209,7 +217,12 @@ impl Rig {
 
     /// 64-bit mode at ring 0, the first 8 MiB mapped to themselves by 4-KiB pages for every ring (see [`Rig::pte`]).
     pub fn long() -> Self {
-        let mut rig = Self::bare();
+        Self::long_as(&CpuConfig::default().model)
+    }
+
+    /// [`Rig::long`] with another processor model.
+    pub fn long_as(model: &str) -> Self {
+        let mut rig = Self::bare_as(model);
         rig.flat_gdt(descriptor(TSS as u32, 0xFFF, 0x8B, 0));
         rig.descriptor(CODE0, descriptor(0, 0xF_FFFF, CODE_R | 1, G64));
         rig.descriptor(CODE3, descriptor(0, 0xF_FFFF, CODE_R | DPL3 | 1, G64));
