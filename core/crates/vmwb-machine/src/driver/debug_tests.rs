@@ -332,9 +332,10 @@ fn halting() -> Vec<u8> {
         code.extend([0xB0, value, 0xE6, port]);
     }
     // mov dword [0x5200], low; mov dword [0x5204], high; then the upper half, zero
+    let handler = u32::try_from(HANDLER).unwrap();
     let gate = [
-        (HANDLER as u32 & 0xFFFF) | 0x10 << 16,
-        (HANDLER as u32 & 0xFFFF_0000) | 0x8E00,
+        (handler & 0xFFFF) | 0x10 << 16,
+        (handler & 0xFFFF_0000) | 0x8E00,
         0,
         0,
     ];
