@@ -1,4 +1,4 @@
-//! Control and debug registers, MSRs, CPUID, time-stamp counter, HLT, interrupt flag, TLB control.
+//! Control and debug registers, CPUID, time-stamp counter, HLT, interrupt flag, TLB control.
 
 use crate::cpu::{Cpu, RAX, RBX, RCX, RDX, Res, Why, cr0, cr4, efer, seg, vector};
 use crate::cpuid;
@@ -348,13 +348,13 @@ pub(crate) fn cpuid(c: &mut Cpu, _op: &Op) -> Res {
     Ok(())
 }
 
-fn tsc(c: &mut Cpu, op: &Op) -> u64 {
+pub(super) fn tsc(c: &mut Cpu, op: &Op) -> u64 {
     let retired = c.retired_before(op);
     let raw = c.bus().tsc(retired);
     raw.wrapping_add(c.msr.tsc_offset)
 }
 
-fn set_edx_eax(c: &mut Cpu, v: u64) {
+pub(super) fn set_edx_eax(c: &mut Cpu, v: u64) {
     c.r[RAX] = v & 0xFFFF_FFFF;
     c.r[RDX] = v >> 32;
 }
@@ -379,231 +379,6 @@ pub(crate) fn rdtscp(c: &mut Cpu, op: &Op) -> Res {
 /// RDPMC: there are no performance counters.
 pub(crate) fn rdpmc(c: &mut Cpu, _op: &Op) -> Res {
     Err(c.gp(0))
-}
-
-mod msr {
-    pub const TSC: u32 = 0x10;
-    pub const APIC_BASE: u32 = 0x1B;
-    pub const UCODE_REV: u32 = 0x8B;
-    pub const MTRRCAP: u32 = 0xFE;
-    pub const SYSENTER_CS: u32 = 0x174;
-    pub const SYSENTER_ESP: u32 = 0x175;
-    pub const SYSENTER_EIP: u32 = 0x176;
-    pub const MCG_CAP: u32 = 0x179;
-    pub const MCG_STATUS: u32 = 0x17A;
-    pub const MISC_ENABLE: u32 = 0x1A0;
-    pub const DEBUGCTL: u32 = 0x1D9;
-    pub const PAT: u32 = 0x277;
-    pub const MTRR_DEF_TYPE: u32 = 0x2FF;
-    pub const MC0_CTL: u32 = 0x400;
-    pub const EFER: u32 = 0xC000_0080;
-    pub const STAR: u32 = 0xC000_0081;
-    pub const LSTAR: u32 = 0xC000_0082;
-    pub const CSTAR: u32 = 0xC000_0083;
-    pub const FMASK: u32 = 0xC000_0084;
-    pub const FS_BASE: u32 = 0xC000_0100;
-    pub const GS_BASE: u32 = 0xC000_0101;
-    pub const KERNEL_GS_BASE: u32 = 0xC000_0102;
-    pub const TSC_AUX: u32 = 0xC000_0103;
-    pub const SYSCFG: u32 = 0xC001_0010;
-    pub const HWCR: u32 = 0xC001_0015;
-    pub const INT_PENDING: u32 = 0xC001_0055;
-    pub const VM_CR: u32 = 0xC001_0114;
-    pub const PATCH_LOADER: u32 = 0xC001_0020;
-}
-
-/// Index of a fixed-range MTRR.
-fn fixed_mtrr(n: u32) -> Option<usize> {
-    match n {
-        0x250 => Some(0),
-        0x258 | 0x259 => Some((n - 0x258) as usize + 1),
-        0x268..=0x26F => Some((n - 0x268) as usize + 3),
-        _ => None,
-    }
-}
-
-/// IA32_DEBUGCTL: last-branch records and single-stepping on branches.
-const DEBUGCTL_BITS: u64 = 3;
-
-/// Memory types that an MTRR may hold: UC, WC, WT, WP, WB (SDM volume 3, table 12-8).
-fn memory_type(v: u8) -> bool {
-    matches!(v, 0 | 1 | 4..=6)
-}
-
-/// The feature that brings a register; registers that no model lacks, and those that no model has, need none.
-fn msr_feature(n: u32) -> &'static str {
-    match n {
-        msr::SYSENTER_CS..=msr::SYSENTER_EIP => "sep",
-        msr::TSC => "tsc",
-        msr::APIC_BASE => "apic",
-        msr::PAT => "pat",
-        msr::MTRRCAP | msr::MTRR_DEF_TYPE | 0x200..=0x20F | 0x250..=0x26F => "mtrr",
-        msr::MCG_CAP | msr::MCG_STATUS | msr::MC0_CTL..=0x40F => "mca",
-        msr::EFER | msr::STAR => "syscall",
-        msr::LSTAR | msr::CSTAR | msr::FMASK => "lm",
-        msr::FS_BASE | msr::GS_BASE | msr::KERNEL_GS_BASE => "lm",
-        msr::TSC_AUX => "rdtscp",
-        _ => "",
-    }
-}
-
-/// RDMSR.
-pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
-    c.need_cpl0()?;
-    let n = c.r[RCX] as u32;
-    if !c.features.has(msr_feature(n)) {
-        return Err(c.gp(0));
-    }
-    let m = &c.msr;
-    let v = match n {
-        msr::TSC => tsc(c, op),
-        msr::APIC_BASE => c.bus().apic_base(),
-        msr::UCODE_REV | msr::INT_PENDING => 0,
-        msr::DEBUGCTL => m.debugctl,
-        msr::SYSCFG if c.amd => m.syscfg,
-        // SVM is locked off.
-        msr::VM_CR if c.amd => 1 << 4,
-        // Eight variable ranges, fixed ranges, write combining.
-        msr::MTRRCAP => 0x508,
-        msr::SYSENTER_CS => m.sysenter_cs,
-        msr::SYSENTER_ESP => m.sysenter_esp,
-        msr::SYSENTER_EIP => m.sysenter_eip,
-        msr::MCG_CAP => 4,
-        msr::MCG_STATUS => m.mcg_status,
-        msr::MISC_ENABLE => m.misc_enable,
-        msr::PAT => m.pat,
-        msr::MTRR_DEF_TYPE => m.mtrr_def_type,
-        0x200..=0x20F => m.mtrr_variable[(n - 0x200) as usize],
-        msr::MC0_CTL..=0x40F if n & 3 == 0 => m.mc_ctl[((n - msr::MC0_CTL) / 4) as usize],
-        // Status, address and extra information of the banks: no machine check has happened.
-        msr::MC0_CTL..=0x40F => 0,
-        msr::EFER => c.efer,
-        msr::STAR => m.star,
-        msr::LSTAR => m.lstar,
-        msr::CSTAR => m.cstar,
-        msr::FMASK => m.fmask,
-        msr::FS_BASE => c.seg[seg::FS].base,
-        msr::GS_BASE => c.seg[seg::GS].base,
-        msr::KERNEL_GS_BASE => m.kernel_gs_base,
-        msr::TSC_AUX => m.tsc_aux,
-        msr::HWCR if c.amd => m.hwcr,
-        _ => match fixed_mtrr(n) {
-            Some(i) => m.mtrr_fixed[i],
-            None => return Err(c.gp(0)),
-        },
-    };
-    set_edx_eax(c, v);
-    c.trace_msr(n, v, false, c.retired_before(op));
-    Ok(())
-}
-
-/// WRMSR.
-pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
-    c.need_cpl0()?;
-    let n = c.r[RCX] as u32;
-    if !c.features.has(msr_feature(n)) {
-        return Err(c.gp(0));
-    }
-    let v = c.r[RAX] & 0xFFFF_FFFF | c.r[RDX] << 32;
-    let needs_canonical = matches!(
-        n,
-        msr::LSTAR
-            | msr::CSTAR
-            | msr::FS_BASE
-            | msr::GS_BASE
-            | msr::KERNEL_GS_BASE
-            | msr::SYSENTER_ESP
-            | msr::SYSENTER_EIP
-    );
-    if needs_canonical && !Cpu::canonical(v) {
-        return Err(c.gp(0));
-    }
-    match n {
-        msr::TSC => {
-            let retired = c.retired_before(op);
-            let raw = c.bus().tsc(retired);
-            c.msr.tsc_offset = v.wrapping_sub(raw);
-        }
-        msr::APIC_BASE => {
-            if !c.bus().set_apic_base(v) {
-                return Err(c.gp(0));
-            }
-        }
-        // A microcode update is taken and ignored, the others have no effect that a guest could see.
-        msr::UCODE_REV | msr::INT_PENDING | msr::PATCH_LOADER => {}
-        msr::DEBUGCTL => {
-            if v & !DEBUGCTL_BITS != 0 {
-                return Err(c.gp(0));
-            }
-            c.msr.debugctl = v;
-        }
-        msr::SYSCFG if c.amd => c.msr.syscfg = v,
-        msr::SYSENTER_CS => c.msr.sysenter_cs = v & 0xFFFF_FFFF,
-        msr::SYSENTER_ESP => c.msr.sysenter_esp = v,
-        msr::SYSENTER_EIP => c.msr.sysenter_eip = v,
-        msr::MCG_STATUS => c.msr.mcg_status = v,
-        msr::MISC_ENABLE => c.msr.misc_enable = v,
-        msr::PAT => {
-            let valid = v.to_le_bytes().iter().all(|b| matches!(b, 0 | 1 | 4..=7));
-            if !valid {
-                return Err(c.gp(0));
-            }
-            c.msr.pat = v;
-        }
-        msr::MTRR_DEF_TYPE => {
-            if v & !0xCFF != 0 || !memory_type(v as u8) {
-                return Err(c.gp(0));
-            }
-            c.msr.mtrr_def_type = v;
-        }
-        0x200..=0x20F => {
-            // Even: base and type; odd: mask and the valid bit (SDM volume 3, figure 12-7).
-            let bad = if n & 1 == 0 {
-                v & 0xF00 != 0 || !memory_type(v as u8)
-            } else {
-                v & 0x7FF != 0
-            };
-            if bad || v & !c.phys_mask != 0 {
-                return Err(c.gp(0));
-            }
-            c.msr.mtrr_variable[(n - 0x200) as usize] = v;
-        }
-        msr::MC0_CTL..=0x40F if n & 3 == 0 => c.msr.mc_ctl[((n - msr::MC0_CTL) / 4) as usize] = v,
-        // Only zero may be written to the status registers of the banks.
-        msr::MC0_CTL..=0x40F => {
-            if v != 0 {
-                return Err(c.gp(0));
-            }
-        }
-        msr::EFER => {
-            let paging = c.cr0 & cr0::PG != 0;
-            if v & !c.efer_allowed != 0 || (paging && (v ^ c.efer) & efer::LME != 0) {
-                return Err(c.gp(0));
-            }
-            let nx_changed = (v ^ c.efer) & efer::NXE != 0;
-            let new = v & !efer::LMA | c.efer & efer::LMA;
-            c.trace_control(ControlRegister::Efer, c.efer, new);
-            c.efer = new;
-            if nx_changed {
-                c.forget_translations();
-            }
-        }
-        msr::STAR => c.msr.star = v,
-        msr::LSTAR => c.msr.lstar = v,
-        msr::CSTAR => c.msr.cstar = v,
-        msr::FMASK => c.msr.fmask = v & 0xFFFF_FFFF,
-        msr::FS_BASE => c.set_segment_base(seg::FS, v),
-        msr::GS_BASE => c.set_segment_base(seg::GS, v),
-        msr::KERNEL_GS_BASE => c.msr.kernel_gs_base = v,
-        msr::TSC_AUX => c.msr.tsc_aux = v & 0xFFFF_FFFF,
-        msr::HWCR if c.amd => c.msr.hwcr = v,
-        _ => match fixed_mtrr(n) {
-            Some(i) if v.to_le_bytes().into_iter().all(memory_type) => c.msr.mtrr_fixed[i] = v,
-            _ => return Err(c.gp(0)),
-        },
-    }
-    c.trace_msr(n, v, true, c.retired_before(op));
-    Ok(())
 }
 
 /// The x87 or SSE unit may be used now: else #NM or #UD (SDM volume 3, section 2.5, table 2-3).
