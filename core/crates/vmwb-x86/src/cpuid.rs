@@ -57,6 +57,18 @@ impl Model {
     pub fn is_amd(&self) -> bool {
         self.vendor == AMD
     }
+
+    /// Its family, the extended one included.
+    #[must_use]
+    pub fn family(&self) -> u32 {
+        let family = self.signature >> 8 & 15;
+        family
+            + if family == 15 {
+                self.signature >> 20 & 0xFF
+            } else {
+                0
+            }
+    }
 }
 
 const INTEL: [u8; 12] = *b"GenuineIntel";
@@ -545,6 +557,13 @@ mod tests {
         assert_eq!(ask("pentium3", 0x8000_0000, 0), ask("pentium3", 2, 0));
         assert_eq!(ask("x86-64-v2", 0x1000, 0), [0; 4]);
         assert_eq!(ask("486", 1, 0), [0x480, 0, 0, 3]);
+    }
+
+    #[test]
+    fn families_are_those_of_the_processors() {
+        let families = ["x86-64-v1", "486", "pentium", "pentium3", "max"]
+            .map(|m| Features::of(m).unwrap().model().family());
+        assert_eq!(families, [0x0F, 4, 5, 6, 0x19]);
     }
 
     #[test]

@@ -31,6 +31,9 @@ mod number {
     pub const TSC_AUX: u32 = 0xC000_0103;
     pub const SYSCFG: u32 = 0xC001_0010;
     pub const HWCR: u32 = 0xC001_0015;
+    /// HWCR.TscFreqSel, since family 10h: the time-stamp counter runs at the frequency of P0.
+    pub const HWCR_TSC_AT_P0: u64 = 1 << 24;
+    pub const NB_CFG: u32 = 0xC001_001F;
     pub const INT_PENDING: u32 = 0xC001_0055;
     pub const VM_CR: u32 = 0xC001_0114;
     pub const PATCH_LOADER: u32 = 0xC001_0020;
@@ -110,7 +113,12 @@ pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
         number::GS_BASE => c.seg[seg::GS].base,
         number::KERNEL_GS_BASE => m.kernel_gs_base,
         number::TSC_AUX => m.tsc_aux,
+        number::HWCR if c.amd && c.features.model().family() >= 0x10 => {
+            m.hwcr | number::HWCR_TSC_AT_P0
+        }
         number::HWCR if c.amd => m.hwcr,
+        // The northbridge's extended configuration space is not there: nothing in this register has an effect.
+        number::NB_CFG if c.amd => 0,
         _ => match fixed_mtrr(n) {
             Some(i) => m.mtrr_fixed[i],
             None => return Err(c.gp(0)),
@@ -223,6 +231,7 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
         number::KERNEL_GS_BASE => c.msr.kernel_gs_base = v,
         number::TSC_AUX => c.msr.tsc_aux = v & 0xFFFF_FFFF,
         number::HWCR if c.amd => c.msr.hwcr = v,
+        number::NB_CFG if c.amd => {}
         _ => match fixed_mtrr(n) {
             Some(i) if v.to_le_bytes().into_iter().all(memory_type) => c.msr.mtrr_fixed[i] = v,
             _ => return Err(c.gp(0)),
