@@ -72,9 +72,9 @@ def _several_stores(image: Image, _o: Outcome, theirs: Outcome, texts: list[str]
 
 
 def _alignment_or_limit(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
-    code = _code(image).lstrip(b"\x26\x2e\x36\x3e\x64\x65\x66\x67")
-    fxsave = code[:2] == b"\x0f\xae" and code[2] >> 3 & 7 < 2
-    return fxsave and texts[0].startswith("step 1: rip 60c1, theirs 60d1")
+    code = _code(image).lstrip(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3")
+    faults = ("rip 60c1, theirs 60d1", "rip 631, theirs 635")
+    return code[:1] == b"\x0f" and any(fault in texts[0] for fault in faults)
 
 
 def _unknown_msr(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
@@ -86,7 +86,8 @@ def _unknown_msr(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bo
 
 def _clock(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool:
     code = _code(image)
-    return b"\x0f\x31" in code[:8] or b"\x0f\x01\xf9" in code[:8] or b"\x0f\xa2" in code[:8]
+    counters = (b"\x0f\x31", b"\x0f\x33", b"\x0f\x01\xf9", b"\x0f\xa2")
+    return any(counter in code[:8] for counter in counters)
 
 
 def _resume_flag(_i: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
@@ -218,7 +219,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ),
     ("a store of many bytes that faults may have written some of them", _several_stores),
     (
-        "misaligned and beyond the limit at once: either fault (SDM vol. 2, FXSAVE)",
+        "misaligned and beyond the limit at once: either fault (SDM vol. 2, FXSAVE, and SSE)",
         _alignment_or_limit,
     ),
     ("the oracle is built to read and write unknown MSRs as zero", _unknown_msr),

@@ -129,3 +129,36 @@ pub(super) fn store_fpu(f: &vmwb_x86::cpu::Fpu, state: &mut State) {
         state.set_xmm(i, f.xmm[i]);
     }
 }
+
+impl Guest {
+    /// Runs an instruction over and over, in a trace of copies that jumps back to its start, until `instructions` have
+    /// retired in all; starts anew when it faults. How many did.
+    pub fn run_loop(&mut self, bytes: &[u8], instructions: u64) -> u64 {
+        const COPIES: usize = 40;
+        /// A form that faults at once is given up.
+        const STARTS: u32 = 64;
+        let mut code = bytes.repeat(COPIES);
+        let back = -(code.len() as i32 + 5);
+        code.push(0xE9);
+        code.extend_from_slice(&back.to_le_bytes());
+        self.memory.write(GuestAddress(CODE), &code).unwrap();
+        let start = self.cpu.retired();
+        for n in 0..STARTS {
+            let done = self.cpu.retired() - start;
+            if done >= instructions {
+                break;
+            }
+            let c = self.cpu.cpu_mut();
+            for (i, r) in c.r[..16].iter_mut().enumerate() {
+                *r = DATA + 0x800 + 8 * (i as u64 + u64::from(n));
+            }
+            // A divisor that fits, a short repetition, the middle of what lies above the code for a stack.
+            (c.r[1], c.r[2], c.r[4]) = (3, 0, DATA + 0x20_0000);
+            c.set_flags(2);
+            c.rip = CODE;
+            (c.fpu.control, c.fpu.status, c.fpu.mxcsr) = (0x37F, 0, 0x1F80);
+            self.cpu.run(&mut NoDevices, instructions - done);
+        }
+        self.cpu.retired() - start
+    }
+}
