@@ -199,6 +199,10 @@ def _task_fault(_i: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bo
     """The handler runs in the new task; which of its segments were loaded before one failed?"""
     if not theirs.exceptions or theirs.exceptions[0][1] not in {10, 11, 12}:
         return False
+    handlers = ("60a1", "60b1", "60c1")
+    parts = texts[0].replace(",", "").split()
+    if len(parts) == 6 and parts[2] == "rip" and parts[3] in handlers and parts[5] in handlers:
+        return True  # two of its segments are bad, in different ways
     segments = ("es", "ss", "ds", "fs", "gs")
     if all(text.split(": ")[1].split()[0] in segments for text in texts if text.startswith("step")):
         return texts[0].startswith("step")
