@@ -152,7 +152,16 @@ def _push_of_selector(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) 
     pushes = code[:1] in {b"\x06", b"\x0e", b"\x16", b"\x1e"}
     pushes = pushes or code[:2] in {b"\x0f\xa0", b"\x0f\xa8"}
     words = _words(texts)
-    return pushes and (words is not None or texts[0].startswith("step 1: rip 60c1, theirs 80"))
+    refused = texts[0].startswith(("step 1: rip 60c1, theirs 80", "steps: 0"))
+    return pushes and (words is not None or refused)
+
+
+def _features_of_the_oracle(image: Image, _o: Outcome, theirs: Outcome, _x: list[str]) -> bool:
+    """It has VMX, SMX and AVX, which no model here announces: their bits are reserved."""
+    code = _code(image)
+    mov_cr4 = b"\x0f\x22\xe0" in code[:5] and bool(theirs.trace)
+    foreign = mov_cr4 and bool(theirs.trace[0].cr[3] & (3 << 13))
+    return foreign or (code[:3] == b"\x0f\x01\xd1" and bool(image.registers.gpr[0] & 4))
 
 
 def _prefetch_of_register(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool:
@@ -264,6 +273,10 @@ RULES: tuple[tuple[str, Rule], ...] = (
         _own_code,
     ),
     ("66 before ENTER in 64-bit code means 16 bits; the oracle ignores it", _enter_16_in_64),
+    (
+        "bits of VMX, SMX and AVX, which the oracle has and no model here announces",
+        _features_of_the_oracle,
+    ),
     (
         "PREFETCHW of a register is #UD (APM vol. 3, PREFETCHW); a NOP in the oracle",
         _prefetch_of_register,
