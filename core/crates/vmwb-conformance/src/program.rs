@@ -214,7 +214,10 @@ fn instruction(mode: Mode, r: &mut Random, out: &mut Vec<u8>) {
     match r.below(34) {
         0..=4 => {
             rex(out);
-            out.extend([alu | (r.byte() & 1) | (2 * (r.byte() & 1)), 0xC0 | a << 3 | b]);
+            out.extend([
+                alu | (r.byte() & 1) | (2 * (r.byte() & 1)),
+                0xC0 | a << 3 | b,
+            ]);
         }
         5..=8 => {
             rex(out);
