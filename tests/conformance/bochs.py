@@ -10,6 +10,7 @@ process whether they are allowed or not, which counts as given up.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import json
 import mmap
 import os
@@ -104,6 +105,7 @@ class Oracle:
 
     def _run_and_leave(self, image: Image, reading: int, writing: int) -> None:
         status = 1
+        faulthandler.disable()  # that the oracle ends its process is an answer, not a fault of ours
         try:
             os.close(reading)
             quiet = os.open(os.devnull, os.O_WRONLY)
