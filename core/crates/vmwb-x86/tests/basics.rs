@@ -2,63 +2,13 @@
 
 use std::sync::Arc;
 
-use vmwb_hw::{AccessSize, GuestAddress, GuestMemory};
-use vmwb_x86::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
+use vmwb_hw::{GuestAddress, GuestMemory};
+use vmwb_x86::{BootState, CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
 
-/// A bus that records accesses with their stamps.
-#[derive(Debug, Default)]
-struct Recorder {
-    out: Vec<(u16, u32, u64)>,
-    mmio: Vec<(u64, u64, u64)>,
-    pending: Option<u8>,
-    attention: bool,
-}
+#[path = "host/bus.rs"]
+mod bus;
 
-impl CpuBus for Recorder {
-    fn pio_read(&mut self, port: u16, _size: AccessSize, _retired: u64) -> u32 {
-        u32::from(port) + 1
-    }
-    fn pio_write(&mut self, port: u16, _size: AccessSize, value: u32, retired: u64) {
-        self.out.push((port, value, retired));
-    }
-    fn mmio_read(&mut self, addr: GuestAddress, _size: AccessSize, _retired: u64) -> u64 {
-        addr.0 ^ 0x5A
-    }
-    fn mmio_write(&mut self, addr: GuestAddress, _size: AccessSize, value: u64, retired: u64) {
-        self.mmio.push((addr.0, value, retired));
-    }
-    fn interrupt_pending(&self) -> bool {
-        self.pending.is_some()
-    }
-    fn acknowledge_interrupt(&mut self, _retired: u64) -> Option<u8> {
-        self.pending.take()
-    }
-    fn take_nmi(&mut self) -> bool {
-        false
-    }
-    fn tsc(&mut self, retired: u64) -> u64 {
-        retired
-    }
-    fn random(&mut self, retired: u64) -> u64 {
-        retired
-    }
-    fn set_ferr(&mut self, _active: bool, _retired: u64) -> bool {
-        false
-    }
-    fn cr8(&self) -> u8 {
-        0
-    }
-    fn set_cr8(&mut self, _value: u8, _retired: u64) {}
-    fn apic_base(&self) -> u64 {
-        0xFEE0_0900
-    }
-    fn set_apic_base(&mut self, _value: u64) -> bool {
-        true
-    }
-    fn attention(&self) -> bool {
-        self.attention
-    }
-}
+use bus::TestBus;
 
 const CODE: u64 = 0x10_0000;
 
@@ -84,7 +34,7 @@ fn loop_runs_exactly_to_every_budget() {
     let total = 1 + 3 * 1000;
     for budget in [1, 2, 3, 7, 100, 2999, total] {
         let (_m, mut cpu) = machine(&code);
-        let mut bus = Recorder::default();
+        let mut bus = TestBus::default();
         let mut left = total;
         while left > 0 {
             let n = left.min(budget);
@@ -103,7 +53,7 @@ fn loop_runs_exactly_to_every_budget() {
 fn out_is_stamped_with_the_instructions_before_it() {
     // mov al, 7; nop; out 0x80, al; hlt
     let (_m, mut cpu) = machine(&[0xB0, 7, 0x90, 0xE6, 0x80, 0xF4]);
-    let mut bus = Recorder::default();
+    let mut bus = TestBus::default();
     cpu.run(&mut bus, 100);
     assert_eq!(bus.out, vec![(0x80, 7, 2)]);
 }
@@ -115,9 +65,12 @@ fn device_memory_in_the_middle_of_a_trace_is_stamped_exactly() {
         0xBB, 0, 0, 0xE0, 0xFE, 0xB8, 5, 0, 0, 0, 0x89, 0x03, 0x8B, 0x4B, 4, 0x83, 0xC1, 1, 0xF4,
     ];
     let (_m, mut cpu) = machine(&code);
-    let mut bus = Recorder::default();
+    let mut bus = TestBus {
+        memory: |at| at ^ 0x5A,
+        ..TestBus::default()
+    };
     cpu.run(&mut bus, 100);
-    assert_eq!(bus.mmio, vec![(0xFEE0_0000, 5, 2)]);
+    assert_eq!(bus.stores, vec![(0xFEE0_0000, 5, 2)]);
     assert_eq!((cpu.cpu().r[1], cpu.retired()), (0xFEE0_005F, 6));
 }
 
@@ -128,7 +81,7 @@ fn code_that_overwrites_its_next_instruction_runs_the_new_one() {
         0xC6, 0x05, 0x0C, 0, 0x10, 0, 0x42, 0x90, 0x90, 0x90, 0x90, 0x90, 0x41, 0xF4,
     ];
     let (_m, mut cpu) = machine(&code);
-    cpu.run(&mut Recorder::default(), 100);
+    cpu.run(&mut TestBus::default(), 100);
     assert_eq!((cpu.cpu().r[1], cpu.cpu().r[2]), (0, 1));
 }
 
@@ -136,9 +89,9 @@ fn code_that_overwrites_its_next_instruction_runs_the_new_one() {
 fn code_written_by_somebody_else_is_seen_at_the_next_run() {
     // l: inc ecx; jmp l
     let (m, mut cpu) = machine(&[0x41, 0xEB, 0xFD]);
-    cpu.run(&mut Recorder::default(), 100);
+    cpu.run(&mut TestBus::default(), 100);
     m.write(GuestAddress(CODE), &[0x42]).unwrap();
-    cpu.run(&mut Recorder::default(), 100);
+    cpu.run(&mut TestBus::default(), 100);
     assert_eq!((cpu.cpu().r[1], cpu.cpu().r[2]), (50, 50));
 }
 
@@ -151,7 +104,7 @@ fn rep_movs_stops_at_the_budget_and_goes_on() {
     let (m, mut cpu) = machine(&code);
     let data: Vec<u8> = (0..5000u32).map(|i| (i * 7 % 251) as u8).collect();
     m.write(GuestAddress(0x18_0000), &data).unwrap();
-    let mut bus = Recorder::default();
+    let mut bus = TestBus::default();
     assert_eq!(cpu.run(&mut bus, 1003), Exit::Budget);
     assert_eq!((cpu.cpu().r[1], cpu.retired()), (4000, 1003));
     assert_eq!(cpu.run(&mut bus, 4000), Exit::Budget);
@@ -168,7 +121,7 @@ fn overlapping_rep_movs_repeats_what_it_wrote() {
     ];
     let (m, mut cpu) = machine(&code);
     m.write(GuestAddress(0x18_0000), b"x").unwrap();
-    cpu.run(&mut Recorder::default(), 1000);
+    cpu.run(&mut TestBus::default(), 1000);
     let mut copy = vec![0; 100];
     m.read(GuestAddress(0x18_0000), &mut copy).unwrap();
     assert_eq!(copy, vec![b'x'; 100]);
@@ -188,7 +141,7 @@ fn instruction_across_two_pages_runs_and_sees_changes_of_its_tail() {
         ],
     )
     .unwrap();
-    cpu.run(&mut Recorder::default(), 1000);
+    cpu.run(&mut TestBus::default(), 1000);
     assert_eq!(cpu.cpu().r[0], 0x0703_0201);
 }
 
@@ -221,7 +174,7 @@ fn halted_processor_wakes_for_an_interrupt_and_returns_from_it() {
         .unwrap();
     m.write(GuestAddress(0x3008), &[0xFF, 7, 0, 0x20, 0, 0])
         .unwrap();
-    let mut bus = Recorder::default();
+    let mut bus = TestBus::default();
     assert_eq!(cpu.run(&mut bus, 100), Exit::Halted);
     assert_eq!(cpu.run(&mut bus, 100), Exit::Halted);
     bus.pending = Some(0x30);
@@ -236,7 +189,7 @@ fn halted_processor_wakes_for_an_interrupt_and_returns_from_it() {
 fn saved_state_in_another_processor_goes_on_alike() {
     let code = [0xB9, 0xE8, 3, 0, 0, 0x01, 0xC8, 0x49, 0x75, 0xFB, 0xF4];
     let (m, mut first) = machine(&code);
-    let mut bus = Recorder::default();
+    let mut bus = TestBus::default();
     first.run(&mut bus, 1234);
     let saved = first.save().unwrap();
     let mut second = Interpreter::new(m, CpuConfig::default()).unwrap();
@@ -248,7 +201,7 @@ fn saved_state_in_another_processor_goes_on_alike() {
 #[test]
 fn triple_fault_without_an_idt_is_named() {
     let (_m, mut cpu) = machine(&[0x0F, 0x0B]);
-    let exit = cpu.run(&mut Recorder::default(), 10);
+    let exit = cpu.run(&mut TestBus::default(), 10);
     assert_eq!(
         exit,
         Exit::Stopped(CpuStop::TripleFault {
@@ -270,7 +223,7 @@ fn a_hundred_million_operations_fit_into_a_small_stack() {
     ];
     let (m, mut cpu) = machine(&code);
     let run = move || {
-        let exit = cpu.run(&mut Recorder::default(), u64::MAX >> 1);
+        let exit = cpu.run(&mut TestBus::default(), u64::MAX >> 1);
         let counted = m.read_u32(GuestAddress(0x18_0004)).unwrap();
         (exit, cpu.retired(), counted)
     };

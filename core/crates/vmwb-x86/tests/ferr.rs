@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
-use vmwb_hw::{AccessSize, GuestAddress, GuestMemory};
-use vmwb_x86::{BootState, CpuBus, CpuConfig, Exit, Interpreter, Vcpu};
+use vmwb_hw::{GuestAddress, GuestMemory};
+use vmwb_x86::{BootState, CpuConfig, Exit, Interpreter, Vcpu};
+
+#[path = "host/bus.rs"]
+mod bus;
+
+use bus::TestBus;
 
 const CODE: u32 = 0x1000;
 const HANDLER: u32 = 0x2000;
@@ -11,56 +16,11 @@ const IDT: u64 = 0x6000;
 const GDT: u64 = 0x5000;
 const VECTOR: u8 = 0x2D;
 
-/// The latch of a board, reduced to what the processor sees of it.
-#[derive(Debug, Default)]
-struct Board {
-    /// Levels of FERR# as they came, with their stamps.
-    ferr: Vec<(bool, u64)>,
-    ignne: bool,
-    interrupt: bool,
-}
-
-impl CpuBus for Board {
-    fn pio_read(&mut self, _port: u16, _size: AccessSize, _retired: u64) -> u32 {
-        0
-    }
-    fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _retired: u64) {}
-    fn mmio_read(&mut self, _addr: GuestAddress, _size: AccessSize, _retired: u64) -> u64 {
-        0
-    }
-    fn mmio_write(&mut self, _addr: GuestAddress, _size: AccessSize, _value: u64, _retired: u64) {}
-    fn interrupt_pending(&self) -> bool {
-        self.interrupt
-    }
-    fn acknowledge_interrupt(&mut self, _retired: u64) -> Option<u8> {
-        std::mem::take(&mut self.interrupt).then_some(VECTOR)
-    }
-    fn take_nmi(&mut self) -> bool {
-        false
-    }
-    fn tsc(&mut self, retired: u64) -> u64 {
-        retired
-    }
-    fn random(&mut self, _retired: u64) -> u64 {
-        0
-    }
-    fn set_ferr(&mut self, active: bool, retired: u64) -> bool {
-        self.ferr.push((active, retired));
-        self.interrupt = active && !self.ignne;
-        self.ignne
-    }
-    fn cr8(&self) -> u8 {
-        0
-    }
-    fn set_cr8(&mut self, _value: u8, _retired: u64) {}
-    fn apic_base(&self) -> u64 {
-        0
-    }
-    fn set_apic_base(&mut self, _value: u64) -> bool {
-        false
-    }
-    fn attention(&self) -> bool {
-        false
+/// A board whose latch turns FERR# into an interrupt.
+fn board() -> TestBus {
+    TestBus {
+        ferr_vector: Some(VECTOR),
+        ..TestBus::default()
     }
 }
 
@@ -96,7 +56,7 @@ fn processor() -> Interpreter {
 
 #[test]
 fn error_interrupts_before_the_next_waiting_instruction_which_then_runs() {
-    let (mut cpu, mut board) = (processor(), Board::default());
+    let (mut cpu, mut board) = (processor(), board());
     assert_eq!(cpu.run(&mut board, 100), Exit::Halted);
     // Four instructions before it; FNCLEX is the fifth.
     assert_eq!(board.ferr, [(true, 4), (false, 4)]);
@@ -109,9 +69,9 @@ fn error_interrupts_before_the_next_waiting_instruction_which_then_runs() {
 #[test]
 fn ignored_error_lets_the_instruction_run() {
     let mut cpu = processor();
-    let mut board = Board {
+    let mut board = TestBus {
         ignne: true,
-        ..Board::default()
+        ..board()
     };
     assert_eq!(cpu.run(&mut board, 100), Exit::Halted);
     assert_eq!(board.ferr, [(true, 4)]);
@@ -120,7 +80,7 @@ fn ignored_error_lets_the_instruction_run() {
 
 #[test]
 fn with_numeric_errors_on_it_is_an_exception_and_no_line_moves() {
-    let (mut cpu, mut board) = (processor(), Board::default());
+    let (mut cpu, mut board) = (processor(), board());
     cpu.cpu_mut().cr0 |= vmwb_x86::cpu::cr0::NE;
     let end = cpu.run(&mut board, 100);
     assert!(matches!(end, Exit::Stopped(_)));

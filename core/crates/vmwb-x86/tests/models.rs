@@ -10,7 +10,7 @@ use vmwb_x86::{BootState, CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
 #[path = "host/bus.rs"]
 mod bus;
 
-use bus::NoDevices;
+use bus::TestBus;
 
 const CODE: u32 = 0x1000;
 
@@ -68,7 +68,7 @@ fn processor(model: &str, code: &[u8]) -> Interpreter {
 
 /// Whether the instruction runs: there is no IDT, so that an exception ends the run and names its vector.
 fn runs(model: &str, code: &[u8]) -> bool {
-    match processor(model, code).run(&mut NoDevices, 1) {
+    match processor(model, code).run(&mut TestBus::default(), 1) {
         Exit::Budget => true,
         Exit::Stopped(CpuStop::TripleFault { vector: 6, .. }) => false,
         other => panic!("{model} {code:02x?}: {other:?}"),
@@ -93,7 +93,7 @@ fn count_of_zeros_is_a_scan_where_it_is_hidden() {
     // LZCNT EAX, ECX with ECX = 10h: 27 leading zeros, or bit 4.
     let result = |model| {
         let mut cpu = processor(model, &[0xF3, 0x0F, 0xBD, 0xC1]);
-        assert_eq!(cpu.run(&mut NoDevices, 1), Exit::Budget);
+        assert_eq!(cpu.run(&mut TestBus::default(), 1), Exit::Budget);
         cpu.cpu().r[0]
     };
     assert_eq!((result("max"), result("x86-64-v2")), (27, 4));
@@ -105,7 +105,7 @@ fn vex_prefix_in_real_mode_is_undefined() {
     let c = cpu.cpu_mut();
     c.cr0 &= !1;
     c.registers_changed();
-    let end = cpu.run(&mut NoDevices, 1);
+    let end = cpu.run(&mut TestBus::default(), 1);
     assert!(matches!(
         end,
         Exit::Stopped(CpuStop::TripleFault { vector: 6, .. })

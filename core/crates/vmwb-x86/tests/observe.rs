@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use vmwb_hw::{AccessSize, GuestAddress, GuestMemory};
+use vmwb_hw::{GuestAddress, GuestMemory};
 use vmwb_x86::cpu::{TableRegister, cr0, cr4};
 use vmwb_x86::inspect::{DebugStop, InspectError, WalkEnd, WatchKind, Watchpoint};
 use vmwb_x86::observe::{Classes, InterruptSource, Mode, TraceEvent};
-use vmwb_x86::{BootState, CpuBus, CpuConfig, Exit, Inspect, Interpreter, Vcpu};
+use vmwb_x86::{BootState, CpuConfig, Exit, Inspect, Interpreter, Vcpu};
+
+#[path = "host/bus.rs"]
+mod bus;
+
+use bus::TestBus;
 
 const CODE: u64 = 0x10_0000;
 const HANDLER: u64 = 0x11_0000;
@@ -17,51 +22,12 @@ const DATA: u64 = 0x18_0000;
 /// Physical address of device memory, inside the 4-MiB page at FEC00000h.
 const DEVICE: u64 = 0xFEE0_0000;
 
-/// Answers everything, interrupts never but when told.
-#[derive(Debug, Default)]
-struct Bus {
-    pending: Option<u8>,
-}
-
-impl CpuBus for Bus {
-    fn pio_read(&mut self, port: u16, _size: AccessSize, _retired: u64) -> u32 {
-        u32::from(port)
-    }
-    fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _retired: u64) {}
-    fn mmio_read(&mut self, addr: GuestAddress, _size: AccessSize, _retired: u64) -> u64 {
-        addr.0 & 0xFF
-    }
-    fn mmio_write(&mut self, _addr: GuestAddress, _size: AccessSize, _value: u64, _retired: u64) {}
-    fn interrupt_pending(&self) -> bool {
-        self.pending.is_some()
-    }
-    fn acknowledge_interrupt(&mut self, _retired: u64) -> Option<u8> {
-        self.pending.take()
-    }
-    fn take_nmi(&mut self) -> bool {
-        false
-    }
-    fn tsc(&mut self, retired: u64) -> u64 {
-        retired
-    }
-    fn random(&mut self, retired: u64) -> u64 {
-        retired
-    }
-    fn set_ferr(&mut self, _active: bool, _retired: u64) -> bool {
-        false
-    }
-    fn cr8(&self) -> u8 {
-        0
-    }
-    fn set_cr8(&mut self, _value: u8, _retired: u64) {}
-    fn apic_base(&self) -> u64 {
-        0xFEE0_0900
-    }
-    fn set_apic_base(&mut self, _value: u64) -> bool {
-        true
-    }
-    fn attention(&self) -> bool {
-        false
+/// Ports and memory that is not RAM answer with their address.
+fn board() -> TestBus {
+    TestBus {
+        port: u32::from,
+        memory: |at| at & 0xFF,
+        ..TestBus::default()
     }
 }
 
@@ -127,7 +93,7 @@ fn exception_is_told_with_its_facts_and_the_exact_count() {
     // nop; ud2
     let (_m, mut cpu) = machine(&[0x90, 0x0F, 0x0B]);
     door(&mut cpu).start_recording(Classes::EXCEPTION, 10);
-    cpu.run(&mut Bus::default(), 2);
+    cpu.run(&mut board(), 2);
     let told = TraceEvent::Exception {
         vector: 6,
         error: None,
@@ -149,8 +115,9 @@ fn interrupts_are_told_with_their_source() {
     // sti; nop; nop; int 0x80; jmp $
     let (_m, mut cpu) = machine(&[0xFB, 0x90, 0x90, 0xCD, 0x80, 0xEB, 0xFE]);
     door(&mut cpu).start_recording(Classes::INTERRUPT, 10);
-    let mut bus = Bus {
+    let mut bus = TestBus {
         pending: Some(0x40),
+        ..board()
     };
     cpu.run(&mut bus, 20);
     let facts: Vec<_> = traced(&mut cpu)
@@ -178,7 +145,7 @@ fn devices_are_told_with_value_and_exact_count() {
     ];
     let (_m, mut cpu) = machine(&code);
     door(&mut cpu).start_recording(Classes::PORT.union(Classes::MMIO), 10);
-    cpu.run(&mut Bus::default(), 10);
+    cpu.run(&mut board(), 10);
     let port = TraceEvent::Port {
         port: 0x80,
         size: 1,
@@ -201,7 +168,7 @@ fn tlb_fill_in_the_middle_of_a_trace_is_stamped_exactly() {
     let (m, mut cpu) = machine(&code);
     page(&m, &mut cpu);
     door(&mut cpu).start_recording(Classes::TLB, 10);
-    cpu.run(&mut Bus::default(), 10);
+    cpu.run(&mut board(), 10);
     let fill = |linear, write| TraceEvent::Tlb {
         linear,
         physical: linear,
@@ -225,7 +192,7 @@ fn control_registers_spaces_and_modes_are_told() {
     ];
     let (_m, mut cpu) = machine(&code);
     door(&mut cpu).start_recording(Classes::DEFAULT, 10);
-    cpu.run(&mut Bus::default(), 6);
+    cpu.run(&mut board(), 6);
     let kinds: Vec<_> = traced(&mut cpu)
         .into_iter()
         .map(|(n, e)| {
@@ -249,7 +216,7 @@ fn every_instruction_is_told_once_with_its_classes() {
     let code = [0xB9, 3, 0, 0, 0, 0x50, 0xE2, 0xFD, 0xEB, 0xFE];
     let (_m, mut cpu) = machine(&code);
     door(&mut cpu).start_recording(Classes::INSTRUCTION, 100);
-    cpu.run(&mut Bus::default(), 7);
+    cpu.run(&mut board(), 7);
     let told: Vec<_> = traced(&mut cpu)
         .into_iter()
         .map(|(n, e)| match e {
@@ -297,7 +264,7 @@ fn tracing_changes_nothing_that_the_guest_can_see() {
         if let Some(classes) = classes {
             door(&mut cpu).start_recording(classes, 50);
         }
-        let mut bus = Bus::default();
+        let mut bus = board();
         for n in 0..200u8 {
             bus.pending = Some(0x40 | n & 15);
             assert_eq!(cpu.run(&mut bus, 101), Exit::Budget);
@@ -319,7 +286,7 @@ fn breakpoint_in_the_middle_of_a_loop_stops_before_it_at_the_exact_count() {
     // mov ecx, 5; l: inc eax; inc edx; inc ebx; loop l; jmp $
     let code = [0xB9, 5, 0, 0, 0, 0x40, 0x42, 0x43, 0xE2, 0xFB, 0xEB, 0xFE];
     let (_m, mut cpu) = machine(&code);
-    let mut bus = Bus::default();
+    let mut bus = board();
     // The loop is decoded and linked before the breakpoint is set.
     assert_eq!(cpu.run(&mut bus, 5), Exit::Budget);
     door(&mut cpu).set_breakpoints(&[CODE + 7]).unwrap();
@@ -340,7 +307,7 @@ fn breakpoint_in_the_middle_of_a_loop_stops_before_it_at_the_exact_count() {
 fn breakpoint_on_a_jump_to_itself_stops_every_time() {
     let (_m, mut cpu) = machine(&[0xEB, 0xFE]);
     door(&mut cpu).set_breakpoints(&[CODE]).unwrap();
-    let mut bus = Bus::default();
+    let mut bus = board();
     let counts: Vec<_> = (0..3)
         .map(|_| {
             assert!(matches!(cpu.run(&mut bus, 50), Exit::Debug(_)));
@@ -358,7 +325,7 @@ fn breakpoint_on_a_repeated_string_stops_once() {
     ];
     let (_m, mut cpu) = machine(&code);
     door(&mut cpu).set_breakpoints(&[CODE + 10]).unwrap();
-    let mut bus = Bus::default();
+    let mut bus = board();
     assert!(matches!(cpu.run(&mut bus, 1000), Exit::Debug(_)));
     for _ in 0..10 {
         assert_eq!(cpu.run(&mut bus, 20), Exit::Budget);
@@ -372,7 +339,7 @@ fn passing_a_breakpoint_runs_the_instruction_under_it() {
     let (_m, mut cpu) = machine(&[0x40, 0xEB, 0xFD]);
     door(&mut cpu).set_breakpoints(&[CODE]).unwrap();
     door(&mut cpu).pass_breakpoint();
-    assert!(matches!(cpu.run(&mut Bus::default(), 50), Exit::Debug(_)));
+    assert!(matches!(cpu.run(&mut board(), 50), Exit::Debug(_)));
     assert_eq!((cpu.retired(), cpu.cpu().r[0]), (2, 1));
 }
 
@@ -396,7 +363,7 @@ fn watch(code: &[u8], kind: WatchKind) -> Option<(u64, bool)> {
     cpu.cpu_mut().r[4] = DATA + 12;
     cpu.cpu_mut().r[7] = DATA;
     cpu.cpu_mut().r[6] = DATA + 4;
-    let mut bus = Bus::default();
+    let mut bus = board();
     door(&mut cpu)
         .set_watchpoints(&[Watchpoint {
             address: DATA + 4,
@@ -472,7 +439,7 @@ fn watched_instruction_that_faults_does_not_stop() {
         }])
         .unwrap();
     // The frame of the page fault cannot be pushed either: the processor shuts down, and no watchpoint is told.
-    assert!(matches!(cpu.run(&mut Bus::default(), 10), Exit::Stopped(_)));
+    assert!(matches!(cpu.run(&mut board(), 10), Exit::Stopped(_)));
 }
 
 #[test]
@@ -498,12 +465,9 @@ fn step_over_a_faulting_instruction_stops_before_its_handler() {
     // ud2
     let (_m, mut cpu) = machine(&[0x0F, 0x0B]);
     door(&mut cpu).set_stepping(true);
-    assert_eq!(
-        cpu.run(&mut Bus::default(), 1),
-        Exit::Debug(DebugStop::Delivered)
-    );
+    assert_eq!(cpu.run(&mut board(), 1), Exit::Debug(DebugStop::Delivered));
     assert_eq!((cpu.retired(), cpu.cpu().rip), (0, HANDLER));
-    assert_eq!(cpu.run(&mut Bus::default(), 1), Exit::Budget);
+    assert_eq!(cpu.run(&mut board(), 1), Exit::Budget);
     assert_eq!((cpu.retired(), cpu.cpu().rip), (1, CODE));
 }
 

@@ -6,9 +6,10 @@ mod host;
 
 use std::sync::Arc;
 
+use host::bus::TestBus;
 use host::encode::Random;
-use vmwb_hw::{AccessSize, GuestAddress, GuestMemory};
-use vmwb_x86::{BootState, CpuBus, CpuConfig, Exit, Interpreter, Vcpu};
+use vmwb_hw::{GuestAddress, GuestMemory};
+use vmwb_x86::{BootState, CpuConfig, Exit, Interpreter, Vcpu};
 
 const CODE: u64 = 0x10_0000;
 const DATA: u32 = 0x20_0000;
@@ -19,57 +20,6 @@ const NOWHERE: u32 = 0x4000_0000;
 const TABLE: u64 = 0x3000;
 const PROGRAMS: u64 = 4000;
 const INSTRUCTIONS: u64 = 60;
-
-/// A bus with one device whose memory reads as its address, and which remembers when it was asked.
-#[derive(Debug, Default)]
-struct Device {
-    reads: Vec<(u64, u64)>,
-    /// Retired instructions when the program began.
-    start: u64,
-}
-
-impl CpuBus for Device {
-    fn pio_read(&mut self, _port: u16, _size: AccessSize, _retired: u64) -> u32 {
-        0
-    }
-    fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _retired: u64) {}
-    fn mmio_read(&mut self, addr: GuestAddress, _size: AccessSize, retired: u64) -> u64 {
-        self.reads.push((addr.0, retired - self.start));
-        addr.0.wrapping_mul(0x9E37_79B9)
-    }
-    fn mmio_write(&mut self, _addr: GuestAddress, _size: AccessSize, _value: u64, _retired: u64) {}
-    fn interrupt_pending(&self) -> bool {
-        false
-    }
-    fn acknowledge_interrupt(&mut self, _retired: u64) -> Option<u8> {
-        None
-    }
-    fn take_nmi(&mut self) -> bool {
-        false
-    }
-    fn tsc(&mut self, retired: u64) -> u64 {
-        retired
-    }
-    fn random(&mut self, _retired: u64) -> u64 {
-        0
-    }
-    fn set_ferr(&mut self, _active: bool, _retired: u64) -> bool {
-        false
-    }
-    fn cr8(&self) -> u8 {
-        0
-    }
-    fn set_cr8(&mut self, _value: u8, _retired: u64) {}
-    fn apic_base(&self) -> u64 {
-        0
-    }
-    fn set_apic_base(&mut self, _value: u64) -> bool {
-        false
-    }
-    fn attention(&self) -> bool {
-        false
-    }
-}
 
 /// Appends ModRM: a register, or now and then memory by its address.
 fn operand(code: &mut Vec<u8>, reg: u8, r: &mut Random) {
@@ -187,9 +137,12 @@ impl Machine {
         c.registers_changed();
         c.r[..8].copy_from_slice(&p.gpr);
         c.set_flags(p.flags);
-        let (mut device, mut exit) = (Device::default(), Exit::Budget);
+        let mut device = TestBus {
+            memory: |at| at.wrapping_mul(0x9E37_79B9),
+            ..TestBus::default()
+        };
+        let mut exit = Exit::Budget;
         let start = self.cpu.retired();
-        device.start = start;
         while exit == Exit::Budget && self.cpu.retired() < start + INSTRUCTIONS {
             let left = start + INSTRUCTIONS - self.cpu.retired();
             exit = self.cpu.run(&mut device, left.min(budget()));
@@ -201,7 +154,8 @@ impl Machine {
         let mut registers = [c.flags(), c.rip, c.cr2, 0, 0, 0, 0, 0, 0, 0, 0];
         registers[3..].copy_from_slice(&c.r[..8]);
         let retired = self.cpu.retired() - start;
-        (exit, retired, registers, device.reads, data)
+        let loads = device.loads.iter().map(|&(at, when)| (at, when - start));
+        (exit, retired, registers, loads.collect(), data)
     }
 }
 

@@ -7,7 +7,7 @@ mod host;
 
 use std::sync::Arc;
 
-use host::guest::{Guest, NoDevices};
+use host::guest::{Guest, TestBus};
 use host::{DATA, End, State};
 use vmwb_hw::{GuestAddress, GuestMemory};
 use vmwb_x86::cpu::{Segment, cr0, seg, vector};
@@ -154,7 +154,7 @@ fn bare(code: &[u8], instructions: u64, real: bool) -> (Arc<GuestMemory>, Interp
         c.rip = 0;
         c.registers_changed();
     }
-    cpu.run(&mut NoDevices, instructions);
+    cpu.run(&mut TestBus::default(), instructions);
     (memory, cpu)
 }
 
@@ -271,7 +271,7 @@ fn fldenv_takes_only_emptiness_from_the_tags_and_raises_pending() {
     let (memory, mut cpu) = bare(&code, 0, false);
     let bytes: Vec<u8> = memory_image.iter().flat_map(|w| w.to_le_bytes()).collect();
     memory.write(GuestAddress(IMAGE), &bytes).unwrap();
-    cpu.run(&mut NoDevices, 2);
+    cpu.run(&mut TestBus::default(), 2);
     let f = &cpu.cpu().fpu;
     assert_eq!(
         (f.empty, f.top, cpu.cpu().r[0] & 0xFFFF),

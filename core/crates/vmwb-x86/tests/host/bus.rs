@@ -1,29 +1,78 @@
-//! A bus for tests without a board.
+//! The bus of the tests: no board, answers that a test chooses, and a record of what the processor asked and did.
+
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use vmwb_hw::{AccessSize, GuestAddress};
 use vmwb_x86::CpuBus;
 
-/// A bus without devices: user-level instructions touch none.
-#[derive(Debug)]
-pub struct NoDevices;
+/// A bus without devices, unless a test gives answers. Every record is in order, its last part the stamp: instructions
+/// retired before the one that asked.
+#[derive(Debug, Clone)]
+pub struct TestBus {
+    /// What a port reads as.
+    pub port: fn(u16) -> u32,
+    /// What memory that is not RAM reads as.
+    pub memory: fn(u64) -> u64,
+    /// Writes to ports.
+    pub out: Vec<(u16, u32, u64)>,
+    /// Reads of memory that is not RAM: address.
+    pub loads: Vec<(u64, u64)>,
+    /// Writes to it: address, value.
+    pub stores: Vec<(u64, u64, u64)>,
+    /// Vector that an interrupt controller would give.
+    pub pending: Option<u8>,
+    /// A non-maskable interrupt waits.
+    pub nmi: bool,
+    /// Ask the engine to return after its next access to a device.
+    pub attention: bool,
+    /// Levels of FERR# as they came.
+    pub ferr: Vec<(bool, u64)>,
+    /// IGNNE#, as the board answers FERR#.
+    pub ignne: bool,
+    /// Vector of the interrupt that FERR# asserts while IGNNE# is not.
+    pub ferr_vector: Option<u8>,
+}
 
-impl CpuBus for NoDevices {
-    fn pio_read(&mut self, _port: u16, _size: AccessSize, _retired: u64) -> u32 {
-        0
+impl Default for TestBus {
+    fn default() -> Self {
+        Self {
+            port: |_| 0,
+            memory: |_| 0,
+            out: Vec::new(),
+            loads: Vec::new(),
+            stores: Vec::new(),
+            pending: None,
+            nmi: false,
+            attention: false,
+            ferr: Vec::new(),
+            ignne: false,
+            ferr_vector: None,
+        }
     }
-    fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _retired: u64) {}
-    fn mmio_read(&mut self, _addr: GuestAddress, _size: AccessSize, _retired: u64) -> u64 {
-        0
+}
+
+impl CpuBus for TestBus {
+    fn pio_read(&mut self, port: u16, _size: AccessSize, _retired: u64) -> u32 {
+        (self.port)(port)
     }
-    fn mmio_write(&mut self, _addr: GuestAddress, _size: AccessSize, _value: u64, _retired: u64) {}
+    fn pio_write(&mut self, port: u16, _size: AccessSize, value: u32, retired: u64) {
+        self.out.push((port, value, retired));
+    }
+    fn mmio_read(&mut self, addr: GuestAddress, _size: AccessSize, retired: u64) -> u64 {
+        self.loads.push((addr.0, retired));
+        (self.memory)(addr.0)
+    }
+    fn mmio_write(&mut self, addr: GuestAddress, _size: AccessSize, value: u64, retired: u64) {
+        self.stores.push((addr.0, value, retired));
+    }
     fn interrupt_pending(&self) -> bool {
-        false
+        self.pending.is_some()
     }
     fn acknowledge_interrupt(&mut self, _retired: u64) -> Option<u8> {
-        None
+        self.pending.take()
     }
     fn take_nmi(&mut self) -> bool {
-        false
+        std::mem::take(&mut self.nmi)
     }
     fn tsc(&mut self, retired: u64) -> u64 {
         retired
@@ -31,20 +80,24 @@ impl CpuBus for NoDevices {
     fn random(&mut self, retired: u64) -> u64 {
         retired
     }
-    fn set_ferr(&mut self, _active: bool, _retired: u64) -> bool {
-        false
+    fn set_ferr(&mut self, active: bool, retired: u64) -> bool {
+        self.ferr.push((active, retired));
+        if self.ferr_vector.is_some() {
+            self.pending = self.ferr_vector.filter(|_| active && !self.ignne);
+        }
+        self.ignne
     }
     fn cr8(&self) -> u8 {
         0
     }
     fn set_cr8(&mut self, _value: u8, _retired: u64) {}
     fn apic_base(&self) -> u64 {
-        0
+        0xFEE0_0900
     }
     fn set_apic_base(&mut self, _value: u64) -> bool {
-        false
+        true
     }
     fn attention(&self) -> bool {
-        false
+        self.attention
     }
 }

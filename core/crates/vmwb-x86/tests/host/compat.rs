@@ -11,7 +11,7 @@ use vmwb_hw::{GuestAddress, GuestMemory};
 use vmwb_x86::cpu::Segment;
 use vmwb_x86::{CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
 
-use super::bus::NoDevices;
+use super::bus::TestBus;
 use super::guest::{load_fpu, store_fpu};
 use super::{CODE, DATA, DATA_BYTES, End, FAULT, FAULT_STATE, Host, NO_FAULT, State, TAKEN};
 
@@ -288,9 +288,9 @@ impl CompatGuest {
         load_fpu(&mut c.fpu, state);
         c.registers_changed();
         let start = c.rip;
-        let mut exit = self.cpu.run(&mut NoDevices, 1);
+        let mut exit = self.cpu.run(&mut TestBus::default(), 1);
         while exit == Exit::Budget && self.cpu.cpu().rip == start {
-            exit = self.cpu.run(&mut NoDevices, 1);
+            exit = self.cpu.run(&mut TestBus::default(), 1);
         }
         let c = self.cpu.cpu();
         state.gpr[..8].copy_from_slice(&c.r[..8]);

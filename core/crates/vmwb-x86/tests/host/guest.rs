@@ -6,7 +6,7 @@ use vmwb_hw::{GuestAddress, GuestMemory};
 use vmwb_x86::fpu::F80;
 use vmwb_x86::{BootState, CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
 
-pub use super::bus::NoDevices;
+pub use super::bus::TestBus;
 use super::{CODE, DATA, DATA_BYTES, End, State, TAKEN};
 
 const TABLES: u64 = 0x1000;
@@ -77,9 +77,9 @@ impl Guest {
         c.rip = CODE;
         load_fpu(&mut c.fpu, state);
         // A string instruction counts each of its repetitions.
-        let mut exit = self.cpu.run(&mut NoDevices, 1);
+        let mut exit = self.cpu.run(&mut TestBus::default(), 1);
         while exit == Exit::Budget && self.cpu.cpu().rip == CODE {
-            exit = self.cpu.run(&mut NoDevices, 1);
+            exit = self.cpu.run(&mut TestBus::default(), 1);
         }
         let c = self.cpu.cpu();
         state.gpr.copy_from_slice(&c.r[..16]);
@@ -157,7 +157,7 @@ impl Guest {
             c.set_flags(2);
             c.rip = CODE;
             (c.fpu.control, c.fpu.status, c.fpu.mxcsr) = (0x37F, 0, 0x1F80);
-            self.cpu.run(&mut NoDevices, instructions - done);
+            self.cpu.run(&mut TestBus::default(), instructions - done);
         }
         self.cpu.retired() - start
     }

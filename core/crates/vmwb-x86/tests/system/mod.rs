@@ -8,9 +8,14 @@
 
 use std::sync::Arc;
 
-use vmwb_hw::{AccessSize, GuestAddress, GuestMemory};
+use vmwb_hw::{GuestAddress, GuestMemory};
 use vmwb_x86::cpu::{Cpu, Segment, TableRegister, cr0, cr4, efer, seg};
-use vmwb_x86::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
+use vmwb_x86::{BootState, CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
+
+#[path = "../host/bus.rs"]
+mod bus;
+
+use bus::TestBus;
 
 pub const GDT: u64 = 0x1000;
 pub const IDT: u64 = 0x2000;
@@ -69,58 +74,6 @@ pub fn gate(selector: u16, offset: u32, kind: u8, parameters: u8) -> u64 {
         | u64::from(offset >> 16) << 48
 }
 
-/// A bus that answers with all ones and records what is written to ports.
-#[derive(Debug, Default)]
-pub struct Bus {
-    pub out: Vec<(u16, u32)>,
-    pub pending: Option<u8>,
-    pub nmi: bool,
-}
-
-impl CpuBus for Bus {
-    fn pio_read(&mut self, _port: u16, _size: AccessSize, _retired: u64) -> u32 {
-        u32::MAX
-    }
-    fn pio_write(&mut self, port: u16, _size: AccessSize, value: u32, _retired: u64) {
-        self.out.push((port, value));
-    }
-    fn mmio_read(&mut self, _addr: GuestAddress, _size: AccessSize, _retired: u64) -> u64 {
-        u64::MAX
-    }
-    fn mmio_write(&mut self, _addr: GuestAddress, _size: AccessSize, _value: u64, _retired: u64) {}
-    fn interrupt_pending(&self) -> bool {
-        self.pending.is_some()
-    }
-    fn acknowledge_interrupt(&mut self, _retired: u64) -> Option<u8> {
-        self.pending.take()
-    }
-    fn take_nmi(&mut self) -> bool {
-        std::mem::take(&mut self.nmi)
-    }
-    fn tsc(&mut self, retired: u64) -> u64 {
-        retired
-    }
-    fn random(&mut self, _retired: u64) -> u64 {
-        0
-    }
-    fn set_ferr(&mut self, _active: bool, _retired: u64) -> bool {
-        false
-    }
-    fn cr8(&self) -> u8 {
-        0
-    }
-    fn set_cr8(&mut self, _value: u8, _retired: u64) {}
-    fn apic_base(&self) -> u64 {
-        0xFEE0_0900
-    }
-    fn set_apic_base(&mut self, _value: u64) -> bool {
-        true
-    }
-    fn attention(&self) -> bool {
-        false
-    }
-}
-
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -141,7 +94,7 @@ fn has_error_code(v: u8) -> bool {
 pub struct Rig {
     pub memory: Arc<GuestMemory>,
     pub cpu: Interpreter,
-    pub bus: Bus,
+    pub bus: TestBus,
 }
 
 impl Rig {
@@ -159,7 +112,11 @@ impl Rig {
         let rig = Self {
             memory,
             cpu,
-            bus: Bus::default(),
+            bus: TestBus {
+                port: |_| u32::MAX,
+                memory: |_| u64::MAX,
+                ..TestBus::default()
+            },
         };
         (0..256).for_each(|v| rig.write(HANDLERS + 16 * v, &[0xF4]));
         rig
