@@ -2,17 +2,15 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::tests::find_event;
 use crate::boot::tiny_kernel;
 use crate::machine::{BootFiles, Machine};
 use crate::power::{PowerCommand, PowerState};
 use crate::spec::MachineSpec;
-use crate::sys::{Interest, poll};
 
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Where the 64-bit entry of the kernel comes to lie (boot protocol: 200h behind the load address).
 const ENTRY: u64 = 0x10_0200;
 
@@ -56,27 +54,12 @@ fn refusal(m: &Machine, request: Value) -> (&'static str, String) {
 }
 
 fn wait(m: &Machine, kind: &str, state: Option<&str>) -> Value {
-    let end = Instant::now() + PATIENCE;
-    while Instant::now() < end {
-        let interest = Interest {
-            fd: m.event_handle(),
-            read: true,
-            write: false,
-        };
-        poll(&[interest], Some(Duration::from_secs(1))).unwrap();
-        let found = m
-            .drain_events()
-            .iter()
-            .map(|e| serde_json::from_str::<Value>(e).unwrap())
-            .find(|e| e["kind"] == kind && state.is_none_or(|s| e["state"] == s));
-        if let Some(e) = found {
-            return e;
-        }
-    }
-    panic!(
-        "no event {kind} {state:?}; {}",
-        m.debug(r#"{"do":"status"}"#).unwrap()
-    )
+    find_event(m, kind, state).unwrap_or_else(|| {
+        panic!(
+            "no event {kind} {state:?}; {}",
+            m.debug(r#"{"do":"status"}"#).unwrap()
+        )
+    })
 }
 
 fn paused(code: &[u8]) -> Machine {

@@ -226,8 +226,8 @@ fn machine(spec: MachineSpec, steps: &[Step]) -> Machine {
     Machine::with_factory_confined(spec, files(), factory(steps)).unwrap()
 }
 
-/// Waits until an event of this kind (and, for power, this state) comes; gives it.
-fn event(machine: &Machine, kind: &str, state: Option<&str>) -> Value {
+/// Waits until an event of this kind (and, for power, this state) comes; `None` when patience ends.
+pub(super) fn find_event(machine: &Machine, kind: &str, state: Option<&str>) -> Option<Value> {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
         let interest = Interest {
@@ -241,11 +241,16 @@ fn event(machine: &Machine, kind: &str, state: Option<&str>) -> Value {
             .iter()
             .map(|e| serde_json::from_str::<Value>(e).unwrap())
             .find(|e| e["kind"] == kind && state.is_none_or(|s| e["state"] == s));
-        if let Some(e) = found {
-            return e;
+        if found.is_some() {
+            return found;
         }
     }
-    panic!("no event {kind} {state:?}")
+    None
+}
+
+/// The same, for an event that must come.
+fn event(machine: &Machine, kind: &str, state: Option<&str>) -> Value {
+    find_event(machine, kind, state).unwrap_or_else(|| panic!("no event {kind} {state:?}"))
 }
 
 fn off(machine: &Machine) {
