@@ -156,20 +156,24 @@ impl Rig {
             gdt: (GDT as u32, GDT_LIMIT),
         });
         rig.load_tables(0xFFF, 2047);
-        let c = rig.cpu.cpu_mut();
-        let data = c.seg[seg::DS];
+        rig.flat_segments(0xC09B);
+        rig
+    }
+
+    /// Ring 0's flat data in all segments but CS, whose attributes say which code it is.
+    fn flat_segments(&mut self, code: u16) {
+        let c = self.cpu.cpu_mut();
         c.seg = [Segment {
             selector: DATA0,
-            ..data
+            ..c.seg[seg::DS]
         }; 6];
         c.seg[seg::CS] = Segment {
             selector: CODE0,
             base: 0,
             limit: u32::MAX,
-            attr: 0xC09B,
+            attr: code,
         };
-        rig.changed();
-        rig
+        self.changed();
     }
 
     /// 64-bit mode at ring 0, the first 8 MiB mapped to themselves by 4-KiB pages for every ring (see [`Rig::pte`]).
@@ -205,19 +209,7 @@ impl Rig {
             gdt: (GDT, GDT_LIMIT),
         });
         rig.load_tables(0xFFF, 4095);
-        let c = rig.cpu.cpu_mut();
-        let data = c.seg[seg::DS];
-        c.seg = [Segment {
-            selector: DATA0,
-            ..data
-        }; 6];
-        c.seg[seg::CS] = Segment {
-            selector: CODE0,
-            base: 0,
-            limit: u32::MAX,
-            attr: 0xA09B,
-        };
-        rig.changed();
+        rig.flat_segments(0xA09B);
         rig
     }
 
