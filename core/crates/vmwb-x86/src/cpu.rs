@@ -437,9 +437,6 @@ pub struct Cpu {
 
     pub(crate) fault: Fault,
     pub(crate) stop: Option<CpuStop>,
-    /// Faults delivered since the count of retired instructions was `faults_at`.
-    pub(crate) faults: u32,
-    pub(crate) faults_at: u64,
     /// The next instruction runs before interrupts are looked at (STI, MOV SS, POP SS).
     pub(crate) shadow: bool,
     /// The shadow is one of MOV SS or POP SS: debug traps wait too (SDM volume 3, section 6.8.3).

@@ -20,8 +20,6 @@ use crate::vcpu::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Vcpu};
 
 /// Bytes that one trace is decoded from at most: 48 instructions of 15 bytes.
 const WINDOW_BYTES: usize = 720;
-/// Faults in a row without a retired instruction that cost one instruction of the budget.
-const FAULTS_PER_CHARGE: u32 = 64;
 
 /// What [`Cpu::next_trace`] found at RIP.
 enum Next {
@@ -134,8 +132,6 @@ impl Interpreter {
                 error: None,
             },
             stop: None,
-            faults: 0,
-            faults_at: 0,
             shadow: false,
             debug_shadow: false,
             pending_debug: 0,
@@ -462,19 +458,6 @@ impl Cpu {
         self.deliver_interrupt(v)
     }
 
-    /// Lets a guest that loops in faults use up its budget: faults do not retire, and [`Vcpu::run`] must come back.
-    fn charge_fault_loop(&mut self) {
-        let retired = self.retired();
-        if self.faults_at != retired {
-            (self.faults_at, self.faults) = (retired, 0);
-        }
-        self.faults += 1;
-        if self.faults.is_multiple_of(FAULTS_PER_CHARGE) {
-            self.budget -= 1;
-            self.faults_at = self.retired();
-        }
-    }
-
     fn run_budget(&mut self) -> Exit {
         self.look = true;
         self.collect_noted_writes();
@@ -587,7 +570,6 @@ impl Cpu {
             Why::Fault => {
                 let fault = self.fault;
                 self.why = Why::Jump;
-                self.charge_fault_loop();
                 // Traps of an instruction that did not end are met again when it runs again.
                 (self.pending_debug, self.no_trap) = (0, false);
                 self.deliver_fault(fault).map_err(Exit::Stopped)
