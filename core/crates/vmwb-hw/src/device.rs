@@ -35,10 +35,30 @@ impl AccessSize {
     }
 }
 
-/// An interrupt line of the board: the number of the input that the wiring gave to the device (0 to 23: global system
-/// interrupts).
+/// An interrupt line of the board: the number of the input that the wiring gave to the device. 0 to 15: ISA; 16 to 23:
+/// further pins of the I/O APIC; from [`IrqLine::FIRST_PCI`] on: one pin of one PCI slot, which may share its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IrqLine(pub u8);
+
+impl IrqLine {
+    /// First line of the PCI bus: slot 0, INTA#.
+    pub const FIRST_PCI: u8 = 64;
+
+    /// Line of interrupt pin `pin` (0: INTA# to 3: INTD#) of a PCI slot (0 to 31). Active means asserted (low on the bus).
+    #[must_use]
+    pub const fn pci(slot: u8, pin: u8) -> Self {
+        Self(Self::FIRST_PCI + (slot & 31) * 4 + (pin & 3))
+    }
+}
+
+/// A message-signalled interrupt: a write to the local APICs' window (PCI specification 3.0, section 6.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MsiMessage {
+    /// Address, FEEx_xxxxh when it is sane.
+    pub address: u64,
+    /// Data: vector, delivery mode, trigger.
+    pub data: u32,
+}
 
 /// One change of a line's level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +69,11 @@ pub struct LineChange {
     pub level: bool,
 }
 
-/// Line changes of one access, in order. The board drains it after the device has returned.
+/// Line changes and messages of one access, in order. The board drains them after the device has returned.
 #[derive(Debug, Clone, Default)]
 pub struct LineChanges {
     changes: Vec<LineChange>,
+    messages: Vec<MsiMessage>,
 }
 
 impl LineChanges {
@@ -77,10 +98,20 @@ impl LineChanges {
         self.set(line, false);
     }
 
-    /// Whether nothing changed.
+    /// Sends a message-signalled interrupt.
+    pub fn send(&mut self, message: MsiMessage) {
+        self.messages.push(message);
+    }
+
+    /// Takes all messages out, in order.
+    pub fn drain_messages(&mut self) -> std::vec::Drain<'_, MsiMessage> {
+        self.messages.drain(..)
+    }
+
+    /// Whether nothing changed and nothing was sent.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.messages.is_empty()
     }
 
     /// Takes all changes out, in order.

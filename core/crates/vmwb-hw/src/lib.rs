@@ -9,16 +9,21 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod block;
 mod clock;
 mod device;
 
 pub use backend::{
     CharBackend, LocalInterrupts, NullChar, PixelFormat, Scanout, ScanoutMode, TextCell, TextScreen,
 };
+pub use block::{
+    BlockBackend, BlockClient, BlockError, BlockInfo, BlockReply, BlockRequest, MAX_IN_FLIGHT,
+    MAX_REQUEST_BYTES, NoMedium,
+};
 pub use clock::{Nanos, Scheduler, TimerId, muldiv};
 pub use device::{
-    AccessSize, Ctx, Device, IrqLine, LineChange, LineChanges, MmioDevice, PioDevice, PowerRequest,
-    ResetKind, Timed,
+    AccessSize, Ctx, Device, IrqLine, LineChange, LineChanges, MmioDevice, MsiMessage, PioDevice,
+    PowerRequest, ResetKind, Timed,
 };
 pub use vmwb_mem::{GuestAddress, GuestMemory};
 pub use vmwb_snapshot::{Payload, Schema, SnapshotError};

@@ -6,8 +6,8 @@
 //! | 00:01.0 | PIIX3 ISA bridge, 8086:7000, with the routes of PIRQA to PIRQD |
 //! | 00:01.3 | PIIX4 power management, 8086:7113 |
 //!
-//! Others plug in with [`PciHost::plug`]. The host owns configuration spaces; what a function does in its base addresses
-//! is a device of its own, which the board dispatches by [`PciHost::bar`].
+//! Every other function is a [`PciDevice`] of its own, which the board dispatches: it asks [`PciHost::selected`] whom a
+//! configuration access addresses and sends it to that device.
 //!
 //! Offsets: 0 to 3 = CF8h to CFBh (double words only; bytes there belong to others, CF9h is the reset register), 4 to 7 =
 //! CFCh to CFFh in any width.
@@ -21,6 +21,7 @@
 //! | Base addresses over RAM or each other | the board decides who decodes; RAM and chipset come first |
 //! | Accesses across the data window's end | cut off there |
 
+mod device;
 mod function;
 mod regs;
 mod snapshot;
@@ -31,6 +32,7 @@ use vmwb_hw::{AccessSize, Ctx, Device, Nanos, Payload, PioDevice, ResetKind, Sna
 
 use crate::bits::not_decoded;
 
+pub use device::PciDevice;
 pub use function::{BarError, BarKind, BarWindow, CONFIG_DWORDS, ConfigSpace, PciFunction};
 pub use snapshot::{PciFunctionV1, PciV1};
 
@@ -153,24 +155,37 @@ impl PciHost {
         self.functions.iter().position(|&(at, _)| at == devfn)
     }
 
-    /// Index of the addressed function and the addressed register.
-    fn selected(&self) -> Option<(usize, u8)> {
+    /// The function and the register (a multiple of 4) that CONFIG_ADDRESS selects; `None` while the mechanism is off or
+    /// another bus is addressed.
+    #[must_use]
+    pub fn selected(&self) -> Option<(PciAddress, u8)> {
         let [register, devfn, bus, _] = self.config_address.to_le_bytes();
         if self.config_address & regs::ADDRESS_ENABLE == 0 || bus != 0 {
             return None;
         }
-        Some((self.find(devfn)?, register))
+        let at = PciAddress {
+            slot: devfn >> 3,
+            function: devfn & 7,
+        };
+        Some((at, register))
+    }
+
+    /// Index of the addressed function of the chipset and the addressed register.
+    fn selected_own(&self) -> Option<(usize, u8)> {
+        let (at, register) = self.selected()?;
+        Some((self.find(at.devfn())?, register))
     }
 
     fn data(&self) -> u32 {
-        self.selected().map_or(u32::MAX, |(at, register)| {
+        self.selected_own().map_or(u32::MAX, |(at, register)| {
             self.functions[at].1.config_read(register)
         })
     }
 }
 
 /// Shift and mask of an access of `size` at byte `lane` (0 to 3) of a double word; bytes beyond its end are cut off.
-fn lanes(lane: u16, size: AccessSize) -> (u32, u32) {
+#[must_use]
+pub fn lanes(lane: u16, size: AccessSize) -> (u32, u32) {
     let shift = 8 * u32::from(lane & 3);
     (shift, not_decoded(size) << shift)
 }
@@ -256,7 +271,7 @@ impl PioDevice for PciHost {
             (0, AccessSize::Dword) => self.config_address = value & regs::ADDRESS_WRITABLE,
             (4..=7, _) => {
                 let (shift, mask) = lanes(offset, size);
-                if let Some((at, register)) = self.selected() {
+                if let Some((at, register)) = self.selected_own() {
                     self.functions[at]
                         .1
                         .config_write(register, value << shift, mask);
