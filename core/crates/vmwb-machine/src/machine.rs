@@ -22,19 +22,46 @@ use crate::input::{Delivery, Input};
 use crate::mailbox::{Command, Mailbox, SaveFiles, SerialInput};
 use crate::power::{PowerCommand, PowerState};
 use crate::serial::SerialHub;
-use crate::spec::{BootSpec, DisplayChoice, MachineSpec};
+use crate::spec::{DisplayChoice, MachineSpec};
 use crate::sys::duplicate;
 
 /// Size of the test picture.
 const TEST_PATTERN: (u32, u32) = (1024, 768);
 
-/// Open files that a new machine is given. It keeps them, to load them again at a reset.
+/// Open files that a machine is given. It keeps them, to load them again at a reset.
 #[derive(Debug, Default)]
-pub struct BootFiles {
-    /// Linux kernel image.
+pub struct MachineFiles {
+    /// Kernel image.
     pub kernel: Option<File>,
-    /// Initial RAM disk.
+    /// Initial RAM disk, or the first module of a multiboot kernel.
     pub initrd: Option<File>,
+}
+
+/// How a machine is made, beside its definition.
+pub struct MachineOptions {
+    /// Makes the processor.
+    pub factory: VcpuFactory,
+    /// Whether the machine's threads lock themselves in before they begin (`vmwb-sandbox`): from then on they reach
+    /// nothing of the host but what is open already.
+    pub confined: bool,
+}
+
+impl Default for MachineOptions {
+    /// The interpreter, free.
+    fn default() -> Self {
+        Self {
+            factory: interpreter(),
+            confined: false,
+        }
+    }
+}
+
+impl std::fmt::Debug for MachineOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MachineOptions")
+            .field("confined", &self.confined)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Open files of a saved state.
@@ -68,97 +95,39 @@ impl Machine {
     /// Makes a machine that is off. Kernel and initial RAM disk are checked now, loaded at each start and reset.
     ///
     /// # Errors
-    /// A wrong definition or kernel, or a host without room; each with a sentence for the user.
-    pub fn new(spec: MachineSpec, files: BootFiles) -> Result<Self, MachineError> {
-        Self::with_factory(spec, files, interpreter())
-    }
-
-    /// As [`Machine::new`], with threads that lock themselves in before they begin (`vmwb-sandbox`): from then on they
-    /// reach nothing of the host but what is open already.
-    ///
-    /// # Errors
-    /// As [`Machine::new`]; and the host refuses to lock them in.
-    pub fn new_confined(spec: MachineSpec, files: BootFiles) -> Result<Self, MachineError> {
-        Self::with_factory_confined(spec, files, interpreter())
-    }
-
-    /// As [`Machine::new_confined`], with another processor: for tests.
-    ///
-    /// # Errors
-    /// As [`Machine::new_confined`].
-    pub fn with_factory_confined(
+    /// A wrong definition or kernel, a host without room, or one that does not lock the threads in; each with a
+    /// sentence for the user.
+    pub fn new(
         spec: MachineSpec,
-        files: BootFiles,
-        factory: VcpuFactory,
+        files: MachineFiles,
+        options: MachineOptions,
     ) -> Result<Self, MachineError> {
-        Self::check_kernel(&files)?;
-        Self::build(spec, files, factory, None, true)
-    }
-
-    /// As [`Machine::new`], with another processor: for tests.
-    ///
-    /// # Errors
-    /// As [`Machine::new`].
-    pub fn with_factory(
-        spec: MachineSpec,
-        files: BootFiles,
-        factory: VcpuFactory,
-    ) -> Result<Self, MachineError> {
-        Self::check_kernel(&files)?;
-        Self::build(spec, files, factory, None, false)
-    }
-
-    fn check_kernel(files: &BootFiles) -> Result<(), MachineError> {
         if files.kernel.is_none() {
             return Err(BootError::NoKernel.into());
         }
-        Ok(())
+        Self::build(spec, files, None, options)
     }
 
     /// Makes a machine from a saved state; it is paused. With `files` it can be reset; without, a reset ends it.
     ///
     /// # Errors
-    /// What is wrong with the state or the files.
+    /// As [`Machine::new`], and what is wrong with the state.
     pub fn restore(
         spec: MachineSpec,
-        files: BootFiles,
+        files: MachineFiles,
         state: &StateFiles,
+        options: MachineOptions,
     ) -> Result<Self, MachineError> {
-        Self::restore_with_factory(spec, files, state, interpreter())
-    }
-
-    /// As [`Machine::restore`], with threads that lock themselves in, as [`Machine::new_confined`].
-    ///
-    /// # Errors
-    /// As [`Machine::restore`]; and the host refuses to lock them in.
-    pub fn restore_confined(
-        spec: MachineSpec,
-        files: BootFiles,
-        state: &StateFiles,
-    ) -> Result<Self, MachineError> {
-        Self::build(spec, files, interpreter(), Some(state), true)
-    }
-
-    /// As [`Machine::restore`], with another processor: for tests.
-    ///
-    /// # Errors
-    /// As [`Machine::restore`].
-    pub fn restore_with_factory(
-        spec: MachineSpec,
-        files: BootFiles,
-        state: &StateFiles,
-        factory: VcpuFactory,
-    ) -> Result<Self, MachineError> {
-        Self::build(spec, files, factory, Some(state), false)
+        Self::build(spec, files, Some(state), options)
     }
 
     fn build(
         spec: MachineSpec,
-        files: BootFiles,
-        factory: VcpuFactory,
+        files: MachineFiles,
         state: Option<&StateFiles>,
-        confined: bool,
+        options: MachineOptions,
     ) -> Result<Self, MachineError> {
+        let MachineOptions { factory, confined } = options;
         spec.validate()?;
         let boot = files
             .kernel
@@ -166,7 +135,7 @@ impl Machine {
             .transpose()?;
         let memory = Arc::new(GuestMemory::new(spec.ram_bytes())?);
         if let Some(boot) = &boot {
-            let BootSpec::Linux { append } = &spec.boot;
+            let append = spec.boot.append();
             boot.check(&MemoryMap::of(&memory), append)?;
         }
         let power = if state.is_some() {

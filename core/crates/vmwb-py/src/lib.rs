@@ -14,8 +14,8 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::{create_exception, intern};
 use vmwb_machine::{
-    BootFiles, Machine, MachineError, MachineSpec, PowerCommand, SaveFiles, StateFiles,
-    file_of_handle, power, spec,
+    Machine, MachineError, MachineFiles, MachineOptions, MachineSpec, PowerCommand, SaveFiles,
+    StateFiles, file_of_handle, power, spec,
 };
 
 create_exception!(
@@ -68,11 +68,18 @@ impl Handles {
         }
     }
 
-    fn boot(&mut self) -> Result<BootFiles, MachineError> {
-        Ok(BootFiles {
+    fn boot(&mut self) -> Result<MachineFiles, MachineError> {
+        Ok(MachineFiles {
             kernel: self.take("kernel")?,
             initrd: self.take("initrd")?,
         })
+    }
+}
+
+fn options(confined: bool) -> MachineOptions {
+    MachineOptions {
+        confined,
+        ..MachineOptions::default()
     }
 }
 
@@ -103,10 +110,7 @@ impl PyMachine {
             let files = handles.boot()?;
             handles.finish()?;
             let spec = MachineSpec::from_json(spec_json)?;
-            if confined {
-                return Machine::new_confined(spec, files);
-            }
-            Machine::new(spec, files)
+            Machine::new(spec, files, options(confined))
         };
         py.detach(build).map(Self).map_err(|e| core_error(&e))
     }
@@ -128,10 +132,7 @@ impl PyMachine {
             let files = handles.boot()?;
             handles.finish()?;
             let spec = MachineSpec::from_json(spec_json)?;
-            if confined {
-                return Machine::restore_confined(spec, files, &state);
-            }
-            Machine::restore(spec, files, &state)
+            Machine::restore(spec, files, &state, options(confined))
         };
         py.detach(build).map(Self).map_err(|e| core_error(&e))
     }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use vmwb_machine::spec::DisplayChoice;
-use vmwb_machine::{BootFiles, Machine, MachineSpec, PowerCommand};
+use vmwb_machine::{Machine, MachineFiles, MachineOptions, MachineSpec, PowerCommand};
 
 use options::{Options, USAGE};
 use watch::Watcher;
@@ -93,7 +93,7 @@ fn spec(options: &Options) -> Result<MachineSpec> {
         spec.memory_mib = mib;
     }
     if let Some(append) = &options.append {
-        spec.boot = vmwb_machine::spec::BootSpec::Linux {
+        spec.boot = vmwb_machine::spec::BootSpec::Kernel {
             append: append.clone(),
         };
     }
@@ -121,11 +121,11 @@ fn open(path: Option<&std::path::PathBuf>) -> Result<Option<File>> {
 }
 
 fn run(options: &Options) -> Result<u8> {
-    let files = BootFiles {
+    let files = MachineFiles {
         kernel: open(options.kernel.as_ref())?,
         initrd: open(options.initrd.as_ref())?,
     };
-    let machine = Machine::new(spec(options)?, files)?;
+    let machine = Machine::new(spec(options)?, files, MachineOptions::default())?;
     let console = machine.console(0)?;
     machine.power(PowerCommand::Start)?;
     let ending = watch_until_end(options, &machine, &console)?;

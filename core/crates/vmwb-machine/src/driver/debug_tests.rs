@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::tests::find_event;
 use crate::boot::tiny_kernel;
-use crate::machine::{BootFiles, Machine};
+use crate::machine::{Machine, MachineFiles, MachineOptions};
 use crate::power::{PowerCommand, PowerState};
 use crate::spec::MachineSpec;
 
@@ -36,11 +36,11 @@ fn machine(code: &[u8]) -> Machine {
         pace: false,
         ..MachineSpec::new("debugged", 4, "")
     };
-    let files = BootFiles {
+    let files = MachineFiles {
         kernel: Some(kernel(code)),
         initrd: None,
     };
-    Machine::new(spec, files).unwrap()
+    Machine::new(spec, files, MachineOptions::default()).unwrap()
 }
 
 fn ask(m: &Machine, request: Value) -> Value {

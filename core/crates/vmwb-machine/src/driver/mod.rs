@@ -37,7 +37,7 @@ use crate::events::{CrashReason, Event, HostFailure, LogLevel};
 use crate::mailbox::{Command, Mailbox};
 use crate::power::{PowerCommand, PowerState};
 use crate::serial::SerialFlush;
-use crate::spec::{BootSpec, DisplayChoice, MachineSpec};
+use crate::spec::{DisplayChoice, MachineSpec};
 use budget::Budget;
 pub use display::DisplayOutput;
 use display::screen_text;
@@ -264,7 +264,7 @@ impl Driver {
             .boot
             .as_ref()
             .ok_or(crate::boot::BootError::NoKernel)?;
-        let BootSpec::Linux { append } = &parts.spec.boot;
+        let append = parts.spec.boot.append();
         let mut serial_ports = [0; 4];
         for (n, (port, _)) in SERIAL_PORTS
             .iter()

@@ -15,7 +15,7 @@ use vmwb_x86::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Inspect, Vcpu};
 use super::VcpuFactory;
 use crate::boot::tiny_kernel;
 use crate::input::{Delivery, Input};
-use crate::machine::{BootFiles, Machine, StateFiles};
+use crate::machine::{Machine, MachineFiles, MachineOptions, StateFiles};
 use crate::mailbox::SaveFiles;
 use crate::power::{PowerCommand, PowerState};
 use crate::spec::MachineSpec;
@@ -215,15 +215,29 @@ fn exact_spec() -> MachineSpec {
     }
 }
 
-fn files() -> BootFiles {
-    BootFiles {
+fn files() -> MachineFiles {
+    MachineFiles {
         kernel: Some(kernel()),
         initrd: None,
     }
 }
 
+fn free(factory: VcpuFactory) -> MachineOptions {
+    MachineOptions {
+        factory,
+        confined: false,
+    }
+}
+
+fn confined(factory: VcpuFactory) -> MachineOptions {
+    MachineOptions {
+        factory,
+        confined: true,
+    }
+}
+
 fn machine(spec: MachineSpec, steps: &[Step]) -> Machine {
-    Machine::with_factory_confined(spec, files(), factory(steps)).unwrap()
+    Machine::new(spec, files(), confined(factory(steps))).unwrap()
 }
 
 /// Waits until an event of this kind (and, for power, this state) comes; `None` when patience ends.
@@ -460,7 +474,7 @@ fn saved_machine_goes_on_in_a_new_one_where_it_was() {
         devices: devices.try_clone().unwrap(),
         ram: ram.try_clone().unwrap(),
     };
-    let m = Machine::restore_with_factory(exact_spec(), files(), &state, factory(&steps)).unwrap();
+    let m = Machine::restore(exact_spec(), files(), &state, free(factory(&steps))).unwrap();
     let mut console = m.console(0).unwrap();
     m.power(PowerCommand::Resume).unwrap();
     console.write_all(b"!").unwrap();
@@ -498,7 +512,7 @@ fn restore_of_damaged_or_foreign_state_is_refused() {
             devices: devices.try_clone().unwrap(),
             ram: ram.try_clone().unwrap(),
         };
-        Machine::restore_with_factory(spec, files(), &state, factory(&[Step::Spin(1)]))
+        Machine::restore(spec, files(), &state, free(factory(&[Step::Spin(1)])))
     };
     assert!(restore(spec()).is_ok());
     let more = MachineSpec {
@@ -529,6 +543,6 @@ fn close_twice_is_harmless_and_refuses_later_requests() {
 #[test]
 fn machine_without_a_kernel_is_refused_by_name() {
     let refused =
-        Machine::with_factory_confined(spec(), BootFiles::default(), factory(&[])).unwrap_err();
+        Machine::new(spec(), MachineFiles::default(), confined(factory(&[]))).unwrap_err();
     assert_eq!(refused.code(), "no_kernel");
 }

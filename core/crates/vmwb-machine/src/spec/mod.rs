@@ -3,8 +3,14 @@
 //! What the user defines is the Python side's `VmConfig`; it becomes this. Files are not named here: kernel, initial
 //! RAM disk and media arrive as open handles beside it. Unknown fields are refused, so that a misspelt one is not lost.
 
+mod drives;
+mod schema;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use drives::{DriveKind, DriveSlot, DriveSpec, ImageFormat, MAX_CHAIN, MAX_VIRTIO_DISKS};
+pub use schema::schema_json;
 
 /// Version of the schema that this build reads and writes.
 pub const SPEC_VERSION: u32 = 1;
@@ -22,6 +28,8 @@ pub const TSC_HZ: std::ops::RangeInclusive<u64> = 1_000_000..=10_000_000_000;
 pub const MAX_SPEC_BYTES: usize = 1 << 20;
 /// Longest name of a machine, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
+/// Kinds of device that a boot order names.
+pub const MAX_BOOT_SOURCES: usize = 4;
 
 /// Why a definition was refused.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -86,16 +94,81 @@ impl Default for CpuSpec {
     }
 }
 
+/// What firmware looks at for an operating system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BootSource {
+    /// Floppy drives.
+    Floppy,
+    /// Disks, in the order of their slots.
+    Disk,
+    /// CD drives.
+    Cdrom,
+    /// Network cards.
+    Network,
+}
+
 /// How the guest gets its first instruction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum BootSpec {
-    /// Direct boot of a Linux kernel image (handle `kernel`, and `initrd` if there is one).
-    Linux {
+    /// Direct boot of a kernel (handle `kernel`, and `initrd` or `module.N` if there are any), without firmware.
+    #[serde(alias = "linux")]
+    Kernel {
         /// Kernel command line, at most [`MAX_APPEND_BYTES`] bytes, no NUL.
         #[serde(default)]
         append: String,
     },
+    /// The processor starts at its reset vector, in a PC BIOS (handle `firmware`; the display's BIOS is `vga_rom`). With
+    /// a handle `kernel` the BIOS starts that kernel by its 16-bit entry.
+    Firmware {
+        /// What is looked at, in this order; what is not named comes last. At most [`MAX_BOOT_SOURCES`], each once.
+        #[serde(default = "usual_order")]
+        order: Vec<BootSource>,
+        /// Whether the boot menu waits for its key.
+        #[serde(default = "yes")]
+        menu: bool,
+        /// How long, in milliseconds, at most 65,535.
+        #[serde(default = "menu_wait")]
+        menu_wait_ms: u16,
+        /// As for [`BootSpec::Kernel`].
+        #[serde(default)]
+        append: String,
+    },
+}
+
+impl BootSpec {
+    /// The command line for a kernel.
+    #[must_use]
+    pub fn append(&self) -> &str {
+        match self {
+            Self::Kernel { append } | Self::Firmware { append, .. } => append,
+        }
+    }
+
+    /// Whether firmware starts the machine.
+    #[must_use]
+    pub fn has_firmware(&self) -> bool {
+        matches!(self, Self::Firmware { .. })
+    }
+}
+
+/// Optional virtio devices beside disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a device that is there or not"
+)]
+pub struct VirtioSpec {
+    /// Random numbers.
+    pub rng: bool,
+    /// Memory balloon.
+    pub balloon: bool,
+    /// Console; its port is the machine's last serial port.
+    pub console: bool,
+    /// Absolute pointer.
+    pub input: bool,
 }
 
 /// Everything that makes one machine, but its files.
@@ -131,6 +204,15 @@ pub struct MachineSpec {
     /// Display.
     #[serde(default)]
     pub display: DisplayChoice,
+    /// Drives, at most one a slot.
+    #[serde(default)]
+    pub drives: Vec<DriveSpec>,
+    /// Virtio devices beside disks.
+    #[serde(default)]
+    pub virtio: VirtioSpec,
+    /// Identity that the firmware's tables show: 32 hexadecimal digits, with or without dashes. All zeros without it.
+    #[serde(default)]
+    pub uuid: Option<String>,
     /// I/O port of the debug exit device; none without it.
     #[serde(default)]
     pub debug_exit_port: Option<u16>,
@@ -147,6 +229,12 @@ fn one_port() -> u8 {
 }
 fn yes() -> bool {
     true
+}
+fn usual_order() -> Vec<BootSource> {
+    vec![BootSource::Cdrom, BootSource::Disk, BootSource::Floppy]
+}
+fn menu_wait() -> u16 {
+    1_000
 }
 
 /// The I/O ports that a debug exit device may take: free of every device of the board.
@@ -165,11 +253,14 @@ impl MachineSpec {
             deterministic: false,
             pace: true,
             cpu: CpuSpec::default(),
-            boot: BootSpec::Linux {
+            boot: BootSpec::Kernel {
                 append: append.to_owned(),
             },
             serial_ports: 1,
             display: DisplayChoice::Vga,
+            drives: Vec::new(),
+            virtio: VirtioSpec::default(),
+            uuid: None,
             debug_exit_port: None,
             seed: 0,
         }
@@ -272,7 +363,7 @@ impl MachineSpec {
                 ),
             );
         }
-        let BootSpec::Linux { append } = &self.boot;
+        let append = self.boot.append();
         if append.len() > MAX_APPEND_BYTES || append.contains('\0') {
             return refuse(
                 "boot.append",
@@ -280,6 +371,18 @@ impl MachineSpec {
                     "A kernel command line has at most {MAX_APPEND_BYTES} bytes and no NUL; this one has {} bytes.",
                     append.len()
                 ),
+            );
+        }
+        self.check_order()?;
+        self.check_drives()?;
+        if self
+            .uuid
+            .as_deref()
+            .is_some_and(|text| parse_uuid(text).is_none())
+        {
+            return refuse(
+                "uuid",
+                "A machine's identity is 32 hexadecimal digits, with or without dashes.".to_owned(),
             );
         }
         if self.serial_ports > MAX_SERIAL_PORTS {
@@ -305,58 +408,35 @@ impl MachineSpec {
     }
 }
 
-/// The JSON schema (draft 2020-12) of a definition. The ranges are those that [`MachineSpec::validate`] enforces; a
-/// test compares them.
+/// The 16 bytes of an identity, in the order of its digits.
 #[must_use]
-pub fn schema_json() -> String {
-    serde_json::json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "MachineSpec",
-        "type": "object",
-        "additionalProperties": false,
-        "required": ["version", "name", "memory_mib", "boot"],
-        "properties": {
-            "version": { "const": SPEC_VERSION },
-            "name": { "type": "string", "maxLength": MAX_NAME_BYTES },
-            "memory_mib": { "type": "integer", "minimum": MEMORY_MIB.start(), "maximum": MEMORY_MIB.end() },
-            "cpus": { "type": "integer", "minimum": 1, "maximum": 1, "default": 1 },
-            "engine": { "enum": ["auto", "interpreter"], "default": "auto" },
-            "deterministic": { "type": "boolean", "default": false },
-            "pace": { "type": "boolean", "default": true },
-            "cpu": {
-                "type": "object",
-                "additionalProperties": false,
-                "properties": {
-                    "model": { "enum": CPU_MODELS, "default": CPU_MODELS[0] },
-                    "tsc_hz": {
-                        "type": "integer", "minimum": TSC_HZ.start(), "maximum": TSC_HZ.end(),
-                        "default": 1_000_000_000
-                    }
-                }
-            },
-            "boot": {
-                "type": "object",
-                "additionalProperties": false,
-                "required": ["kind"],
-                "properties": {
-                    "kind": { "const": "linux" },
-                    "append": { "type": "string", "maxLength": MAX_APPEND_BYTES, "default": "" }
-                }
-            },
-            "serial_ports": { "type": "integer", "minimum": 0, "maximum": MAX_SERIAL_PORTS, "default": 1 },
-            "display": { "enum": ["vga", "none", "test-pattern"], "default": "vga" },
-            "debug_exit_port": {
-                "anyOf": [
-                    { "type": "null" },
-                    { "const": 0xF4 },
-                    { "type": "integer", "minimum": 0x500, "maximum": 0x5FC }
-                ],
-                "default": null
-            },
-            "seed": { "type": "integer", "minimum": 0, "maximum": u64::MAX, "default": 0 }
+pub fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|&c| c != '-').collect();
+    if digits.len() != 32 || !digits.is_ascii() {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+impl MachineSpec {
+    fn check_order(&self) -> Result<(), SpecError> {
+        let BootSpec::Firmware { order, .. } = &self.boot else {
+            return Ok(());
+        };
+        let twice = (1..order.len()).any(|i| order[..i].contains(&order[i]));
+        if twice || order.len() > MAX_BOOT_SOURCES {
+            return Err(SpecError::Field {
+                field: "boot.order",
+                sentence: "A boot order names floppy, disk, cdrom and network, each at most once."
+                    .to_owned(),
+            });
         }
-    })
-    .to_string()
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -411,7 +491,7 @@ mod tests {
         );
         assert_eq!(refused(|s| s.version = 2), "version");
         assert_eq!(
-            refused(|s| s.boot = BootSpec::Linux {
+            refused(|s| s.boot = BootSpec::Kernel {
                 append: "x".repeat(MAX_APPEND_BYTES + 1)
             }),
             "boot.append"
