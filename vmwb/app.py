@@ -83,7 +83,7 @@ def build_services(
     given = dict(os.environ if environment is None else environment)
 
     def make_engine(root: Path) -> LocalEngine:
-        return LocalEngine(Library(root), Supervisor(given, worker_command), paths.runtime)
+        return LocalEngine(Library(root), Supervisor(given, worker_command), paths.runtime, given)
 
     def wire(engine: Engine, library: Path) -> Services:
         sessions = Sessions(engine)
@@ -100,7 +100,7 @@ def build_services(
             console=Console(sessions),
             watch=Watch(sessions),
             debug=Debug(sessions, power, paths.runtime),
-            doctor=Doctor(library, paths.runtime, Supervisor(given, worker_command).host),
+            doctor=Doctor(library, paths.runtime, Supervisor(given, worker_command).host, given),
             runs=runs,
             close=close,
         )

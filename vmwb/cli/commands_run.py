@@ -16,7 +16,7 @@ from vmwb.cli.execute import Json, LibraryOption, Settings, execute, open_fronte
 from vmwb.cli.options import MachineOptions, machine_options, reply
 from vmwb.model.config import SerialKind, VmConfig
 from vmwb.model.debug import TRACE_LIMIT_DEFAULT, TRACE_LIMIT_MAX, TraceSettings
-from vmwb.model.errors import ConfigError, ExitCode, NotSupportedError, UsageError
+from vmwb.model.errors import ExitCode, NotSupportedError, UsageError
 
 if TYPE_CHECKING:
     from vmwb.services.api import SerialStream, Services
@@ -60,8 +60,6 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     for problem in recorded.problems():
         raise UsageError(problem, {"option": "--trace-events"})
     config = options.apply(VmConfig(name=name)).validated()
-    if config.boot.kernel is None:
-        raise ConfigError("There is nothing to boot: give a Linux kernel with --kernel FILE.")
     request = RunRequest(
         config=config,
         until_serial=tuple(until_serial),

@@ -15,8 +15,11 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
+from vmwb.cli.drives import boot_order, with_drives
 from vmwb.model.config import (
     CPU_MODELS,
+    NO_FIRMWARE,
+    SEABIOS,
     BootConfig,
     CpuConfig,
     DisplayKind,
@@ -25,6 +28,7 @@ from vmwb.model.config import (
     SerialKind,
     VmConfig,
 )
+from vmwb.model.drives import DriveKind
 from vmwb.model.errors import NotFoundError, NotSupportedError, UsageError
 from vmwb.model.sizes import parse_memory_mib
 
@@ -82,12 +86,30 @@ class MachineOptions:
             changes["serial"] = tuple(_serial(text) for text in self.serial)
         if self.debug_exit is not None:
             changes["debug_exit_port"] = _port(self.debug_exit)
-        boot = BootConfig(
-            kernel=base.boot.kernel if self.kernel is None else _file("kernel", self.kernel),
-            initrd=base.boot.initrd if self.initrd is None else _file("initrd", self.initrd),
-            append=base.boot.append if self.append is None else self.append,
-        )
-        return replace(base, boot=boot, **changes)
+        drives = base.drives
+        for kind, texts in (
+            (DriveKind.DISK, self.disk),
+            (DriveKind.CDROM, self.cdrom),
+            (DriveKind.FLOPPY, self.floppy),
+        ):
+            if texts:
+                drives = with_drives(drives, kind, texts)
+        return replace(base, boot=self._boot(base.boot), drives=drives, **changes)
+
+    def _boot(self, base: BootConfig) -> BootConfig:
+        changes: dict[str, Any] = {}
+        if self.kernel is not None:
+            changes["kernel"] = _file("kernel", self.kernel)
+        if self.initrd is not None:
+            changes["initrd"] = _file("initrd", self.initrd)
+        if self.append is not None:
+            changes["append"] = self.append
+        if self.firmware is not None:
+            named = self.firmware in {SEABIOS, NO_FIRMWARE}
+            changes["firmware"] = self.firmware if named else _file("firmware", Path(self.firmware))
+        if self.boot is not None:
+            changes["order"] = boot_order(self.boot)
+        return replace(base, **changes)
 
     @property
     def given(self) -> bool:
@@ -96,12 +118,8 @@ class MachineOptions:
 
     def _refuse_missing_devices(self) -> None:
         for option, value in (
-            ("--floppy", self.floppy),
-            ("--cdrom", self.cdrom),
-            ("--disk", self.disk),
             ("--share", self.share),
             ("--sound", self.sound not in {None, "none"}),
-            ("--boot", self.boot),
             ("--nic", [kind for kind in self.nic if kind != "none"]),
         ):
             if value:
@@ -110,12 +128,6 @@ class MachineOptions:
                     "version, leave it out.",
                     {"option": option},
                 )
-        if self.firmware not in {None, "none"}:
-            raise NotSupportedError(
-                "The option --firmware is not possible yet: this version boots kernels directly, "
-                "give --kernel.",
-                {"option": "--firmware"},
-            )
 
 
 # Each option's type and help for the parser; the names are the fields of MachineOptions.
@@ -128,7 +140,7 @@ _DECLARED: Final[dict[str, tuple[Any, Any]]] = {
         typer.Option("--deterministic/--no-deterministic", help="Time counts instructions."),
     ),
     "cpu_model": (str | None, typer.Option(help=f"Processor model: {', '.join(CPU_MODELS)}.")),
-    "kernel": (Path | None, typer.Option(help="Linux kernel (bzImage) to boot.")),
+    "kernel": (Path | None, typer.Option(help="Linux, PVH or multiboot kernel to boot.")),
     "initrd": (Path | None, typer.Option(help="Initial RAM disk of the kernel.")),
     "append": (str | None, typer.Option(help="The kernel's command line.")),
     "display": (str | None, typer.Option(help="vga, none or test-pattern.")),
@@ -137,11 +149,17 @@ _DECLARED: Final[dict[str, tuple[Any, Any]]] = {
         str | None,
         typer.Option(metavar="[PORT]", help="Port whose writes end the run (0x501)."),
     ),
-    "firmware": (str | None, typer.Option(help=_LATER)),
-    "boot": (str | None, typer.Option(help=_LATER)),
-    "floppy": (list[str], typer.Option(help=_LATER)),
-    "cdrom": (list[str], typer.Option(help=_LATER)),
-    "disk": (list[str], typer.Option(help=_LATER)),
+    "firmware": (str | None, typer.Option(help="seabios, none, or a BIOS image.")),
+    "boot": (str | None, typer.Option(metavar="cdrom,disk,floppy", help="Boot order.")),
+    "floppy": (list[str], typer.Option(metavar="FILE|empty|none", help="Floppy image.")),
+    "cdrom": (list[str], typer.Option(metavar="FILE|FOLDER|empty|none", help="CD image.")),
+    "disk": (
+        list[str],
+        typer.Option(
+            metavar="FILE[,format=raw|qcow2][,bus=ide|virtio][,readonly][,backing=FILE]",
+            help="Disk image.",
+        ),
+    ),
     "nic": (list[str], typer.Option(help=_LATER)),
     "share": (list[str], typer.Option(help=_LATER)),
     "sound": (str | None, typer.Option(help=_LATER)),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vmwb.model.config import VmConfig
+from vmwb.model.config import NO_FIRMWARE, VmConfig
+from vmwb.model.drives import DriveConfig, DriveKind
 from vmwb.model.events import (
     CrashedEvent,
     DebugExitEvent,
@@ -31,10 +32,37 @@ def config_json(config: VmConfig) -> dict[str, object]:
         "kernel": config.boot.kernel,
         "initrd": config.boot.initrd,
         "append": config.boot.append,
+        "firmware": config.boot.firmware_chosen or NO_FIRMWARE,
+        "boot": [source.value for source in config.boot.order],
+        "drives": [drive_json(drive) for drive in config.drives],
         "serial": config_serial(config),
         "display": config.display.value,
         "debug_exit_port": config.debug_exit_port,
     }
+
+
+def drive_json(drive: DriveConfig) -> dict[str, object]:
+    """Give a drive's object."""
+    return {
+        "slot": drive.slot,
+        "kind": drive.kind.value,
+        "path": None if drive.image is None else drive.image.path,
+        "format": None if drive.image is None else drive.image.format.value,
+        "backing": [file.path for file in drive.backing],
+        "read_only": drive.read_only,
+    }
+
+
+def drive_text(drive: DriveConfig) -> str:
+    """Give one line about a drive."""
+    if drive.image is None:
+        return f"{drive.kind}, empty"
+    notes = [
+        drive.kind.value,
+        *([drive.image.format.value] if drive.kind is DriveKind.DISK else []),
+        *(["read-only"] if drive.read_only else []),
+    ]
+    return f"{drive.image.path} ({', '.join(notes)})"
 
 
 def machine_json(machine: MachineSummary) -> dict[str, object]:
@@ -82,6 +110,8 @@ def machine_text(machine: MachineSummary) -> str:
             ("kernel", config.boot.kernel or ""),
             ("initrd", config.boot.initrd or ""),
             ("command line", config.boot.append),
+            ("firmware", config.boot.firmware_chosen or NO_FIRMWARE),
+            *((drive.slot, drive_text(drive)) for drive in config.drives),
             ("display", config.display.value),
             ("serial", ", ".join(config_serial(config))),
         ]

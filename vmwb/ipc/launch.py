@@ -13,12 +13,14 @@ from typing import Final
 
 from vmwb.ipc.messages import boolean, number, table, text
 from vmwb.model.debug import TRACE_CLASSES, TraceSettings
+from vmwb.model.drives import CHAIN_MAX
 from vmwb.model.errors import ProtocolError
 
 LAUNCH_DESCRIPTOR: Final = 3
 # In place of an order: the worker prints what the host offers it, as JSON, and ends.
 HOST_OPTION: Final = "--host"
 SERIAL_PORTS_MAX: Final = 4
+DRIVES_MAX: Final = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,15 @@ class SerialTarget:
 
     kind: str
     path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DriveTarget:
+    """The files of one drive's medium: the image and what is behind it; none in an empty drive."""
+
+    slot: str
+    paths: tuple[str, ...] = ()
+    writable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,9 @@ class Launch:
     kernel: str | None
     initrd: str | None
     serial: tuple[SerialTarget, ...]
+    firmware: str | None = None
+    vga_rom: str | None = None
+    drives: tuple[DriveTarget, ...] = ()
     resume_state: str | None = None
     tied: bool = False
     spawned_ns: int = 0
@@ -76,11 +90,33 @@ def launch_from_json(data: Mapping[str, object]) -> Launch:
         kernel=_optional(data, "kernel"),
         initrd=_optional(data, "initrd"),
         serial=tuple(SerialTarget(text(port, "kind"), _optional(port, "path")) for port in ports),
+        firmware=_optional(data, "firmware"),
+        vga_rom=_optional(data, "vga_rom"),
+        drives=_drives(data.get("drives", [])),
         resume_state=_optional(data, "resume_state"),
         tied=boolean(data, "tied", False),
         spawned_ns=number(data, "spawned_ns"),
         trace=None if data.get("trace") is None else _trace(table(data, "trace")),
     )
+
+
+def _drives(data: object) -> tuple[DriveTarget, ...]:
+    if not isinstance(data, list) or len(data) > DRIVES_MAX:
+        raise ProtocolError("The order's drives cannot be read.")
+    drives: list[DriveTarget] = []
+    for entry in data:
+        drive = table({"drive": entry}, "drive")
+        paths = drive.get("paths")
+        if not isinstance(paths, list) or len(paths) > CHAIN_MAX:
+            raise ProtocolError("A drive of the order has no files.")
+        drives.append(
+            DriveTarget(
+                text(drive, "slot"),
+                tuple(text({"path": path}, "path") for path in paths),
+                boolean(drive, "writable", False),
+            )
+        )
+    return tuple(drives)
 
 
 def _trace(data: Mapping[str, object]) -> TraceSettings:

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vmwb.library.files import read_bounded
 from vmwb.library.layout import Bundle
 from vmwb.model.config import (
+    BOOT_ORDER_DEFAULT,
     BootConfig,
+    BootSource,
     CpuConfig,
     DisplayKind,
     EngineKind,
@@ -23,6 +25,7 @@ from vmwb.model.config import (
     SerialKind,
     VmConfig,
 )
+from vmwb.model.drives import CHAIN_MAX, DriveConfig, DriveKind, ImageFile, ImageFormat
 from vmwb.model.errors import CorruptError
 from vmwb.model.names import is_machine_id
 
@@ -43,6 +46,22 @@ class _Boot(_Strict):
     kernel: _Path | None = None
     initrd: _Path | None = None
     append: str = ""
+    firmware: _Path | None = None
+    order: tuple[BootSource, ...] = Field(BOOT_ORDER_DEFAULT, max_length=4)
+    menu: bool = True
+
+
+class _Image(_Strict):
+    path: _Path
+    format: ImageFormat
+
+
+class _Drive(_Strict):
+    slot: str
+    kind: DriveKind
+    image: _Image | None = None
+    backing: tuple[_Image, ...] = Field((), max_length=CHAIN_MAX)
+    read_only: bool = False
 
 
 class _Serial(_Strict):
@@ -63,6 +82,7 @@ class MachineFileV1(_Strict):
     cpu: _Cpu
     boot: _Boot
     serial: tuple[_Serial, ...] = Field(max_length=4)
+    drives: tuple[_Drive, ...] = Field((), max_length=14)
     display: DisplayKind
     debug_exit_port: int | None = None
     seed: int = 0
@@ -83,13 +103,42 @@ def encode_definition(config: VmConfig) -> bytes:
             "kernel": config.boot.kernel,
             "initrd": config.boot.initrd,
             "append": config.boot.append,
+            "firmware": config.boot.firmware,
+            "order": [source.value for source in config.boot.order],
+            "menu": config.boot.menu,
         },
         "serial": [{"kind": port.kind.value, "path": port.path} for port in config.serial],
+        "drives": [_drive_content(drive) for drive in config.drives],
         "display": config.display.value,
         "debug_exit_port": config.debug_exit_port,
         "seed": config.seed,
     }
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _drive_content(drive: DriveConfig) -> dict[str, object]:
+    files = [{"path": file.path, "format": file.format.value} for file in drive.files]
+    return {
+        "slot": drive.slot,
+        "kind": drive.kind.value,
+        "image": files[0] if files else None,
+        "backing": files[1:],
+        "read_only": drive.read_only,
+    }
+
+
+def _drive(file: _Drive) -> DriveConfig:
+    image, *backing = (
+        None if one is None else ImageFile(one.path, one.format)
+        for one in (file.image, *file.backing)
+    )
+    return DriveConfig(
+        file.slot,
+        file.kind,
+        image,
+        tuple(one for one in backing if one is not None),
+        file.read_only,
+    )
 
 
 def read_definition(bundle: Bundle) -> VmConfig:
@@ -130,8 +179,16 @@ def decode_definition(data: bytes, name: str, source: Path) -> VmConfig:
         deterministic=file.deterministic,
         pace=file.pace,
         cpu=CpuConfig(file.cpu.model, file.cpu.tsc_hz),
-        boot=BootConfig(file.boot.kernel, file.boot.initrd, file.boot.append),
+        boot=BootConfig(
+            file.boot.kernel,
+            file.boot.initrd,
+            file.boot.append,
+            file.boot.firmware,
+            file.boot.order,
+            file.boot.menu,
+        ),
         serial=tuple(SerialConfig(port.kind, port.path) for port in file.serial),
+        drives=tuple(_drive(drive) for drive in file.drives),
         display=file.display,
         debug_exit_port=file.debug_exit_port,
         seed=file.seed,

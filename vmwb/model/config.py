@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from vmwb.model.drives import DriveConfig, drive_problems
 from vmwb.model.errors import ConfigError
 from vmwb.model.names import check_machine_name
 from vmwb.model.sizes import MEMORY_MAX_MIB, MEMORY_MIN_MIB
@@ -69,13 +70,53 @@ class CpuConfig:
     tsc_hz: int = 1_000_000_000
 
 
+class BootSource(StrEnum):
+    """What firmware looks at for an operating system."""
+
+    FLOPPY = "floppy"
+    DISK = "disk"
+    CDROM = "cdrom"
+    NETWORK = "network"
+
+
+BOOT_ORDER_DEFAULT: Final = (BootSource.CDROM, BootSource.DISK, BootSource.FLOPPY)
+SEABIOS: Final = "seabios"
+NO_FIRMWARE: Final = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class BootConfig:
-    """Direct boot of a Linux kernel: absolute paths, and the kernel's command line."""
+    """How a machine gets its first instruction. Files of the host are absolute paths.
+
+    ``firmware`` is ``seabios``, ``none`` (a kernel is then booted directly), the path of another
+    BIOS image, or ``None``: ``none`` for a machine with a kernel, else ``seabios``. ``order`` is
+    what the firmware looks at; ``menu`` whether it offers its boot menu.
+    """
 
     kernel: str | None = None
     initrd: str | None = None
     append: str = ""
+    firmware: str | None = None
+    order: tuple[BootSource, ...] = BOOT_ORDER_DEFAULT
+    menu: bool = True
+
+    @property
+    def firmware_chosen(self) -> str | None:
+        """The firmware that the machine starts with: ``seabios``, a path, or ``None``: none."""
+        if self.firmware is None:
+            return SEABIOS if self.kernel is None else None
+        return None if self.firmware == NO_FIRMWARE else self.firmware
+
+    def to_spec(self) -> dict[str, object]:
+        """Give the object ``boot`` of the core's ``MachineSpec``."""
+        if self.firmware_chosen is None:
+            return {"kind": "kernel", "append": self.append}
+        return {
+            "kind": "firmware",
+            "append": self.append,
+            "order": [source.value for source in self.order],
+            "menu": self.menu,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +141,7 @@ class VmConfig:
     cpu: CpuConfig = field(default_factory=CpuConfig)
     boot: BootConfig = field(default_factory=BootConfig)
     serial: tuple[SerialConfig, ...] = (SerialConfig(),)
+    drives: tuple[DriveConfig, ...] = ()
     display: DisplayKind = DisplayKind.VGA
     debug_exit_port: int | None = None
     seed: int = 0
@@ -127,6 +169,7 @@ class VmConfig:
         if not 1_000_000 <= self.cpu.tsc_hz <= 10_000_000_000:
             found.append(f"A time-stamp counter of {self.cpu.tsc_hz} Hz is not possible.")
         found.extend(self._boot_problems())
+        found.extend(drive_problems(self.drives))
         if len(self.serial) > 1:
             found.append("More than one serial port is not possible yet: give --serial once.")
         if any((port.kind is SerialKind.FILE) != bool(port.path) for port in self.serial):
@@ -146,6 +189,10 @@ class VmConfig:
             found.append("An initrd needs a kernel: give --kernel too.")
         if self.boot.append and self.boot.kernel is None:
             found.append("A kernel command line needs a kernel: give --kernel too.")
+        if self.boot.kernel is None and self.boot.firmware == NO_FIRMWARE:
+            found.append("Without firmware there must be a kernel: give --kernel too.")
+        if len(set(self.boot.order)) != len(self.boot.order):
+            found.append("The boot order names a device twice: name each once.")
         if "\0" in self.boot.append:
             found.append("The kernel command line must not contain a NUL character.")
         if len(self.boot.append.encode(errors="replace")) > APPEND_MAX_BYTES:
@@ -178,7 +225,9 @@ class VmConfig:
             "deterministic": self.deterministic,
             "pace": self.pace,
             "cpu": {"model": self.cpu.model, "tsc_hz": self.cpu.tsc_hz},
-            "boot": {"kind": "linux", "append": self.boot.append},
+            "boot": self.boot.to_spec(),
+            "drives": [drive.to_spec() for drive in self.drives],
+            "uuid": self.id or None,
             "serial_ports": max(1, len(self.serial)),
             "display": self.display.value,
             "debug_exit_port": self.debug_exit_port,

@@ -8,27 +8,35 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 from vmwb import __version__
 from vmwb.client.supervisor import HostSupport
-from vmwb.model.errors import WorkerError
+from vmwb.library.firmware import find_firmware
+from vmwb.model.config import SEABIOS
+from vmwb.model.errors import NotFoundError, WorkerError
 from vmwb.model.sizes import MIB
 from vmwb.services.types import Finding, FindingLevel
 
 FRONTENDS: Final = "vmwb.frontends"
-FIRMWARE: Final = (Path("/usr/share/seabios/bios-256k.bin"), Path("/usr/share/seabios/bios.bin"))
 LOW_SPACE_BYTES: Final = 1024 * MIB
 
 
 class Doctor:
     """Implements ``api.DoctorService``."""
 
-    def __init__(self, library: Path, runtime: Path, ask_host: Callable[[], HostSupport]) -> None:
+    def __init__(
+        self,
+        library: Path,
+        runtime: Path,
+        ask_host: Callable[[], HostSupport],
+        environment: Mapping[str, str],
+    ) -> None:
         """``ask_host`` asks a worker what the kernel offers it."""
+        self._environment = environment
         self._library = library
         self._runtime = runtime
         self._ask_host = ask_host
@@ -47,7 +55,7 @@ class Doctor:
             _memory(),
             self._sandbox_finding(),
             _kvm(),
-            _firmware(),
+            self._firmware_finding(),
             _tool("qemu-img", "Foreign disk images can be compared with it.", "qemu-utils"),
         )
 
@@ -74,6 +82,25 @@ class Doctor:
             f"Workers are locked in: Landlock {host.landlock_abi}, and a list of system calls for "
             "each thread.",
         )
+
+    def _firmware_finding(self) -> Finding:
+        subject = "firmware"
+        try:
+            found = find_firmware(SEABIOS, self._environment)
+        except NotFoundError as error:
+            return Finding(
+                subject,
+                FindingLevel.WARNING,
+                f"{error.sentence} Without it only kernels can be booted, directly.",
+            )
+        if found.vga is None:
+            return Finding(
+                subject,
+                FindingLevel.WARNING,
+                f"SeaBIOS is at {found.bios}, without the BIOS of the display adapter: its screen "
+                "stays black.",
+            )
+        return Finding(subject, FindingLevel.OK, f"SeaBIOS is at {found.bios}.")
 
     def _library_finding(self) -> Finding:
         subject, path = "library", self._library
@@ -142,15 +169,6 @@ def _kvm() -> Finding:
     else:
         sentence = "This host offers no KVM to you; this version does not need it."
     return Finding("kvm", FindingLevel.INFO, sentence)
-
-
-def _firmware() -> Finding:
-    found = next((path for path in FIRMWARE if path.exists()), None)
-    if found is None:
-        sentence = "SeaBIOS is not installed; this version boots kernels directly, without it."
-    else:
-        sentence = f"SeaBIOS is at {found}; this version boots kernels directly, without it."
-    return Finding("firmware", FindingLevel.INFO, sentence)
 
 
 def _tool(name: str, use: str, package: str) -> Finding:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from vmwb.client.supervisor import Supervisor, log_tail
 from vmwb.client.worker_client import WorkerClient
-from vmwb.ipc.launch import Launch, SerialTarget
+from vmwb.ipc.launch import DriveTarget, Launch, SerialTarget
 from vmwb.ipc.platform_linux import kill, process_handle, socket_path
 from vmwb.library.files import storage_errors
+from vmwb.library.firmware import FirmwareFiles, find_firmware
 from vmwb.library.layout import Bundle, BundleLock, is_locked, rotate_logs
 from vmwb.library.library import Library, bundle_status
 from vmwb.library.runfile import read_run_record
 from vmwb.library.states import suspended_state
-from vmwb.model.config import SerialKind, VmConfig
+from vmwb.model.config import DisplayKind, SerialKind, VmConfig
 from vmwb.model.debug import TraceSettings
+from vmwb.model.drives import DriveConfig, DriveKind
 from vmwb.model.errors import (
     BusyError,
-    ConfigError,
     CorruptError,
     TimedOutError,
     VmwbError,
@@ -40,9 +43,16 @@ _Stamp = tuple[int, int, int]
 class LocalEngine:
     """Machines of one library directory."""
 
-    def __init__(self, library: Library, supervisor: Supervisor, runtime: Path) -> None:
+    def __init__(
+        self,
+        library: Library,
+        supervisor: Supervisor,
+        runtime: Path,
+        environment: Mapping[str, str],
+    ) -> None:
         """``runtime`` is the private directory for sockets."""
         self._library = library
+        self._environment = environment
         self._supervisor = supervisor
         self._runtime = runtime
         self._cache: dict[Path, tuple[_Stamp, VmConfig]] = {}
@@ -96,11 +106,7 @@ class LocalEngine:
         if config is None:
             raise CorruptError(machine.problem or f"The definition of {machine.name} is damaged.")
         config.validated()
-        if config.boot.kernel is None:
-            raise ConfigError(
-                f"{machine.name} has nothing to boot: give it a Linux kernel with "
-                f"`vmwb edit {machine.name} --kernel FILE`."
-            )
+        firmware = await asyncio.to_thread(self._firmware, config)
         bundle = Bundle(machine.path)
         state = await asyncio.to_thread(suspended_state, bundle) if resume else None
         if resume and state is None:
@@ -115,6 +121,9 @@ class LocalEngine:
                 spec=config.to_spec() if state is None else state.spec,
                 kernel=config.boot.kernel,
                 initrd=config.boot.initrd,
+                firmware=None if firmware is None else str(firmware.bios),
+                vga_rom=None if firmware is None or firmware.vga is None else str(firmware.vga),
+                drives=tuple(_target(drive) for drive in config.drives),
                 serial=tuple(
                     SerialTarget(port.kind.value, port.path)
                     for port in config.serial
@@ -170,6 +179,13 @@ class LocalEngine:
         """Stop watching workers; they run on."""
         self._supervisor.close()
 
+    def _firmware(self, config: VmConfig) -> FirmwareFiles | None:
+        name = config.boot.firmware_chosen
+        if name is None:
+            return None
+        files = find_firmware(name, self._environment)
+        return files if config.display is DisplayKind.VGA else replace(files, vga=None)
+
     async def _unlocked(self, machine: MachineSummary) -> None:
         bundle = Bundle(machine.path)
         try:
@@ -224,6 +240,11 @@ class LocalEngine:
             cached = (stamp, self._library.read(bundle))
             self._cache[bundle.path] = cached
         return cached[1]
+
+
+def _target(drive: DriveConfig) -> DriveTarget:
+    writable = not drive.read_only and drive.kind is not DriveKind.CDROM
+    return DriveTarget(drive.slot, tuple(file.path for file in drive.files), writable)
 
 
 def _begin_log(bundle: Bundle) -> None:

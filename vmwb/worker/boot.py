@@ -28,7 +28,7 @@ from vmwb.library.states import load_state, remove_states
 from vmwb.model.debug import TraceSettings
 from vmwb.model.errors import BusyError, VmwbError
 from vmwb.model.power import PowerState
-from vmwb.worker.broker import open_boot_files, open_serial_file, open_state_files
+from vmwb.worker.broker import open_machine_files, open_serial_file, open_state_files
 from vmwb.worker.core import Core, CoreMachine
 from vmwb.worker.sandbox import LockedDown, open_folder
 
@@ -182,7 +182,7 @@ def record_failure(launch: Launch, error: VmwbError) -> None:
 
 def _build(core: Core, launch: Launch, bundle: Bundle) -> CoreMachine:
     if launch.resume_state is None:
-        handles = open_boot_files(launch)
+        handles = open_machine_files(launch)
     else:
         handles = open_state_files(load_state(bundle, launch.resume_state))
     try:
@@ -190,7 +190,7 @@ def _build(core: Core, launch: Launch, bundle: Bundle) -> CoreMachine:
             if launch.resume_state is None:
                 return core.create(launch.spec, handles)
             # A reset after the resume loads the kernel again, so its files come along.
-            handles |= open_boot_files(launch)
+            handles |= open_machine_files(launch)
             return core.restore(launch.spec, handles)
     finally:
         close_all(list(handles.values()))

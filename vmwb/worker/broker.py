@@ -16,19 +16,30 @@ from vmwb.model.errors import NotFoundError, StorageError
 IMAGE_MAX_BYTES: Final = 4 * 1024 * 1024 * 1024
 
 
-def open_boot_files(launch: Launch) -> dict[str, int]:
-    """Open the kernel and the initrd for reading; the caller closes them.
+def open_machine_files(launch: Launch) -> dict[str, int]:
+    """Open what the machine boots and the media in its drives; the caller closes them.
 
     Raises:
         NotFoundError: there is no such file.
-        StorageError: it is no regular file, or cannot be read.
+        StorageError: it is no regular file, or cannot be read or written.
     """
-    wanted = {"kernel": launch.kernel, "initrd": launch.initrd}
+    wanted = {
+        "kernel": launch.kernel,
+        "initrd": launch.initrd,
+        "firmware": launch.firmware,
+        "vga_rom": launch.vga_rom,
+    }
     handles: dict[str, int] = {}
     try:
         for role, path in wanted.items():
             if path is not None:
                 handles[role] = _open_regular(Path(path), role)
+        for drive in launch.drives:
+            # What is behind an image is only read.
+            for n, path in enumerate(drive.paths):
+                handles[f"drive.{drive.slot}.{n}"] = _open_regular(
+                    Path(path), "image", writable=drive.writable and n == 0
+                )
     except BaseException:
         close_all(list(handles.values()))
         raise
@@ -71,18 +82,20 @@ def open_serial_file(path: Path) -> int:
     return handle
 
 
-def _open_regular(path: Path, role: str) -> int:
+def _open_regular(path: Path, role: str, *, writable: bool = False) -> int:
     context = {"path": str(path), "role": role}
+    mode = os.O_RDWR if writable else os.O_RDONLY
     try:
         # Non-blocking, so that a FIFO in place of a file does not hang the worker.
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        handle = os.open(path, mode | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ENOTDIR}:
             raise NotFoundError(
                 f"The {role} {path} does not exist: check the path.", context
             ) from error
+        what = "written" if writable else "read"
         raise StorageError(
-            f"The {role} {path} cannot be read: {error.strerror}.", context
+            f"The {role} {path} cannot be {what}: {error.strerror}.", context
         ) from error
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
