@@ -25,5 +25,5 @@ pub use device::{
     AccessSize, Ctx, Device, IrqLine, LineChange, LineChanges, MmioDevice, MsiMessage, PioDevice,
     PowerRequest, ResetKind, Timed,
 };
-pub use vmwb_mem::{GuestAddress, GuestMemory};
+pub use vmwb_mem::{GuestAddress, GuestMemory, MemError, RegionId, RegionKind, RegionSpec};
 pub use vmwb_snapshot::{Payload, Schema, SnapshotError};

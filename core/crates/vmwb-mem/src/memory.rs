@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use thiserror::Error;
 
 use crate::address::{GuestAddress, PAGE_BYTES};
+use crate::layout::{Layout, RegionKind, RegionSpec};
 use crate::sys::Mapping;
 
 /// Least RAM of a machine, in bytes: 2 MiB.
@@ -38,6 +40,34 @@ pub enum MemError {
         /// Length in bytes.
         len: u64,
     },
+    /// More regions than there may be.
+    #[error("a machine has at most {max} regions of memory beside RAM, not {0}", max = crate::layout::MAX_REGIONS)]
+    TooManyRegions(usize),
+    /// A region has no whole pages, or too many.
+    #[error("a region of memory has whole pages, at most 64 MiB; {0} bytes were asked for")]
+    BadRegionSize(u64),
+    /// There is no such region.
+    #[error("there is no region {0} of memory")]
+    NoSuchRegion(usize),
+    /// A part that a region does not have.
+    #[error("region {id} of memory ends before offset {offset:#x} with {len} bytes")]
+    OutsideRegion {
+        /// Which region.
+        id: usize,
+        /// First byte in it.
+        offset: u64,
+        /// Length in bytes.
+        len: u64,
+    },
+    /// A write to a ROM.
+    #[error("region {0} of memory is a ROM")]
+    ReadOnlyRegion(usize),
+    /// A ROM is needed.
+    #[error("region {0} of memory is not a ROM")]
+    NotRom(usize),
+    /// A region cannot lie there.
+    #[error("a region of memory cannot start at {0}: it needs a page's first address, below 2^52")]
+    BadPlace(GuestAddress),
 }
 
 /// What the processor has used a page for. Bits of one byte.
@@ -49,12 +79,20 @@ impl PageFlags {
     pub const CODE: u8 = 1;
     /// This page was walked as a page table and translations from it are cached.
     pub const TABLE: u8 = 2;
+    /// A page of a Video region that was not written since the region's written pages were last taken.
+    pub const CLEAN: u8 = 4;
+    /// Its write is in the list of noted writes.
+    pub(crate) const NOTED: u8 = 8;
+    /// Some processor may write to the page without asking.
+    pub const GRANTED: u8 = 1 << 7;
+    /// Writes to a page with one of these must not go unseen.
+    pub const WATCHED: u8 = Self::CODE | Self::TABLE | Self::CLEAN;
 }
 
 /// A write by somebody else than the processor to a page that carries flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotedWrite {
-    /// Page number.
+    /// Backing page number.
     pub page: u64,
 }
 
@@ -73,43 +111,75 @@ pub struct GuestMemory {
     map: Mapping,
     ram_bytes: u64,
     ranges: Vec<RamRange>,
+    pub(crate) low_pages: Range<u64>,
+    pub(crate) high_pages: Range<u64>,
+    pub(crate) layout: Layout,
     states: Box<[AtomicU8]>,
     noted: Mutex<Vec<NotedWrite>>,
     has_noted: AtomicBool,
 }
 
 impl GuestMemory {
-    /// Makes `ram_bytes` of zeroed RAM (whole MiB, [`MIN_RAM_BYTES`] to [`MAX_RAM_BYTES`]).
+    /// Makes `ram_bytes` of zeroed RAM (whole MiB, [`MIN_RAM_BYTES`] to [`MAX_RAM_BYTES`]) and nothing beside it.
     ///
     /// # Errors
     /// [`MemError::BadSize`], or [`MemError::Host`] when the host has no room.
     pub fn new(ram_bytes: u64) -> Result<Self, MemError> {
+        Self::with_regions(ram_bytes, &[])
+    }
+
+    /// Makes RAM and, beside it, zeroed regions of memory, which are nowhere in the guest's address space until they are
+    /// placed there.
+    ///
+    /// # Errors
+    /// As [`GuestMemory::new`]; [`MemError::TooManyRegions`], [`MemError::BadRegionSize`].
+    pub fn with_regions(ram_bytes: u64, regions: &[RegionSpec]) -> Result<Self, MemError> {
         if !(MIN_RAM_BYTES..=MAX_RAM_BYTES).contains(&ram_bytes)
             || !ram_bytes.is_multiple_of(1 << 20)
         {
             return Err(MemError::BadSize(ram_bytes));
         }
-        let mut ranges = vec![RamRange {
+        let low = RamRange {
             start: 0,
             end: ram_bytes.min(LOW_END),
-        }];
+        };
+        let mut ranges = vec![low];
         if ram_bytes > LOW_END {
             ranges.push(RamRange {
                 start: HIGH_START,
                 end: HIGH_START + (ram_bytes - LOW_END),
             });
         }
-        let span = ranges.last().map_or(0, |r| r.end);
+        let layout = Layout::new(regions, low.end / PAGE_BYTES)?;
+        let ram_end = ranges.last().map_or(0, |r| r.end);
+        let span = ram_end.max(layout.end().unwrap_or(0) * PAGE_BYTES);
         let len = usize::try_from(span).map_err(|_| MemError::BadSize(ram_bytes))?;
         let pages = usize::try_from(span / PAGE_BYTES).map_err(|_| MemError::BadSize(ram_bytes))?;
-        Ok(Self {
+        let memory = Self {
             map: Mapping::new(len)?,
             ram_bytes,
+            low_pages: 0..low.end / PAGE_BYTES,
+            high_pages: HIGH_START / PAGE_BYTES..ram_end.max(HIGH_START) / PAGE_BYTES,
             ranges,
+            layout,
             states: (0..pages).map(|_| AtomicU8::new(0)).collect(),
             noted: Mutex::new(Vec::new()),
             has_noted: AtomicBool::new(false),
-        })
+        };
+        if let Some(ones) = memory.layout.ones() {
+            memory.copy_in_and_note(ones * PAGE_BYTES, &[0xFF; 4096])?;
+        }
+        memory.set_clean();
+        Ok(memory)
+    }
+
+    /// Marks the pages of all Video regions as not written.
+    fn set_clean(&self) {
+        for page in self.layout.pages_of(RegionKind::Video).flatten() {
+            if let Some(s) = self.page_flags(page) {
+                s.fetch_or(PageFlags::CLEAN, Ordering::Relaxed);
+            }
+        }
     }
 
     /// RAM in bytes, without holes.
@@ -124,7 +194,7 @@ impl GuestMemory {
         &self.ranges
     }
 
-    /// The memory file: offset = guest address.
+    /// The memory file: offset = guest address for RAM; regions lie between low and high RAM.
     #[must_use]
     pub fn file(&self) -> &File {
         self.map.file()
@@ -147,14 +217,34 @@ impl GuestMemory {
         if !self.is_ram_page(page) {
             return None;
         }
-        let offset = usize::try_from(page * PAGE_BYTES).ok()?;
+        self.backing_ptr(page)
+    }
+
+    /// As [`GuestMemory::page_ptr`], for a backing page, as [`GuestMemory::view`] gives them.
+    #[inline]
+    #[must_use]
+    pub fn backing_ptr(&self, backing: u64) -> Option<*mut u8> {
+        let known = self.low_pages.contains(&backing)
+            || self.layout.holds(backing)
+            || self.high_pages.contains(&backing);
+        if !known {
+            return None;
+        }
+        let offset = usize::try_from(backing * PAGE_BYTES).ok()?;
         Some(self.map.base().wrapping_add(offset))
     }
 
-    /// The page's state byte, `None` where there is no RAM.
+    /// One past the largest number of a backing page.
     #[must_use]
-    pub fn page_flags(&self, page: u64) -> Option<&AtomicU8> {
-        self.states.get(usize::try_from(page).ok()?)
+    pub fn backing_pages(&self) -> u64 {
+        self.states.len() as u64
+    }
+
+    /// The state byte of a backing page, `None` beyond the last one.
+    #[inline]
+    #[must_use]
+    pub fn page_flags(&self, backing: u64) -> Option<&AtomicU8> {
+        self.states.get(usize::try_from(backing).ok()?)
     }
 
     fn check(&self, addr: GuestAddress, len: u64) -> Result<usize, MemError> {
@@ -172,51 +262,119 @@ impl GuestMemory {
         usize::try_from(addr.0).map_err(|_| refuse())
     }
 
-    /// Copies RAM into `out`.
-    ///
-    /// # Errors
-    /// [`MemError::NotRam`] when any byte is not RAM; `out` is then unchanged.
-    pub fn read(&self, addr: GuestAddress, out: &mut [u8]) -> Result<(), MemError> {
-        let at = self.check(addr, out.len() as u64)?;
+    /// The parts of a transfer that is not RAM as a whole: file offset and length of each page's, in order.
+    fn parts(
+        &self,
+        addr: GuestAddress,
+        len: u64,
+        write: bool,
+    ) -> Result<Vec<(u64, u64)>, MemError> {
+        let refuse = || MemError::NotRam { addr, len };
+        let end = addr.0.checked_add(len).ok_or_else(refuse)?;
+        let mut parts = Vec::new();
+        let mut at = addr.0;
+        while at < end {
+            let here = GuestAddress(at);
+            let backing = if self.is_ram_page(here.page()) {
+                Some(here.page())
+            } else {
+                self.layout.transfer_page(here.page(), write)
+            };
+            let n = (PAGE_BYTES - here.page_offset()).min(end - at);
+            let backing = backing.ok_or_else(refuse)?;
+            parts.push((backing * PAGE_BYTES + here.page_offset(), n));
+            at += n;
+        }
+        Ok(parts)
+    }
+
+    pub(crate) fn copy_out_at(&self, offset: u64, out: &mut [u8]) -> Result<(), MemError> {
+        let at = usize::try_from(offset).map_err(io::Error::other)?;
         self.map.copy_out(at, out);
         Ok(())
     }
 
-    /// Copies `bytes` into RAM and notes the write where the processor has cached something from the page.
-    ///
-    /// # Errors
-    /// [`MemError::NotRam`] when any byte is not RAM; nothing is then written.
-    pub fn write(&self, addr: GuestAddress, bytes: &[u8]) -> Result<(), MemError> {
-        let at = self.check(addr, bytes.len() as u64)?;
+    pub(crate) fn copy_in_and_note(&self, offset: u64, bytes: &[u8]) -> Result<(), MemError> {
+        let at = usize::try_from(offset).map_err(io::Error::other)?;
         self.map.copy_in(at, bytes);
         if !bytes.is_empty() {
-            let last = addr.0 + (bytes.len() as u64 - 1);
-            self.note(addr.page(), last / PAGE_BYTES);
+            let last = offset + (bytes.len() as u64 - 1);
+            self.note(offset / PAGE_BYTES, last / PAGE_BYTES);
         }
         Ok(())
     }
 
-    /// Fills with zeros; whole pages go back to the host.
+    /// Copies guest memory into `out`: RAM (of C0000h to FFFFFh always the RAM, whatever is shadowed), and regions where they
+    /// are placed.
     ///
     /// # Errors
-    /// As [`GuestMemory::write`].
+    /// [`MemError::NotRam`] when any byte is not memory; `out` is then unchanged.
+    pub fn read(&self, addr: GuestAddress, out: &mut [u8]) -> Result<(), MemError> {
+        let len = out.len() as u64;
+        if let Ok(at) = self.check(addr, len) {
+            self.map.copy_out(at, out);
+            return Ok(());
+        }
+        let mut rest = out;
+        for (offset, n) in self.parts(addr, len, false)? {
+            let (part, behind) = rest.split_at_mut(usize::try_from(n).map_err(io::Error::other)?);
+            self.copy_out_at(offset, part)?;
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// Copies `bytes` into guest memory, RAM or a Video region where it is placed, and notes the write where the processor
+    /// has cached something from the page.
+    ///
+    /// # Errors
+    /// [`MemError::NotRam`] when any byte cannot be written; nothing is then written.
+    pub fn write(&self, addr: GuestAddress, bytes: &[u8]) -> Result<(), MemError> {
+        let len = bytes.len() as u64;
+        if self.check(addr, len).is_ok() {
+            return self.copy_in_and_note(addr.0, bytes);
+        }
+        let mut rest = bytes;
+        for (offset, n) in self.parts(addr, len, true)? {
+            let (part, behind) = rest.split_at(usize::try_from(n).map_err(io::Error::other)?);
+            self.copy_in_and_note(offset, part)?;
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// Fills RAM and Video regions with zeros; whole pages go back to the host.
+    ///
+    /// # Errors
+    /// [`MemError::Host`].
     pub fn clear_all(&self) -> Result<(), MemError> {
-        for r in &self.ranges {
-            let (at, end) = (usize::try_from(r.start), usize::try_from(r.end));
-            if let (Ok(at), Ok(end)) = (at, end) {
-                self.map.punch(at, end - at)?;
-            }
-            self.note(r.start / PAGE_BYTES, (r.end - 1) / PAGE_BYTES);
+        let ram = self
+            .ranges
+            .iter()
+            .map(|r| r.start / PAGE_BYTES..r.end / PAGE_BYTES);
+        for pages in ram.chain(self.layout.pages_of(RegionKind::Video)) {
+            let at = usize::try_from(pages.start * PAGE_BYTES).map_err(io::Error::other)?;
+            let end = usize::try_from(pages.end * PAGE_BYTES).map_err(io::Error::other)?;
+            self.map.punch(at, end - at)?;
+            self.note(pages.start, pages.end - 1);
         }
         Ok(())
     }
 
     fn note(&self, first: u64, last: u64) {
         for page in first..=last {
-            let flagged = self
-                .page_flags(page)
-                .is_some_and(|s| s.load(Ordering::Relaxed) != 0);
-            if flagged {
+            let Some(s) = self.page_flags(page) else {
+                return;
+            };
+            let flags = s.load(Ordering::Relaxed);
+            if flags & PageFlags::WATCHED == 0 {
+                continue;
+            }
+            if flags & PageFlags::CLEAN != 0 {
+                self.note_write(page);
+            }
+            let cached = flags & (PageFlags::CODE | PageFlags::TABLE) != 0;
+            if cached && s.fetch_or(PageFlags::NOTED, Ordering::Relaxed) & PageFlags::NOTED == 0 {
                 self.noted
                     .lock()
                     .expect("no holder of this lock panics")
@@ -229,10 +387,15 @@ impl GuestMemory {
     /// Takes the writes that were noted since the last call. Cheap when there are none.
     #[must_use]
     pub fn take_noted_writes(&self) -> Vec<NotedWrite> {
-        if !self.has_noted.swap(false, Ordering::Acquire) {
+        if !self.has_noted.load(Ordering::Relaxed) || !self.has_noted.swap(false, Ordering::Acquire)
+        {
             return Vec::new();
         }
-        std::mem::take(&mut self.noted.lock().expect("no holder of this lock panics"))
+        let noted = std::mem::take(&mut *self.noted.lock().expect("no holder of this lock panics"));
+        for s in noted.iter().filter_map(|w| self.page_flags(w.page)) {
+            s.fetch_and(!PageFlags::NOTED, Ordering::Relaxed);
+        }
+        noted
     }
 
     /// Reads a little-endian 64-bit value.
@@ -257,59 +420,5 @@ impl GuestMemory {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn new_size_out_of_range_is_refused() {
-        let refused = [0, 1 << 20, (2 << 20) + 1, 10 << 40];
-        assert!(
-            refused
-                .iter()
-                .all(|&n| matches!(GuestMemory::new(n), Err(MemError::BadSize(_))))
-        );
-    }
-
-    #[test]
-    fn write_across_the_end_of_ram_is_refused_and_writes_nothing() {
-        let m = GuestMemory::new(2 << 20).unwrap();
-        assert!(m.write(GuestAddress((2 << 20) - 2), &[1, 2, 3]).is_err());
-        assert_eq!(m.read_u32(GuestAddress((2 << 20) - 4)).unwrap(), 0);
-    }
-
-    #[test]
-    fn legacy_window_is_not_ram() {
-        let m = GuestMemory::new(2 << 20).unwrap();
-        assert!(m.write(GuestAddress(0x9_FFFF), &[0, 0]).is_err());
-        assert!(m.page_ptr(0xB8).is_none() && m.page_ptr(0xC0).is_some());
-    }
-
-    #[test]
-    fn write_to_a_flagged_page_is_noted_once_taken() {
-        let m = GuestMemory::new(2 << 20).unwrap();
-        m.page_flags(0x100)
-            .unwrap()
-            .store(PageFlags::CODE, Ordering::Relaxed);
-        m.write(GuestAddress(0xF_FFFF), &[1, 2]).unwrap();
-        assert_eq!(m.take_noted_writes(), vec![NotedWrite { page: 0x100 }]);
-        assert!(m.take_noted_writes().is_empty());
-    }
-
-    #[test]
-    fn ram_above_three_gib_continues_at_four() {
-        let m = GuestMemory::new(4 << 30).unwrap();
-        m.write(
-            GuestAddress(5 << 30)
-                .checked_add(0)
-                .map(|a| GuestAddress(a.0 - 8))
-                .unwrap(),
-            &[9; 8],
-        )
-        .unwrap();
-        assert!(m.read_u64(GuestAddress(LOW_END)).is_err());
-        assert_eq!(
-            m.read_u64(GuestAddress((5 << 30) - 8)).unwrap(),
-            0x0909_0909_0909_0909
-        );
-    }
-}
+#[path = "tests.rs"]
+mod tests;
