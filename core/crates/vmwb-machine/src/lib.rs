@@ -29,7 +29,7 @@ pub mod state;
 mod sys;
 
 pub use error::MachineError;
-pub use machine::{Machine, MachineFiles, MachineOptions, StateFiles, file_of_handle};
+pub use machine::{DriveFiles, Machine, MachineFiles, MachineOptions, StateFiles, file_of_handle};
 pub use mailbox::SaveFiles;
 pub use power::{PowerCommand, PowerState};
-pub use spec::MachineSpec;
+pub use spec::{DriveSlot, MachineSpec};

@@ -1,5 +1,6 @@
 //! [`Machine`]: what an embedder holds. Requests go in, events come out; the work is done by the driver's thread.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,7 +23,7 @@ use crate::input::{Delivery, Input};
 use crate::mailbox::{Command, Mailbox, SaveFiles, SerialInput};
 use crate::power::{PowerCommand, PowerState};
 use crate::serial::SerialHub;
-use crate::spec::{DisplayChoice, MachineSpec};
+use crate::spec::{DisplayChoice, DriveSlot, MachineSpec};
 use crate::sys::duplicate;
 
 /// Size of the test picture.
@@ -35,7 +36,16 @@ pub struct MachineFiles {
     pub kernel: Option<File>,
     /// Initial RAM disk, or the first module of a multiboot kernel.
     pub initrd: Option<File>,
+    /// Image of the BIOS.
+    pub firmware: Option<File>,
+    /// Image of the display adapter's BIOS.
+    pub vga_rom: Option<File>,
+    /// Media of drives that have one.
+    pub drives: DriveFiles,
 }
+
+/// The files of media by slot: the image and what is behind it, nearest first.
+pub type DriveFiles = BTreeMap<DriveSlot, Vec<File>>;
 
 /// How a machine is made, beside its definition.
 pub struct MachineOptions {

@@ -14,8 +14,8 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::{create_exception, intern};
 use vmwb_machine::{
-    Machine, MachineError, MachineFiles, MachineOptions, MachineSpec, PowerCommand, SaveFiles,
-    StateFiles, file_of_handle, power, spec,
+    DriveFiles, DriveSlot, Machine, MachineError, MachineFiles, MachineOptions, MachineSpec,
+    PowerCommand, SaveFiles, StateFiles, file_of_handle, power, spec,
 };
 
 create_exception!(
@@ -68,11 +68,37 @@ impl Handles {
         }
     }
 
-    fn boot(&mut self) -> Result<MachineFiles, MachineError> {
+    fn machine(&mut self) -> Result<MachineFiles, MachineError> {
         Ok(MachineFiles {
             kernel: self.take("kernel")?,
             initrd: self.take("initrd")?,
+            firmware: self.take("firmware")?,
+            vga_rom: self.take("vga_rom")?,
+            drives: self.drives()?,
         })
+    }
+
+    /// The handles `drive.SLOT.N`.
+    fn drives(&mut self) -> Result<DriveFiles, MachineError> {
+        let mut drives = DriveFiles::new();
+        let names: Vec<String> = self.0.keys().cloned().collect();
+        for name in names {
+            let mut parts = name.split('.');
+            let (Some("drive"), Some(slot), Some("0"), None) =
+                (parts.next(), parts.next(), parts.next(), parts.next())
+            else {
+                continue;
+            };
+            let Some(at) = DriveSlot::parse(slot) else {
+                continue;
+            };
+            let mut files = Vec::new();
+            while let Some(file) = self.take(&format!("drive.{slot}.{}", files.len()))? {
+                files.push(file);
+            }
+            drives.insert(at, files);
+        }
+        Ok(drives)
     }
 }
 
@@ -107,7 +133,7 @@ impl PyMachine {
     ) -> PyResult<Self> {
         let build = || {
             let mut handles = Handles(handles);
-            let files = handles.boot()?;
+            let files = handles.machine()?;
             handles.finish()?;
             let spec = MachineSpec::from_json(spec_json)?;
             Machine::new(spec, files, options(confined))
@@ -129,7 +155,7 @@ impl PyMachine {
                 devices: handles.need("devices")?,
                 ram: handles.need("ram")?,
             };
-            let files = handles.boot()?;
+            let files = handles.machine()?;
             handles.finish()?;
             let spec = MachineSpec::from_json(spec_json)?;
             Machine::restore(spec, files, &state, options(confined))

@@ -124,6 +124,7 @@ fn run(options: &Options) -> Result<u8> {
     let files = MachineFiles {
         kernel: open(options.kernel.as_ref())?,
         initrd: open(options.initrd.as_ref())?,
+        ..MachineFiles::default()
     };
     let machine = Machine::new(spec(options)?, files, MachineOptions::default())?;
     let console = machine.console(0)?;

@@ -36,9 +36,6 @@ pub use device::PciDevice;
 pub use function::{BarError, BarKind, BarWindow, CONFIG_DWORDS, ConfigSpace, PciFunction};
 pub use snapshot::{PciFunctionV1, PciV1};
 
-/// Most functions on the bus: 32 slots of 8.
-pub const MAX_FUNCTIONS: usize = 256;
-
 /// Slot and function on bus 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PciAddress {
@@ -82,11 +79,6 @@ impl PciAddress {
     }
 }
 
-/// A place on the bus is taken or does not exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("PCI address 00:{:02x}.{} is taken or does not exist", .0.slot, .0.function)]
-pub struct PciSlotError(pub PciAddress);
-
 /// The host bridge with everything on bus 0. See the module's head.
 #[derive(Debug)]
 pub struct PciHost {
@@ -114,27 +106,17 @@ impl PciHost {
         host
     }
 
-    /// Adds a function. The board does this before the machine starts.
-    ///
-    /// # Errors
-    /// [`PciSlotError`] when the place is taken or out of range.
-    pub fn plug(
-        &mut self,
-        at: PciAddress,
-        function: Box<dyn PciFunction>,
-    ) -> Result<(), PciSlotError> {
-        if at.slot > 31 || at.function > 7 || self.find(at.devfn()).is_some() {
-            return Err(PciSlotError(at));
-        }
-        self.functions.push((at.devfn(), function));
-        self.functions.sort_by_key(|&(devfn, _)| devfn);
-        Ok(())
-    }
-
-    /// Where base address `bar` of the function at `at` decodes now.
+    /// What an access of `size` at offset 4 to 7 reads of the addressed double word. Bytes beyond the window's end are
+    /// nobody's and read as ones.
     #[must_use]
-    pub fn bar(&self, at: PciAddress, bar: usize) -> Option<BarWindow> {
-        self.functions[self.find(at.devfn())?].1.bar(bar)
+    pub fn data_window(dword: u32, offset: u16, size: AccessSize) -> u32 {
+        let (shift, _) = lanes(offset, size);
+        let beyond = if shift == 0 {
+            0
+        } else {
+            u32::MAX << (32 - shift)
+        };
+        (dword >> shift | beyond) & not_decoded(size)
     }
 
     /// ISA interrupt (3 to 7, 9 to 12, 14, 15) to which PIRQ line `pirq` (0 to 3) is routed; `None` while it is not.
@@ -252,16 +234,7 @@ impl PioDevice for PciHost {
     fn pio_peek(&self, _now: Nanos, offset: u16, size: AccessSize) -> u32 {
         match (offset, size) {
             (0, AccessSize::Dword) => self.config_address,
-            (4..=7, _) => {
-                let (shift, _) = lanes(offset, size);
-                // Bytes beyond the window's end are nobody's and read as ones.
-                let beyond = if shift == 0 {
-                    0
-                } else {
-                    u32::MAX << (32 - shift)
-                };
-                (self.data() >> shift | beyond) & not_decoded(size)
-            }
+            (4..=7, _) => Self::data_window(self.data(), offset, size),
             _ => not_decoded(size),
         }
     }

@@ -8,7 +8,7 @@ use vmwb_devices::debug::{
 use vmwb_devices::i8042::I8042;
 use vmwb_devices::ioapic::{IOAPIC_BASE, IOAPIC_BYTES, IoApic};
 use vmwb_devices::lapic::{LAPIC_BYTES, Lapic};
-use vmwb_devices::pci::PciHost;
+use vmwb_devices::pci::{PciAddress, PciDevice, PciHost};
 use vmwb_devices::pic::Pic;
 use vmwb_devices::pit::Pit;
 use vmwb_devices::rtc::Rtc;
@@ -249,6 +249,25 @@ impl Devices {
             let vga = self.vga.as_ref()?;
             return Some((vga, address - VGA_WINDOW.start));
         }
+        None
+    }
+
+    /// Where PCI devices beside the chipset are, ascending.
+    #[must_use]
+    pub fn pci_addresses(&self) -> &[PciAddress] {
+        &[]
+    }
+
+    /// The PCI device there; `None`: the chipset or nobody.
+    pub fn pci_device(&mut self, at: PciAddress) -> Option<&mut dyn PciDevice> {
+        let _ = at;
+        None
+    }
+
+    /// As [`Devices::pci_device`], to look at.
+    #[must_use]
+    pub fn pci_device_ref(&self, at: PciAddress) -> Option<&dyn PciDevice> {
+        let _ = at;
         None
     }
 

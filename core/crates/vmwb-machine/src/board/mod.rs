@@ -8,6 +8,7 @@
 
 mod bus;
 mod devices;
+mod pci;
 mod saved;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use crate::spec::{DisplayChoice, MachineSpec};
 use bus::{PortDevice, PortMap, PortTarget};
 use devices::Devices;
 pub use devices::{BoardInput, SERIAL_PORTS};
+use pci::Windows;
 pub use saved::BoardV1;
 use vmwb_devices::acpi as pm;
 use vmwb_devices::ioapic::IOAPIC_BASE;
@@ -51,6 +53,8 @@ const ELCR2_PORT: u16 = 0x4D1;
 const PIRQ_ROUTES: u32 = 0x8000_0860;
 const CONFIG_ADDRESS: u16 = 0xCF8;
 const CONFIG_DATA: u16 = 0xCFC;
+/// The PCI host's own offset of the data window.
+const PCI_DATA_OFFSET: u16 = CONFIG_DATA - CONFIG_ADDRESS;
 
 /// Counts of accesses, for statistics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,6 +93,7 @@ impl Common {
 pub struct Board {
     devices: Devices,
     ports: PortMap,
+    windows: Windows,
     clock: Clock,
     common: Common,
     pending_serial: Vec<VecDeque<u8>>,
@@ -118,6 +123,7 @@ impl Board {
         let mut board = Self {
             devices,
             ports: Devices::port_map(spec),
+            windows: Windows::default(),
             clock,
             common: Common {
                 lines: LineChanges::default(),
@@ -145,6 +151,7 @@ impl Board {
         for device in self.devices.all() {
             device.reset(&mut ctx, kind);
         }
+        self.windows.rebuild(&self.devices);
         self.devices.irq.lapic.set_virtual_wire();
         self.pio_write(ELCR2_PORT, AccessSize::Byte, ELCR2_LEVELS, retired);
         self.pio_write(CONFIG_ADDRESS, AccessSize::Dword, PIRQ_ROUTES, retired);
@@ -309,8 +316,13 @@ impl Board {
     /// What a read of device memory would give, without its effects; `None` where no device answers.
     #[must_use]
     pub fn peek(&self, addr: GuestAddress, size: AccessSize, retired: u64) -> Option<u64> {
-        let (device, offset) = self.devices.mapped_for_peek(addr.0)?;
-        Some(device.mmio_peek(self.clock.now(retired), offset, size))
+        let now = self.clock.now(retired);
+        if let Some((device, offset)) = self.devices.mapped_for_peek(addr.0) {
+            return Some(device.mmio_peek(now, offset, size));
+        }
+        let place = self.windows.address(addr.0)?;
+        let device = self.devices.pci_device_ref(place.at)?;
+        Some(device.bar_peek(now, place.bar, place.offset, size))
     }
 
     fn feed_serial(&mut self, now: Nanos, n: usize) {
@@ -363,6 +375,12 @@ impl Board {
     }
 
     fn read_target(&mut self, target: PortTarget, size: AccessSize, now: Nanos) -> u32 {
+        if target.device == PortDevice::Pci
+            && target.offset >= PCI_DATA_OFFSET
+            && let Some(value) = self.pci_config_read(target.offset, size)
+        {
+            return value;
+        }
         let mut ctx = self.common.ctx(now);
         let value = match self.devices.port(target.device) {
             Some(device) => device.pio_read(&mut ctx, target.offset, size),
@@ -373,6 +391,12 @@ impl Board {
     }
 
     fn write_target(&mut self, target: PortTarget, size: AccessSize, value: u32, now: Nanos) {
+        if target.device == PortDevice::Pci
+            && target.offset >= PCI_DATA_OFFSET
+            && self.pci_config_write(target.offset, size, value, now)
+        {
+            return self.settle(now, None);
+        }
         let mut ctx = self.common.ctx(now);
         if let Some(device) = self.devices.port(target.device) {
             device.pio_write(&mut ctx, target.offset, size, value);
@@ -383,7 +407,11 @@ impl Board {
 
 /// All ones in the width of a port access.
 fn ones(size: AccessSize) -> u32 {
-    u32::try_from(size.ones() & u64::from(u32::MAX)).expect("masked to 32 bits")
+    low_dword(size.ones())
+}
+
+fn low_dword(value: u64) -> u32 {
+    u32::try_from(value & u64::from(u32::MAX)).expect("masked to 32 bits")
 }
 
 fn low_byte(value: u32) -> u32 {
@@ -410,6 +438,9 @@ impl CpuBus for Board {
         if let Some(target) = self.ports.whole(port, size) {
             return self.read_target(target, size, now);
         }
+        if let Some(place) = self.windows.port(port) {
+            return low_dword(self.bar_read(place, size, now));
+        }
         let mut value = 0;
         for i in 0..u16::try_from(size.bytes()).unwrap_or(1) {
             let at = port.wrapping_add(i);
@@ -431,6 +462,9 @@ impl CpuBus for Board {
         if let Some(target) = self.ports.whole(port, size) {
             return self.write_target(target, size, value, now);
         }
+        if let Some(place) = self.windows.port(port) {
+            return self.bar_write(place, size, u64::from(value), now);
+        }
         for i in 0..u16::try_from(size.bytes()).unwrap_or(1) {
             let at = port.wrapping_add(i);
             let byte = low_byte(value >> (8 * i));
@@ -445,26 +479,30 @@ impl CpuBus for Board {
         self.counts.mmio += 1;
         let now = self.clock.now(retired);
         let mut ctx = self.common.ctx(now);
-        let value = self
-            .devices
-            .mapped(addr.0)
-            .map(|(device, offset)| device.mmio_read(&mut ctx, offset, size));
-        self.settle(now, None);
-        value.unwrap_or_else(|| {
-            self.note_unknown(true, addr.0);
-            size.ones()
-        })
+        if let Some((device, offset)) = self.devices.mapped(addr.0) {
+            let value = device.mmio_read(&mut ctx, offset, size);
+            self.settle(now, None);
+            return value;
+        }
+        if let Some(place) = self.windows.address(addr.0) {
+            return self.bar_read(place, size, now);
+        }
+        self.note_unknown(true, addr.0);
+        size.ones()
     }
 
     fn mmio_write(&mut self, addr: GuestAddress, size: AccessSize, value: u64, retired: u64) {
         self.counts.mmio += 1;
         let now = self.clock.now(retired);
         let mut ctx = self.common.ctx(now);
-        match self.devices.mapped(addr.0) {
-            Some((device, offset)) => device.mmio_write(&mut ctx, offset, size, value),
+        if let Some((device, offset)) = self.devices.mapped(addr.0) {
+            device.mmio_write(&mut ctx, offset, size, value);
+            return self.settle(now, None);
+        }
+        match self.windows.address(addr.0) {
+            Some(place) => self.bar_write(place, size, value, now),
             None => self.note_unknown(true, addr.0),
         }
-        self.settle(now, None);
     }
 
     fn interrupt_pending(&self) -> bool {

@@ -38,7 +38,7 @@ fn machine(code: &[u8]) -> Machine {
     };
     let files = MachineFiles {
         kernel: Some(kernel(code)),
-        initrd: None,
+        ..MachineFiles::default()
     };
     Machine::new(spec, files, MachineOptions::default()).unwrap()
 }

@@ -218,7 +218,7 @@ fn exact_spec() -> MachineSpec {
 fn files() -> MachineFiles {
     MachineFiles {
         kernel: Some(kernel()),
-        initrd: None,
+        ..MachineFiles::default()
     }
 }
 
