@@ -16,6 +16,7 @@
 //! | PIIX4 power management | `acpi::AcpiPm::new(sci, timer, width)` | 00h-3Fh = 600h-63Fh; 40h, 41h = B2h, B3h |
 //! | PCI host | `pci::PciHost::new(pm_base)` | 0-3 = CF8h-CFBh; 4-7 = CFCh-CFFh |
 //! | local APIC, I/O APIC | `lapic::Lapic::new(timer)`, `ioapic::IoApic::new()` | memory FEE00000h, FEC00000h |
+//! | firmware configuration | `fwcfg::FwCfg::new(items)` | 0, 1 = 510h, 511h; 4, 8 = 514h, 518h |
 //! | VGA | `vga::Vga::new()` | ports from 3B0h, memory from A0000h |
 //! | test ports | `debug::DebugExit::new()`, `debug::DebugConsole::new(backend)` | 0-3 from the spec's port; 0, 1 = E9h, 402h |
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@
 pub mod acpi;
 pub mod coprocessor;
 pub mod debug;
+pub mod fwcfg;
 pub mod i8042;
 pub mod ioapic;
 pub mod lapic;
