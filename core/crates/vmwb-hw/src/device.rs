@@ -125,8 +125,10 @@ impl LineChanges {
 pub enum PowerRequest {
     /// Soft-off (ACPI S5).
     PowerOff,
-    /// Reset: keyboard controller pulse, port 92h, port CF9h, ACPI reset register.
+    /// Reset of everything: port CF9h, ACPI reset register.
     Reset,
+    /// Reset of the processor alone (INIT): keyboard controller pulse, port 92h.
+    ResetProcessor,
     /// A write of this value to the debug exit port.
     DebugExit(u32),
 }

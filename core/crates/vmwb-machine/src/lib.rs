@@ -22,6 +22,7 @@ pub mod machine;
 pub mod mailbox;
 pub mod power;
 pub mod ram;
+pub mod regions;
 pub mod serial;
 pub mod spec;
 pub mod state;

@@ -13,7 +13,7 @@ use vmwb_display::Publisher;
 use vmwb_mem::GuestMemory;
 use vmwb_x86::{CpuConfig, Interpreter, Vcpu};
 
-use crate::boot::{BootError, LinuxBoot, MemoryMap};
+use crate::boot::{BootError, Firmware, LinuxBoot, MemoryMap, Start, read_option_rom};
 use crate::confine::{self, Role};
 use crate::debug::DebugRequest;
 use crate::driver::{DisplayOutput, Driver, DriverParts, VcpuFactory, read_state};
@@ -22,8 +22,9 @@ use crate::events::EventQueue;
 use crate::input::{Delivery, Input};
 use crate::mailbox::{Command, Mailbox, SaveFiles, SerialInput};
 use crate::power::{PowerCommand, PowerState};
+use crate::regions::Regions;
 use crate::serial::SerialHub;
-use crate::spec::{DisplayChoice, DriveSlot, MachineSpec};
+use crate::spec::{BootSpec, DisplayChoice, DriveSlot, MachineSpec};
 use crate::sys::duplicate;
 
 /// Size of the test picture.
@@ -101,6 +102,17 @@ fn interpreter() -> VcpuFactory {
     })
 }
 
+/// What the machine starts with; `None`: a restored machine that was given no files.
+fn start(spec: &MachineSpec, files: &mut MachineFiles) -> Result<Option<Start>, MachineError> {
+    if spec.boot.has_firmware() {
+        let firmware = files.firmware.as_ref().map(Firmware::open).transpose()?;
+        return Ok(firmware.map(Start::Firmware));
+    }
+    let kernel = files.kernel.take();
+    let boot = kernel.map(|k| LinuxBoot::open(k, files.initrd.take()));
+    Ok(boot.transpose()?.map(Start::Kernel))
+}
+
 impl Machine {
     /// Makes a machine that is off. Kernel and initial RAM disk are checked now, loaded at each start and reset.
     ///
@@ -112,8 +124,14 @@ impl Machine {
         files: MachineFiles,
         options: MachineOptions,
     ) -> Result<Self, MachineError> {
-        if files.kernel.is_none() {
-            return Err(BootError::NoKernel.into());
+        match (&spec.boot, &files) {
+            (BootSpec::Kernel { .. }, MachineFiles { kernel: None, .. }) => {
+                return Err(BootError::NoKernel.into());
+            }
+            (BootSpec::Firmware { .. }, MachineFiles { firmware: None, .. }) => {
+                return Err(BootError::NoFirmware.into());
+            }
+            _ => {}
         }
         Self::build(spec, files, None, options)
     }
@@ -133,20 +151,25 @@ impl Machine {
 
     fn build(
         spec: MachineSpec,
-        files: MachineFiles,
+        mut files: MachineFiles,
         state: Option<&StateFiles>,
         options: MachineOptions,
     ) -> Result<Self, MachineError> {
         let MachineOptions { factory, confined } = options;
         spec.validate()?;
-        let boot = files
-            .kernel
-            .map(|k| LinuxBoot::open(k, files.initrd))
-            .transpose()?;
-        let memory = Arc::new(GuestMemory::new(spec.ram_bytes())?);
-        if let Some(boot) = &boot {
-            let append = spec.boot.append();
-            boot.check(&MemoryMap::of(&memory), append)?;
+        let start = start(&spec, &mut files)?;
+        let bios_bytes = match &start {
+            Some(Start::Firmware(firmware)) => Some(firmware.bytes()),
+            _ => None,
+        };
+        let vga_rom = files.vga_rom.as_ref().map(read_option_rom).transpose()?;
+        let regions = Regions::of(&spec, bios_bytes);
+        let memory = Arc::new(GuestMemory::with_regions(
+            spec.ram_bytes(),
+            regions.specs(),
+        )?);
+        if let Some(Start::Kernel(kernel)) = &start {
+            kernel.check(&MemoryMap::of(&memory), spec.boot.append())?;
         }
         let power = if state.is_some() {
             PowerState::Paused
@@ -173,7 +196,9 @@ impl Machine {
         let serial_ports = spec.serial_ports;
         let mut driver = Driver::new(DriverParts {
             spec,
-            boot,
+            start,
+            vga_rom,
+            regions,
             memory,
             factory,
             mailbox: Arc::clone(&mailbox),

@@ -379,7 +379,7 @@ impl PioDevice for I8042 {
             self.state.command(value)
         };
         if reset {
-            *ctx.power = Some(PowerRequest::Reset);
+            *ctx.power = Some(PowerRequest::ResetProcessor);
         }
         self.advance(ctx);
     }

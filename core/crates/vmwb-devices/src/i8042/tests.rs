@@ -242,10 +242,10 @@ fn reset_pulse_and_output_port_ask_for_reset() {
     b.out(&mut k, STATUS_COMMAND, 0xFF);
     assert_eq!(b.power, None);
     b.out(&mut k, STATUS_COMMAND, 0xFE);
-    assert_eq!(b.power.take(), Some(PowerRequest::Reset));
+    assert_eq!(b.power.take(), Some(PowerRequest::ResetProcessor));
     b.out(&mut k, STATUS_COMMAND, 0xD1);
     b.out(&mut k, DATA, 0xDE);
-    assert_eq!(b.power, Some(PowerRequest::Reset));
+    assert_eq!(b.power, Some(PowerRequest::ResetProcessor));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! System control: fast A20 and reset (port 92h), the reset control register (CF9h), the POST code (80h). Source:
 //! Intel 290550-002 section 2.5.4 (PIIX3).
 //!
-//! Owns three bytes. It resets nothing itself: it asks for [`PowerRequest::Reset`]. Address line 20 is open when port
+//! Owns three bytes. It resets nothing itself: it asks for a reset of the processor (port 92h) or of everything (CF9h). Address line 20 is open when port
 //! 92h or the keyboard controller opens it; the board joins the two.
 //!
 //! | Registers | Offset | |
@@ -103,25 +103,21 @@ impl PioDevice for SysCtl {
             return;
         }
         let value = low(value);
-        let rises = match offset {
+        match offset {
             PORT_92 => {
-                let rises = value & !self.port_92 & PORT_92_FAST_INIT;
+                if value & !self.port_92 & PORT_92_FAST_INIT != 0 {
+                    *ctx.power = Some(PowerRequest::ResetProcessor);
+                }
                 self.port_92 = value & PORT_92_KEPT;
-                rises
             }
             RESET_CONTROL => {
-                let rises = value & !self.reset_control & RESET_CPU;
+                if value & !self.reset_control & RESET_CPU != 0 {
+                    *ctx.power = Some(PowerRequest::Reset);
+                }
                 self.reset_control = value & RESET_KEPT;
-                rises
             }
-            POST_CODE => {
-                self.post_code = value;
-                0
-            }
-            _ => 0,
-        };
-        if rises != 0 {
-            *ctx.power = Some(PowerRequest::Reset);
+            POST_CODE => self.post_code = value,
+            _ => {}
         }
     }
 }

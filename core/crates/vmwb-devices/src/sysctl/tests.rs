@@ -37,7 +37,7 @@ fn a20_follows_port_92_without_reset() {
 fn fast_init_asks_for_reset_on_a_rise_only() {
     let (mut b, mut s) = (Bench::new(), SysCtl::new());
     b.out(&mut s, PORT_92, 0x01);
-    assert_eq!(b.power.take(), Some(PowerRequest::Reset));
+    assert_eq!(b.power.take(), Some(PowerRequest::ResetProcessor));
     b.out(&mut s, PORT_92, 0x01);
     assert_eq!(b.power, None);
 }

@@ -102,6 +102,8 @@ pub struct Board {
     interrupt: bool,
     /// The earliest deadline when the engine's budget was made.
     assumed: Option<Nanos>,
+    /// Whether firmware sets the chipset up.
+    firmware: bool,
     /// Of the definition: what random numbers a deterministic machine draws.
     seed: u64,
     counts: AccessCounts,
@@ -135,6 +137,7 @@ impl Board {
             pending_keys: VecDeque::new(),
             interrupt: false,
             assumed: None,
+            firmware: spec.boot.has_firmware(),
             seed: spec.seed,
             counts: AccessCounts::default(),
             unknown: BTreeSet::new(),
@@ -144,7 +147,8 @@ impl Board {
         board
     }
 
-    /// Resets every device and leaves the chipset as firmware would: virtual wire, PIRQs routed, level lines marked.
+    /// Resets every device. Without firmware the chipset is left as one would: virtual wire, PIRQs routed, level lines
+    /// marked.
     pub fn reset(&mut self, kind: ResetKind, retired: u64) {
         let now = self.clock.now(retired);
         let mut ctx = self.common.ctx(now);
@@ -152,12 +156,9 @@ impl Board {
             device.reset(&mut ctx, kind);
         }
         self.windows.rebuild(&self.devices);
-        self.devices.irq.lapic.set_virtual_wire();
-        self.pio_write(ELCR2_PORT, AccessSize::Byte, ELCR2_LEVELS, retired);
-        self.pio_write(CONFIG_ADDRESS, AccessSize::Dword, PIRQ_ROUTES, retired);
-        let routes = u32::from_le_bytes(acpi_tables::PIRQ_GSI);
-        self.pio_write(CONFIG_DATA, AccessSize::Dword, routes, retired);
-        self.pio_write(CONFIG_ADDRESS, AccessSize::Dword, 0, retired);
+        if !self.firmware {
+            self.set_up_chipset(retired);
+        }
         self.common.power = None;
         for queue in &mut self.pending_serial {
             queue.clear();
@@ -166,6 +167,15 @@ impl Board {
         self.unknown.clear();
         self.counts = AccessCounts::default();
         self.settle(now, None);
+    }
+
+    fn set_up_chipset(&mut self, retired: u64) {
+        self.devices.irq.lapic.set_virtual_wire();
+        self.pio_write(ELCR2_PORT, AccessSize::Byte, ELCR2_LEVELS, retired);
+        self.pio_write(CONFIG_ADDRESS, AccessSize::Dword, PIRQ_ROUTES, retired);
+        let routes = u32::from_le_bytes(acpi_tables::PIRQ_GSI);
+        self.pio_write(CONFIG_DATA, AccessSize::Dword, routes, retired);
+        self.pio_write(CONFIG_ADDRESS, AccessSize::Dword, 0, retired);
     }
 
     /// Writes the ACPI tables that describe this board into memory.

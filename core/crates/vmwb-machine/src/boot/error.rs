@@ -9,6 +9,19 @@ pub enum BootError {
     /// No kernel was given.
     #[error("The machine has no kernel to boot; give it a Linux kernel image.")]
     NoKernel,
+    /// A machine that starts with firmware was given none.
+    #[error(
+        "The machine has no firmware to start with; give it a BIOS image, or boot a kernel directly."
+    )]
+    NoFirmware,
+    /// The file cannot be firmware.
+    #[error("The {what} has {bytes} bytes, which no such image has; give another file.")]
+    BadFirmware {
+        /// "firmware" or "display adapter's firmware".
+        what: &'static str,
+        /// Its size in bytes.
+        bytes: u64,
+    },
     /// The file is something else.
     #[error(
         "The kernel file is not a Linux kernel image ({0}); give a bzImage, as distributions install it under the name vmlinuz or linux."
@@ -78,6 +91,8 @@ impl BootError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoKernel => "no_kernel",
+            Self::NoFirmware => "no_firmware",
+            Self::BadFirmware { .. } => "bad_firmware",
             Self::NotAKernel(_) | Self::TooOld(..) | Self::BadHeader(_) => "bad_kernel",
             Self::Truncated { .. } => "kernel_truncated",
             Self::KernelTooLarge { .. } | Self::InitrdTooLarge { .. } => "too_large",

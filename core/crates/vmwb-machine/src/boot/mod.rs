@@ -2,16 +2,19 @@
 //!
 //! [`header`] reads the kernel's setup header, [`layout`] decides where everything lies, [`params`] writes the boot
 //! parameters, [`linux`] puts it together. Kernel files are hostile: every field is checked before it is used.
+//! [`start`] chooses between that and a BIOS.
 
 mod error;
 mod header;
 mod layout;
 mod linux;
 mod params;
+mod start;
 
 pub use error::BootError;
 pub use layout::MemoryMap;
 pub use linux::{BootOptions, LinuxBoot};
+pub use start::{Firmware, Start, read_option_rom};
 
 #[cfg(test)]
 pub(crate) use linux::tests::tiny_kernel;

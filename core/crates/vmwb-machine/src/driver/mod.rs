@@ -30,12 +30,13 @@ use vmwb_x86::{CpuConfig, Vcpu};
 
 use crate::acpi::RSDP_ADDRESS;
 use crate::board::{Board, BoardInput, SERIAL_PORTS};
-use crate::boot::{BootOptions, LinuxBoot};
+use crate::boot::{BootError, BootOptions, Start};
 use crate::clock::{Clock, MonotonicHost, Pacer};
 use crate::error::MachineError;
 use crate::events::{CrashReason, Event, HostFailure, LogLevel};
 use crate::mailbox::{Command, Mailbox};
 use crate::power::{PowerCommand, PowerState};
+use crate::regions::Regions;
 use crate::serial::SerialFlush;
 use crate::spec::{DisplayChoice, MachineSpec};
 use budget::Budget;
@@ -52,8 +53,12 @@ pub type VcpuFactory =
 pub struct DriverParts {
     /// Definition, validated.
     pub spec: MachineSpec,
-    /// Kernel and initial RAM disk; absent in a restored machine that was given none.
-    pub boot: Option<LinuxBoot>,
+    /// What it starts with; absent in a restored machine that was given no files.
+    pub start: Option<Start>,
+    /// Image of the display adapter's BIOS.
+    pub vga_rom: Option<Vec<u8>>,
+    /// Memory beside RAM.
+    pub regions: Regions,
     /// RAM.
     pub memory: Arc<GuestMemory>,
     /// Makes the processor.
@@ -219,7 +224,10 @@ impl Driver {
     }
 
     fn power_on(&mut self) {
-        let ready = self.assemble().and_then(|()| self.load());
+        let ready = self.assemble().and_then(|()| {
+            self.parts.memory.clear_all()?;
+            self.load()
+        });
         match ready {
             Ok(()) => {
                 self.run_on();
@@ -252,18 +260,25 @@ impl Driver {
         (self.parts.factory)(Arc::clone(&self.parts.memory), &self.cpu_config())
     }
 
-    /// What firmware and boot loader would do: RAM cleared, tables and kernel written, entry state set.
+    /// Puts the BIOS in its place; or does what firmware and boot loader would do: tables and kernel written, entry state
+    /// set.
     fn load(&mut self) -> Result<(), MachineError> {
         let parts = &self.parts;
         let Some(powered) = &mut self.powered else {
             return Ok(());
         };
-        parts.memory.clear_all()?;
+        let kernel = match &parts.start {
+            Some(Start::Firmware(firmware)) => {
+                if let Some(region) = parts.regions.bios {
+                    firmware.load(&parts.memory, region)?;
+                }
+                return Ok(());
+            }
+            Some(Start::Kernel(kernel)) => kernel,
+            None if parts.spec.boot.has_firmware() => return Err(BootError::NoFirmware.into()),
+            None => return Err(BootError::NoKernel.into()),
+        };
         powered.board.install_acpi(&parts.spec)?;
-        let boot = parts
-            .boot
-            .as_ref()
-            .ok_or(crate::boot::BootError::NoKernel)?;
         let append = parts.spec.boot.append();
         let mut serial_ports = [0; 4];
         for (n, (port, _)) in SERIAL_PORTS
@@ -279,11 +294,12 @@ impl Driver {
             vga: parts.spec.display == DisplayChoice::Vga,
             serial_ports,
         };
-        let state = boot.load(&parts.memory, &options)?;
+        let state = kernel.load(&parts.memory, &options)?;
         powered.vcpu.set_boot_state(state);
         Ok(())
     }
 
+    /// The whole machine is reset. Behind firmware memory keeps its content, as on a real board.
     fn reset(&mut self) {
         let Some(powered) = &mut self.powered else {
             return;
@@ -295,9 +311,32 @@ impl Driver {
             .board
             .clock_mut()
             .recount(before, powered.vcpu.retired());
-        if let Err(e) = self.load() {
+        let cleared = if self.parts.spec.boot.has_firmware() {
+            Ok(())
+        } else {
+            self.parts.memory.clear_all().map_err(MachineError::from)
+        };
+        if let Err(e) = cleared.and_then(|()| self.load()) {
             self.crash(CrashReason::Host(HostFailure::BootFailed), e.to_string());
         }
+    }
+
+    /// The processor alone is reset: its INIT pin, which the keyboard controller and port 92h pulse. Programs for the 80286
+    /// leave protected mode so; firmware finds its own way then. Without firmware there is nobody at the reset vector.
+    fn reset_processor(&mut self) {
+        if !self.parts.spec.boot.has_firmware() {
+            self.parts.mailbox.tell(Event::GuestReset);
+            return self.reset();
+        }
+        let Some(powered) = &mut self.powered else {
+            return;
+        };
+        let before = powered.vcpu.retired();
+        powered.vcpu.reset();
+        powered
+            .board
+            .clock_mut()
+            .recount(before, powered.vcpu.retired());
     }
 
     fn power_off(&mut self) {

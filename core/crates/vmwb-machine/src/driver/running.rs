@@ -121,6 +121,11 @@ impl Driver {
                 self.ended_by_guest(Event::DebugExit { value });
                 return None;
             }
+            Some(PowerRequest::ResetProcessor) => {
+                self.reset_processor();
+                return (self.parts.mailbox.power() != PowerState::Crashed)
+                    .then_some(Exit::Attention);
+            }
             Some(PowerRequest::Reset) => {
                 self.parts.mailbox.tell(Event::GuestReset);
                 self.reset();

@@ -1,0 +1,41 @@
+//! Memory beside RAM: the BIOS and the display adapter's memory.
+
+use vmwb_mem::{RegionId, RegionKind, RegionSpec};
+
+use crate::spec::{DisplayChoice, MachineSpec};
+
+/// Bytes of the display adapter's memory: 16 MiB, enough for 2560x1600 in 32 bits a pixel.
+pub const VIDEO_BYTES: u64 = 16 << 20;
+
+/// Which regions a machine has.
+#[derive(Debug, Clone, Default)]
+pub struct Regions {
+    specs: Vec<RegionSpec>,
+    /// The BIOS.
+    pub bios: Option<RegionId>,
+    /// The display adapter's memory.
+    pub video: Option<RegionId>,
+}
+
+impl Regions {
+    /// The regions of a machine with a BIOS of `bios_bytes`, or without one.
+    #[must_use]
+    pub fn of(spec: &MachineSpec, bios_bytes: Option<u64>) -> Self {
+        let mut regions = Self::default();
+        regions.video = (spec.display == DisplayChoice::Vga)
+            .then(|| regions.add(RegionKind::Video, VIDEO_BYTES));
+        regions.bios = bios_bytes.map(|bytes| regions.add(RegionKind::Rom, bytes));
+        regions
+    }
+
+    fn add(&mut self, kind: RegionKind, bytes: u64) -> RegionId {
+        self.specs.push(RegionSpec { bytes, kind });
+        RegionId(self.specs.len() - 1)
+    }
+
+    /// As guest memory is made with.
+    #[must_use]
+    pub fn specs(&self) -> &[RegionSpec] {
+        &self.specs
+    }
+}
