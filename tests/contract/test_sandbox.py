@@ -30,7 +30,7 @@ from vmwb.worker.sandbox import LockedDown, locked_down_from_json
 
 EVIL = Path(__file__).with_name("evil.py")
 EVIL_WORKER = (sys.executable, "-P", str(Path(__file__).with_name("evil_worker.py")))
-ROLES = ("control", "driver", "device")
+ROLES = ("control", "driver", "device", "drive")
 REFUSED = {"EACCES", "EPERM", "ENOSYS"}
 # What nobody forbids a program that is not locked in, whatever the host and its user.
 FREE_TO_ALL = {

@@ -3,6 +3,7 @@
 //! * [`spec`] what a machine is; [`power`] what may be asked of it; [`machine`] the object that an embedder holds.
 //! * [`driver`] the thread that owns everything while it runs; [`mailbox`] what it shares with the embedder.
 //! * [`board`] devices, ports, interrupt lines; [`clock`] time; [`input`] what comes from outside.
+//! * [`drives`] the media behind disk controllers: image files, each with a thread of its own.
 //! * [`confine`] the threads, locked in where the embedder wants that.
 //! * [`debug`] what a debugger asks, and the answers' pure parts.
 //! * [`boot`] and [`acpi`] do what firmware and boot loader would have done.
@@ -15,6 +16,7 @@ pub mod clock;
 pub mod confine;
 pub mod debug;
 pub mod driver;
+pub mod drives;
 pub mod error;
 pub mod events;
 pub mod input;

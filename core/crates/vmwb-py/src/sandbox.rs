@@ -51,6 +51,7 @@ pub fn attempt_escape(
     let locked = match role {
         "driver" => Role::Driver,
         "device" => Role::Device,
+        "drive" => Role::Drive,
         // The calling thread, as it is.
         _ => return Ok(errno(attempt.make(path, pid, address))),
     };

@@ -8,8 +8,8 @@ use std::mem::size_of;
 
 use libc::{
     AF_UNIX, CLONE_THREAD, F_ADD_SEALS, F_DUPFD, F_DUPFD_CLOEXEC, F_GET_SEALS, F_GETFD, F_GETFL,
-    F_SETFD, F_SETFL, FIOCLEX, FIONBIO, FIONREAD, PR_GET_NAME, PR_SET_NAME, PROT_EXEC,
-    SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, TCGETS, c_long,
+    F_OFD_GETLK, F_OFD_SETLK, F_SETFD, F_SETFL, FIOCLEX, FIONBIO, FIONREAD, PR_GET_NAME,
+    PR_SET_NAME, PROT_EXEC, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, TCGETS, c_long,
 };
 use seccompiler::SeccompCmpArgLen::{Dword, Qword};
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
@@ -22,13 +22,15 @@ pub enum Role {
     Driver,
     /// Moves bytes between devices and sockets that are open already.
     Device,
+    /// Reads and writes the image files of one drive.
+    Drive,
     /// The embedder's threads: clients, the bundle, the log.
     Control,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 3] = [Self::Driver, Self::Device, Self::Control];
+    pub const ALL: [Self; 4] = [Self::Driver, Self::Device, Self::Control, Self::Drive];
 
     /// Its name, as in the log.
     #[must_use]
@@ -36,6 +38,7 @@ impl Role {
         match self {
             Self::Driver => "driver",
             Self::Device => "device",
+            Self::Drive => "drive",
             Self::Control => "control",
         }
     }
@@ -46,6 +49,7 @@ impl Role {
         match self {
             Self::Driver => 20,
             Self::Device => 35,
+            Self::Drive => 21,
             Self::Control => 80,
         }
     }
@@ -101,6 +105,16 @@ const DEVICE: &[c_long] = &[
     libc::SYS_writev,
     libc::SYS_recvfrom,
     libc::SYS_shutdown,
+];
+
+/// Image files that are open already. fcntl(2), for their locks only, comes with its rules.
+const DRIVE: &[c_long] = &[
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_lseek,
+    libc::SYS_ftruncate,
+    libc::SYS_fdatasync,
+    libc::SYS_fallocate,
 ];
 
 /// What a C library tries on a thread of the core and can do without.
@@ -251,6 +265,13 @@ impl Lists {
                 lists.allowed.extend(plain(DEVICE));
                 lists.allowed.insert(libc::SYS_sendto, without_address()?);
             }
+            Role::Drive => {
+                lists.allowed.extend(plain(DRIVE));
+                // Locks of handles; Rust asks for the flags of a descriptor that is to be closed (debug builds).
+                let commands = [F_OFD_SETLK, F_OFD_GETLK, F_GETFL, F_GETFD].map(bits);
+                lists.allowed.insert(libc::SYS_fcntl, one_of(1, &commands)?);
+                lists.done_without.remove(&libc::SYS_fcntl);
+            }
             Role::Control => {
                 lists.allowed.extend(plain(CONTROL));
                 lists.allowed.extend(control_rules()?);
@@ -268,9 +289,6 @@ impl Lists {
 
 /// What the control thread may call with certain arguments only.
 fn control_rules() -> Result<Rules, BackendError> {
-    let one_of = |index: u8, values: &[u64]| -> Result<Vec<SeccompRule>, BackendError> {
-        values.iter().map(|&v| rule(&[arg(index, Eq, v)])).collect()
-    };
     let fcntl = [
         F_DUPFD,
         F_DUPFD_CLOEXEC,
@@ -316,6 +334,11 @@ fn control_rules() -> Result<Rules, BackendError> {
             ])?],
         ),
     ]))
+}
+
+/// An argument that has one of these values.
+fn one_of(index: u8, values: &[u64]) -> Result<Vec<SeccompRule>, BackendError> {
+    values.iter().map(|&v| rule(&[arg(index, Eq, v)])).collect()
 }
 
 /// Sending to the other end only.
@@ -383,7 +406,7 @@ mod tests {
             libc::SYS_socketpair,
             libc::SYS_sendmsg,
         ];
-        for role in [Role::Driver, Role::Device] {
+        for role in [Role::Driver, Role::Device, Role::Drive] {
             let allowed = Lists::of(role).unwrap().allowed;
             assert!(calls.iter().all(|c| !allowed.contains_key(c)), "{role:?}");
         }

@@ -1,0 +1,19 @@
+//! Disk images over files that are open already.
+//!
+//! * [`host`] what an image asks of the host's file, where tests put failures and power cuts in.
+//! * [`image`] an image of any format with the images that it is based on: what a drive reads and writes.
+//!
+//! Names in an image are never followed: whoever opens it hands over every file of the chain. Everything in a file is
+//! hostile: sizes and offsets are bounded before anything is allocated for them.
+#![deny(unsafe_code)]
+
+pub mod error;
+pub mod host;
+pub mod image;
+
+mod raw;
+mod sys;
+
+pub use error::ImageError;
+pub use host::HostFile;
+pub use image::{Image, ImageFormat, Layer, MAX_CHAIN, SECTOR_BYTES};

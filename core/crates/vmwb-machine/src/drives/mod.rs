@@ -1,0 +1,131 @@
+//! The media behind the machine's disk controllers: image files, each served by a thread of its own.
+//!
+//! ```text
+//!  device ── submit ──▶ queue ──▶ drive's thread ──▶ image files
+//!     ▲                                 │
+//!     └── take_reply ◀── answers ◀──────┘── waker ──▶ whoever lets the device look for answers
+//! ```
+//! The thread opens the image too, so that everything that a file says is parsed where least can be done: it has the
+//! drive's own list of system calls. It carries requests out one after another, in order; a flush therefore covers
+//! every request before it.
+//!
+//! In a deterministic machine an answer is there at the request's time plus [`LATENCY`], neither earlier nor later: who
+//! asks for it then waits for the thread.
+
+mod counters;
+mod file_drive;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use thiserror::Error;
+use vmwb_block::{Image, ImageError, ImageFormat, Layer};
+use vmwb_hw::{BlockBackend, Nanos};
+
+pub use counters::{DriveCounters, DriveStats};
+use file_drive::FileDrive;
+
+/// How long a request of a deterministic machine takes: 100 microseconds of virtual time.
+pub const LATENCY: Nanos = Nanos(100_000);
+
+/// Told from a drive's thread that an answer has arrived; must neither block nor call back into the drive.
+pub type Waker = Box<dyn Fn() + Send>;
+
+/// How a drive is opened.
+pub struct DriveOptions {
+    /// Name of its thread, at most 15 characters, and of nothing else.
+    pub name: String,
+    /// Writes are refused, and other readers of the image are welcome.
+    pub read_only: bool,
+    /// Answers arrive at fixed virtual times; the waker is not used then.
+    pub deterministic: bool,
+    /// Its thread is locked in.
+    pub confined: bool,
+    /// Told of every answer.
+    pub waker: Waker,
+}
+
+impl std::fmt::Debug for DriveOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DriveOptions")
+            .field("name", &self.name)
+            .field("read_only", &self.read_only)
+            .field("deterministic", &self.deterministic)
+            .field("confined", &self.confined)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One file of a medium: the image first, then the one that it is based on, and so on.
+#[derive(Debug)]
+pub struct ImageFile {
+    /// Its format.
+    pub format: ImageFormat,
+    /// Open for reading; the first of a drive that is written, for writing too.
+    pub file: File,
+}
+
+/// Why a drive could not be opened.
+#[derive(Debug, Error)]
+pub enum DriveError {
+    /// The image was refused.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The host has no thread to give, or does not let it be locked in.
+    #[error("The drive's thread could not be started: {0}.")]
+    Thread(#[source] io::Error),
+}
+
+impl DriveError {
+    /// Stable code of the error, for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Image(error) => error.code(),
+            Self::Thread(_) => "host_error",
+        }
+    }
+}
+
+/// A drive that is ready.
+#[derive(Debug)]
+pub struct OpenDrive {
+    /// For the device. Dropping it carries out what is under way, makes it durable and closes the files.
+    pub backend: Box<dyn BlockBackend>,
+    /// For statistics; stays when the device has the backend.
+    pub counters: Arc<DriveCounters>,
+}
+
+/// Opens a medium. Makes a thread, so it is called by the embedder's threads, never by one that is locked in.
+///
+/// # Errors
+/// The image was refused, or there is no thread for it.
+pub fn open(chain: Vec<ImageFile>, options: DriveOptions) -> Result<OpenDrive, DriveError> {
+    let layers: Vec<Layer> = chain
+        .into_iter()
+        .map(|ImageFile { format, file }| Layer {
+            format,
+            file: Box::new(file),
+        })
+        .collect();
+    let read_only = options.read_only;
+    open_with(move || Image::open(layers, read_only), options)
+}
+
+/// Opens a medium that a function makes, in the drive's thread.
+fn open_with(
+    make: impl FnOnce() -> Result<Image, ImageError> + Send + 'static,
+    options: DriveOptions,
+) -> Result<OpenDrive, DriveError> {
+    let counters = Arc::new(DriveCounters::default());
+    let drive = FileDrive::start(make, options, Arc::clone(&counters))?;
+    Ok(OpenDrive {
+        backend: Box::new(drive),
+        counters,
+    })
+}
