@@ -12,6 +12,7 @@ mod backend;
 mod block;
 mod clock;
 mod device;
+mod dma;
 
 pub use backend::{
     CharBackend, LocalInterrupts, NullChar, PixelFormat, Scanout, ScanoutMode, TextCell, TextScreen,
@@ -26,4 +27,5 @@ pub use device::{
     PowerRequest, ResetKind, Timed,
 };
 pub use vmwb_mem::{GuestAddress, GuestMemory, MemError, RegionId, RegionKind, RegionSpec};
+pub use dma::DmaPeer;
 pub use vmwb_snapshot::{Payload, Schema, SnapshotError};

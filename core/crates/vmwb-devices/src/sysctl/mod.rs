@@ -13,7 +13,7 @@
 //! | Left out | Why |
 //! |---|---|
 //! | INIT apart from a hard reset | both reset the whole machine |
-//! | DMA page registers beside port 80h | there is no DMA controller |
+//! | The page register at port 80h | its byte is the POST code here; the others are the DMA controller's |
 //!
 //! | Threat | Answer |
 //! |---|---|
