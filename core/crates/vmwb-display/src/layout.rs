@@ -64,9 +64,9 @@ pub struct Header {
     pub buffer_offset: AtomicU64,
     /// [`BUFFER_BYTES`].
     pub buffer_size: AtomicU64,
-    /// First line that differs from the picture before.
+    /// First line that may differ from the picture before.
     pub dirty_first: AtomicU32,
-    /// Last line that differs from the picture before; below `dirty_first` when none does.
+    /// Last line that may differ from the picture before.
     pub dirty_last: AtomicU32,
     /// [`TEXT_OFFSET`].
     pub text_offset: AtomicU64,

@@ -1,6 +1,6 @@
 //! The test pattern: colour bars, a grey ramp, a grid and a frame. It moves nothing and depends on its size alone.
 
-use vmwb_hw::{PixelFormat, Scanout, ScanoutMode, TextScreen};
+use vmwb_hw::{LineSet, MAX_SCANOUT, Scanout, ScanoutMode, TextScreen};
 
 /// White, yellow, cyan, green, magenta, red, blue, black.
 const BARS: [u32; 8] = [
@@ -22,8 +22,8 @@ impl TestPattern {
     #[must_use]
     pub fn new(width: u32, height: u32) -> Self {
         Self {
-            width: width.clamp(16, 4096),
-            height: height.clamp(16, 4096),
+            width: width.clamp(16, MAX_SCANOUT),
+            height: height.clamp(16, MAX_SCANOUT),
         }
     }
 
@@ -53,15 +53,14 @@ impl Scanout for TestPattern {
         }
     }
 
-    fn version(&self) -> u64 {
-        1
+    fn take_changes(&mut self, lines: &mut LineSet) {
+        lines.insert(0..self.height);
     }
 
-    fn render(&self, pixels: &mut [u8], stride: usize, format: PixelFormat) {
-        let PixelFormat::Xrgb8888 = format;
-        for (y, line) in (0..self.height).zip(pixels.chunks_exact_mut(stride.max(1))) {
-            for (x, pixel) in (0..self.width).zip(line.chunks_exact_mut(4)) {
-                pixel.copy_from_slice(&self.pixel(x, y).to_le_bytes());
+    fn draw(&self, first: u32, pixels: &mut [u32], stride: usize) {
+        for (y, line) in (first..self.height).zip(pixels.chunks_exact_mut(stride.max(1))) {
+            for (x, pixel) in (0..self.width).zip(line) {
+                *pixel = self.pixel(x, y);
             }
         }
     }

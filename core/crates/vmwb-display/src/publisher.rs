@@ -6,26 +6,30 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::atomic::fence;
 
-use vmwb_hw::{PixelFormat, Scanout, ScanoutMode, TextScreen};
+use vmwb_hw::{LineSet, MAX_SCANOUT, Scanout, ScanoutMode, TextScreen};
 
 use crate::layout::{self, BYTES_PER_PIXEL};
 use crate::pattern::TestPattern;
 use crate::sys::{self, Mapping};
+
+/// Lines that are drawn at once before they go to the shared memory: few, so that they stay in the host's caches.
+const BAND_LINES: u32 = 16;
+const BUFFERS: usize = layout::BUFFER_COUNT as usize;
 
 /// Publishes pictures of one machine. One thread at a time.
 #[derive(Debug)]
 pub struct Publisher {
     file: File,
     map: Mapping,
-    /// Version of the scanout that was published last.
-    version: Option<u64>,
     generation: u32,
     sequence: u64,
     active: u32,
     mode: Option<ScanoutMode>,
-    /// The last picture as the scanout drew it, to find what has changed.
-    shown: Vec<u8>,
-    drawn: Vec<u8>,
+    /// Lines that have changed since the last picture.
+    pending: LineSet,
+    /// Lines of each buffer that are older than the last picture.
+    stale: [LineSet; BUFFERS],
+    band: Vec<u32>,
     cells: Vec<u8>,
 }
 
@@ -58,13 +62,13 @@ impl Publisher {
         Ok(Self {
             file,
             map,
-            version: None,
             generation: 0,
             sequence: 0,
             active: 0,
             mode: None,
-            shown: Vec::new(),
-            drawn: Vec::new(),
+            pending: LineSet::default(),
+            stale: Default::default(),
+            band: Vec::new(),
             cells: Vec::new(),
         })
     }
@@ -81,81 +85,75 @@ impl Publisher {
         self.generation
     }
 
-    /// Forgets which version was published: another scanout comes, whose versions start anew.
+    /// Makes the next picture a whole one: another scanout comes, which does not know what was published before.
     pub fn invalidate(&mut self) {
-        self.version = None;
+        self.pending.insert(0..MAX_SCANOUT);
     }
 
-    /// Publishes what the scanout shows. `false`, and no work, when its version is the one published last.
-    pub fn publish(&mut self, scanout: &dyn Scanout) -> bool {
-        let version = scanout.version();
-        if self.version == Some(version) {
+    /// Notes what has changed on the scanout. `false` when it looks as it did when it was last published.
+    pub fn collect(&mut self, scanout: &mut dyn Scanout) -> bool {
+        scanout.take_changes(&mut self.pending);
+        let mode = cut(scanout.mode());
+        if self.mode != Some(mode) {
+            self.pending.insert(0..mode.height);
+        }
+        self.pending.truncate(mode.height);
+        !self.pending.is_empty()
+    }
+
+    /// Publishes what the scanout shows. `false`, and no work, when nothing has changed.
+    pub fn publish(&mut self, scanout: &mut dyn Scanout) -> bool {
+        if !self.collect(scanout) {
             return false;
         }
-        self.version = Some(version);
-        let mode = scanout.mode();
-        let stride = line_bytes(mode.width);
-        self.drawn.resize(stride * size(u64::from(mode.height)), 0);
-        scanout.render(&mut self.drawn, stride, PixelFormat::Xrgb8888);
-        let dirty = self.dirty_lines(mode, stride);
+        let shown = cut(scanout.mode());
+        if self.mode != Some(shown) {
+            self.generation = self.generation.wrapping_add(1);
+            for stale in &mut self.stale {
+                stale.insert(0..shown.height);
+            }
+        }
+        for stale in &mut self.stale {
+            stale.merge(&self.pending);
+        }
         let buffer = (self.active + 1) % layout::BUFFER_COUNT;
-        let shown = ScanoutMode {
-            width: mode.width.min(layout::MAX_WIDTH),
-            height: mode.height.min(layout::MAX_HEIGHT),
-        };
-        self.copy_picture(buffer, shown, stride);
+        self.draw(scanout, buffer, shown);
         let text = scanout.text();
-        self.commit(buffer, shown, dirty, text.as_ref());
-        std::mem::swap(&mut self.shown, &mut self.drawn);
+        self.commit(buffer, shown, text.as_ref());
+        self.pending.clear();
         true
     }
 
     /// Publishes a test pattern instead of a machine's picture: it proves the path of graphics modes.
     pub fn publish_test_pattern(&mut self, width: u32, height: u32) -> bool {
-        self.invalidate();
-        let published = self.publish(&TestPattern::new(width, height));
+        let published = self.publish(&mut TestPattern::new(width, height));
         self.invalidate();
         published
     }
 
-    /// First and last line that differ from the picture before; all of them in a new mode.
-    fn dirty_lines(&self, mode: ScanoutMode, stride: usize) -> (u32, u32) {
-        if self.shown.len() != self.drawn.len() || self.mode != Some(mode) || stride == 0 {
-            return (0, mode.height.saturating_sub(1));
-        }
-        let changed: Vec<bool> = self
-            .shown
-            .chunks_exact(stride)
-            .zip(self.drawn.chunks_exact(stride))
-            .map(|(a, b)| a != b)
-            .collect();
-        let line = |n: usize| u32::try_from(n).expect("a line number");
-        let first = changed.iter().position(|&c| c);
-        let last = changed.iter().rposition(|&c| c);
-        first
-            .zip(last)
-            .map_or((1, 0), |(first, last)| (line(first), line(last)))
-    }
-
-    /// Copies the drawn picture, cut to what the layout holds, into a buffer.
-    fn copy_picture(&mut self, buffer: u32, shown: ScanoutMode, stride: usize) {
+    /// Draws the lines in which a buffer differs from the scanout, cut to what the layout holds.
+    fn draw(&mut self, scanout: &dyn Scanout, buffer: u32, shown: ScanoutMode) {
         let start = size(layout::BUFFER_OFFSET + u64::from(buffer) * layout::BUFFER_BYTES);
-        let kept = line_bytes(shown.width);
-        if kept == 0 {
-            return;
-        }
-        if kept == stride {
-            self.map
-                .copy_in(start, &self.drawn[..kept * size(u64::from(shown.height))]);
-            return;
-        }
-        for (y, line) in self
-            .drawn
-            .chunks_exact(stride)
-            .take(size(u64::from(shown.height)))
-            .enumerate()
-        {
-            self.map.copy_in(start + y * kept, &line[..kept]);
+        let stride = size(u64::from(scanout.mode().width)).max(1);
+        let kept = size(u64::from(shown.width));
+        let mut lines = std::mem::take(&mut self.stale[size(u64::from(buffer))]);
+        lines.truncate(shown.height);
+        self.band.resize(stride * size(u64::from(BAND_LINES)), 0);
+        for run in lines.runs() {
+            for first in run.clone().step_by(size(u64::from(BAND_LINES))) {
+                let count = size(u64::from(BAND_LINES.min(run.end - first)));
+                let band = &mut self.band[..stride * count];
+                scanout.draw(first, band, stride);
+                let at = start + size(u64::from(first)) * line_bytes(shown.width);
+                if kept == stride {
+                    self.map.copy_in_pixels(at, band);
+                    continue;
+                }
+                for (y, line) in band.chunks_exact(stride).enumerate() {
+                    self.map
+                        .copy_in_pixels(at + y * line_bytes(shown.width), &line[..kept]);
+                }
+            }
         }
     }
 
@@ -176,16 +174,9 @@ impl Publisher {
     }
 
     /// Makes the picture in `buffer` the one that readers see.
-    fn commit(
-        &mut self,
-        buffer: u32,
-        shown: ScanoutMode,
-        dirty: (u32, u32),
-        text: Option<&TextScreen>,
-    ) {
-        if self.mode.is_none_or(|old| cut(old) != shown) {
-            self.generation = self.generation.wrapping_add(1);
-        }
+    fn commit(&mut self, buffer: u32, shown: ScanoutMode, text: Option<&TextScreen>) {
+        let first = self.pending.runs().next().map_or(0, |run| run.start);
+        let last = self.pending.runs().last().map_or(0, |run| run.end - 1);
         self.map.header().sequence.store(self.sequence + 1, Relaxed);
         // Readers that see one of the stores below see the odd sequence as well.
         fence(Release);
@@ -201,10 +192,8 @@ impl Publisher {
         header.height.store(shown.height, Relaxed);
         header.stride.store(shown.width * BYTES_PER_PIXEL, Relaxed);
         header.active.store(buffer, Relaxed);
-        header.dirty_first.store(dirty.0, Relaxed);
-        header
-            .dirty_last
-            .store(dirty.1.min(shown.height.saturating_sub(1)), Relaxed);
+        header.dirty_first.store(first, Relaxed);
+        header.dirty_last.store(last, Relaxed);
         header.columns.store(columns, Relaxed);
         header.rows.store(rows, Relaxed);
         header.cursor_column.store(column, Relaxed);
@@ -219,6 +208,7 @@ impl Publisher {
     }
 }
 
+/// The part of a picture that the layout holds.
 fn cut(mode: ScanoutMode) -> ScanoutMode {
     ScanoutMode {
         width: mode.width.min(layout::MAX_WIDTH),

@@ -43,7 +43,7 @@ pub struct ReadFrame {
     pub width: u32,
     /// Lines.
     pub height: u32,
-    /// First and last line that differ from the picture before.
+    /// First and last line that may differ from the picture before.
     pub dirty: (u32, u32),
     /// `width * height` pixels, 00RRGGBBh.
     pub pixels: Vec<u32>,

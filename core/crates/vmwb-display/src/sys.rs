@@ -123,6 +123,16 @@ impl Mapping {
         }
     }
 
+    /// Copies pixels to `offset`, as little-endian words. Only for a writable mapping, behind the header.
+    pub(crate) fn copy_in_pixels(&mut self, offset: usize, pixels: &[u32]) {
+        // SAFETY: any bytes of a `u32` are valid bytes, `u8` has no alignment, and the length is that of the slice; hosts
+        // are little-endian, as the layout says.
+        let bytes = unsafe {
+            std::slice::from_raw_parts(pixels.as_ptr().cast::<u8>(), size_of_val(pixels))
+        };
+        self.copy_in(offset, bytes);
+    }
+
     /// Copies from `offset` into `bytes`. `false` when the range lies outside.
     pub(crate) fn copy_out(&self, offset: usize, bytes: &mut [u8]) -> bool {
         let inside = offset

@@ -1,10 +1,11 @@
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use vmwb_hw::{PixelFormat, Scanout, ScanoutMode, TextCell, TextScreen};
+use vmwb_hw::{LineSet, Scanout, ScanoutMode, TextCell, TextScreen};
 
 use crate::{Publisher, ReadError, Reader, layout};
 
@@ -13,9 +14,9 @@ use crate::{Publisher, ReadError, Reader, layout};
 struct Plain {
     width: u32,
     height: u32,
-    version: u64,
+    changed: Range<u32>,
     colour: u32,
-    marked: Option<usize>,
+    marked: Option<u32>,
     text: Option<TextScreen>,
 }
 
@@ -24,7 +25,7 @@ impl Plain {
         Self {
             width,
             height,
-            version: u64::from(colour),
+            changed: 0..height,
             colour,
             marked: None,
             text: None,
@@ -39,18 +40,17 @@ impl Scanout for Plain {
             height: self.height,
         }
     }
-    fn version(&self) -> u64 {
-        self.version
+    fn take_changes(&mut self, lines: &mut LineSet) {
+        lines.insert(std::mem::take(&mut self.changed));
     }
-    fn render(&self, pixels: &mut [u8], stride: usize, _format: PixelFormat) {
-        for (y, row) in pixels.chunks_exact_mut(stride).enumerate() {
+    fn draw(&self, first: u32, pixels: &mut [u32], stride: usize) {
+        for (y, row) in (first..self.height).zip(pixels.chunks_exact_mut(stride)) {
             let colour = if self.marked == Some(y) {
                 !self.colour
             } else {
                 self.colour
             };
-            row.chunks_exact_mut(4)
-                .for_each(|p| p.copy_from_slice(&colour.to_le_bytes()));
+            row.fill(colour);
         }
     }
     fn text(&self) -> Option<TextScreen> {
@@ -82,29 +82,41 @@ fn nothing_published_reads_as_an_empty_picture() {
 #[test]
 fn published_picture_is_read_back() {
     let (mut publisher, reader) = pair();
-    assert!(publisher.publish(&Plain::new(720, 400, 0x12_3456)));
+    assert!(publisher.publish(&mut Plain::new(720, 400, 0x12_3456)));
     let frame = reader.frame().unwrap();
     assert_eq!((frame.width, frame.height, frame.generation), (720, 400, 1));
     assert_eq!(frame.pixels, vec![0x12_3456; 720 * 400]);
 }
 
 #[test]
-fn unchanged_version_publishes_nothing() {
+fn unchanged_picture_publishes_nothing() {
     let (mut publisher, reader) = pair();
-    let picture = Plain::new(64, 64, 1);
-    assert!(publisher.publish(&picture));
+    let mut picture = Plain::new(64, 64, 1);
+    assert!(publisher.publish(&mut picture));
     let sequence = reader.sequence();
-    assert!(!publisher.publish(&picture));
+    assert!(!publisher.publish(&mut picture));
     assert_eq!(reader.sequence(), sequence);
 }
 
 #[test]
-fn invalidated_publisher_takes_the_same_version_again() {
+fn invalidated_publisher_takes_an_unchanged_picture_again() {
     let (mut publisher, _reader) = pair();
-    let picture = Plain::new(64, 64, 1);
-    publisher.publish(&picture);
+    let mut picture = Plain::new(64, 64, 1);
+    publisher.publish(&mut picture);
     publisher.invalidate();
-    assert!(publisher.publish(&picture));
+    assert!(publisher.publish(&mut picture));
+}
+
+#[test]
+fn collected_changes_are_published_by_the_next_call() {
+    let (mut publisher, reader) = pair();
+    let mut picture = Plain::new(64, 64, 1);
+    publisher.publish(&mut picture);
+    assert!(!publisher.collect(&mut picture));
+    picture.changed = 7..9;
+    assert!(publisher.collect(&mut picture));
+    assert!(publisher.publish(&mut picture));
+    assert_eq!(reader.frame().unwrap().dirty, (7, 8));
 }
 
 #[test]
@@ -114,7 +126,7 @@ fn mode_change_is_a_new_generation_and_a_picture_alone_is_not() {
     let generations: Vec<u32> = (1u32..)
         .zip(sizes)
         .map(|(n, (width, height))| {
-            publisher.publish(&Plain::new(width, height, n));
+            publisher.publish(&mut Plain::new(width, height, n));
             reader.frame().unwrap().generation
         })
         .collect();
@@ -125,14 +137,26 @@ fn mode_change_is_a_new_generation_and_a_picture_alone_is_not() {
 fn dirty_lines_name_what_has_changed() {
     let (mut publisher, reader) = pair();
     let mut picture = Plain::new(64, 64, 7);
-    publisher.publish(&picture);
+    publisher.publish(&mut picture);
     assert_eq!(reader.frame().unwrap().dirty, (0, 63));
-    (picture.version, picture.marked) = (8, Some(20));
-    publisher.publish(&picture);
+    (picture.changed, picture.marked) = (20..21, Some(20));
+    publisher.publish(&mut picture);
     assert_eq!(reader.frame().unwrap().dirty, (20, 20));
-    picture.version = 9;
-    publisher.publish(&picture);
-    assert_eq!(reader.frame().unwrap().dirty, (1, 0));
+}
+
+#[test]
+fn every_buffer_catches_up_with_lines_that_changed_in_pictures_of_others() {
+    let (mut publisher, reader) = pair();
+    let mut picture = Plain::new(64, 64, 0);
+    publisher.publish(&mut picture);
+    // Each picture changes one line and is drawn into another buffer than the last one.
+    for line in 0..10u32 {
+        (picture.changed, picture.marked) = (line.saturating_sub(1)..line + 1, Some(line));
+        publisher.publish(&mut picture);
+        let frame = reader.frame().unwrap();
+        let lit: Vec<usize> = (0..64).filter(|&y| frame.pixels[y * 64 + 9] != 0).collect();
+        assert_eq!(lit, [usize::try_from(line).unwrap()]);
+    }
 }
 
 #[test]
@@ -152,7 +176,7 @@ fn text_cells_and_cursor_are_read_back_and_go_away_in_graphics_modes() {
     };
     let mut picture = Plain::new(64, 64, 1);
     picture.text = Some(text.clone());
-    publisher.publish(&picture);
+    publisher.publish(&mut picture);
     assert_eq!(reader.frame().unwrap().text, Some(text));
     publisher.publish_test_pattern(1024, 768);
     let frame = reader.frame().unwrap();
@@ -176,7 +200,7 @@ fn text_larger_than_its_area_is_cut() {
         cells,
         cursor: Some((399, 299)),
     });
-    publisher.publish(&picture);
+    publisher.publish(&mut picture);
     let text = reader.frame().unwrap().text.unwrap();
     assert_eq!(
         (text.columns, text.rows, text.cells.len(), text.cursor),
@@ -187,7 +211,7 @@ fn text_larger_than_its_area_is_cut() {
 #[test]
 fn picture_larger_than_a_buffer_is_cut() {
     let (mut publisher, reader) = pair();
-    publisher.publish(&Plain::new(4096, 1700, 5));
+    publisher.publish(&mut Plain::new(4096, 1700, 5));
     let frame = reader.frame().unwrap();
     assert_eq!(
         (frame.width, frame.height, frame.pixels[2560 * 1600 - 1]),
@@ -200,7 +224,7 @@ fn three_pictures_in_a_row_use_three_buffers() {
     let (mut publisher, reader) = pair();
     let firsts: Vec<u32> = [1, 2, 3, 4]
         .map(|colour| {
-            publisher.publish(&Plain::new(64, 64, colour));
+            publisher.publish(&mut Plain::new(64, 64, colour));
             reader.frame().unwrap().pixels[0]
         })
         .to_vec();
@@ -233,7 +257,7 @@ fn other_files_are_refused() {
 #[test]
 fn reader_never_sees_a_torn_picture_while_the_writer_runs() {
     let (mut publisher, reader) = pair();
-    publisher.publish(&Plain::new(64, 64, 1));
+    publisher.publish(&mut Plain::new(64, 64, 1));
     let stop = Arc::new(AtomicBool::new(false));
     let writer = {
         let stop = Arc::clone(&stop);
@@ -241,7 +265,7 @@ fn reader_never_sees_a_torn_picture_while_the_writer_runs() {
             (2..)
                 .take_while(|_| !stop.load(Ordering::Relaxed))
                 .for_each(|colour| {
-                    publisher.publish(&Plain::new(64, 64, colour));
+                    publisher.publish(&mut Plain::new(64, 64, colour));
                 });
         })
     };

@@ -13,10 +13,9 @@ mod block;
 mod clock;
 mod device;
 mod dma;
+mod scanout;
 
-pub use backend::{
-    CharBackend, LocalInterrupts, NullChar, PixelFormat, Scanout, ScanoutMode, TextCell, TextScreen,
-};
+pub use backend::{CharBackend, LocalInterrupts, NullChar};
 pub use block::{
     BlockBackend, BlockClient, BlockError, BlockInfo, BlockReply, BlockRequest, MAX_IN_FLIGHT,
     MAX_REQUEST_BYTES, NoMedium,
@@ -26,6 +25,7 @@ pub use device::{
     AccessSize, Ctx, Device, IrqLine, LineChange, LineChanges, MmioDevice, MsiMessage, PioDevice,
     PowerRequest, ResetKind, Timed,
 };
-pub use vmwb_mem::{GuestAddress, GuestMemory, MemError, RegionId, RegionKind, RegionSpec};
 pub use dma::DmaPeer;
+pub use scanout::{LineSet, MAX_SCANOUT, Scanout, ScanoutMode, TextCell, TextScreen};
+pub use vmwb_mem::{GuestAddress, GuestMemory, MemError, RegionId, RegionKind, RegionSpec};
 pub use vmwb_snapshot::{Payload, Schema, SnapshotError};

@@ -62,6 +62,8 @@ pub struct Vga {
     planes: Box<[Planes]>,
     /// Counts visible changes; not state of the machine.
     version: u64,
+    /// Version whose changes were taken.
+    taken: u64,
 }
 
 impl Default for Vga {
@@ -97,6 +99,7 @@ impl Vga {
             latches: 0,
             planes: power_on_planes(),
             version: 1,
+            taken: 0,
         }
     }
 
@@ -285,6 +288,7 @@ impl Device for Vga {
     fn reset(&mut self, _ctx: &mut Ctx<'_>, _kind: ResetKind) {
         *self = Self {
             version: self.version + 1,
+            taken: self.taken,
             ..Self::new()
         };
     }

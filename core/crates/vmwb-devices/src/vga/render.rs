@@ -1,6 +1,6 @@
 //! What the monitor shows: text and graphics modes drawn line by line, and the text screen as cells.
 
-use vmwb_hw::{PixelFormat, Scanout, ScanoutMode, TextCell, TextScreen};
+use vmwb_hw::{LineSet, Scanout, ScanoutMode, TextCell, TextScreen};
 
 use super::{GLYPH_STRIDE, Vga, regs};
 
@@ -322,19 +322,21 @@ impl Scanout for Vga {
         }
     }
 
-    fn version(&self) -> u64 {
-        self.version
+    fn take_changes(&mut self, lines: &mut LineSet) {
+        if self.taken != self.version {
+            self.taken = self.version;
+            lines.insert(0..self.scan_lines());
+        }
     }
 
-    fn render(&self, pixels: &mut [u8], stride: usize, format: PixelFormat) {
-        let PixelFormat::Xrgb8888 = format;
+    fn draw(&self, first: u32, pixels: &mut [u32], stride: usize) {
         let ScanoutMode { width, height } = self.mode();
         let doubled = usize::from(self.dot_width() == 2);
         let width = usize::try_from(width).expect("at most 2048");
         let mut dots = vec![BLACK; width >> doubled];
         let style = self.text_style();
         let mut drawn = None;
-        for (y, row) in (0..height).zip(pixels.chunks_exact_mut(stride.max(1))) {
+        for (y, row) in (first..height).zip(pixels.chunks_exact_mut(stride.max(1))) {
             let line = self.line(y);
             if self.is_on() && drawn != Some(line) {
                 if self.is_graphics() {
@@ -344,8 +346,8 @@ impl Scanout for Vga {
                 }
                 drawn = Some(line);
             }
-            for (x, pixel) in row.chunks_exact_mut(4).take(width).enumerate() {
-                pixel.copy_from_slice(&dots[x >> doubled].to_le_bytes());
+            for (x, pixel) in row.iter_mut().take(width).enumerate() {
+                *pixel = dots[x >> doubled];
             }
         }
     }

@@ -239,6 +239,11 @@ impl Board {
         self.devices.vga.as_ref()
     }
 
+    /// The display adapter, for whoever takes its changes.
+    pub fn vga_mut(&mut self) -> Option<&mut vmwb_devices::vga::Vga> {
+        self.devices.vga.as_mut()
+    }
+
     /// Earliest deadline of all devices.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Nanos> {

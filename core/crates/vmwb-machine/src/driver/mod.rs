@@ -144,7 +144,7 @@ impl Driver {
                 self.turn();
             } else {
                 self.flush_serial();
-                self.update_display(Instant::now());
+                self.finish_display();
                 self.parts.mailbox.sleep_for_commands();
             }
         }
@@ -376,7 +376,7 @@ impl Driver {
 
     fn crash(&mut self, stop: CrashReason, sentence: String) {
         self.stand_still();
-        self.update_display(Instant::now());
+        self.finish_display();
         let event = Event::Crashed { stop, sentence };
         self.parts
             .mailbox
@@ -405,10 +405,28 @@ impl Driver {
         }
     }
 
-    fn update_display(&mut self, now: Instant) -> Option<Instant> {
+    fn update_display(&mut self, now: Instant) {
+        if let Some(display) = &mut self.parts.display
+            && let Some(vga) = self.powered.as_mut().and_then(|p| p.board.vga_mut())
+        {
+            display.update(vga, now, &self.parts.mailbox);
+        }
+    }
+
+    /// The last picture of a guest that stands still.
+    fn finish_display(&mut self) {
+        if let Some(display) = &mut self.parts.display
+            && let Some(vga) = self.powered.as_mut().and_then(|p| p.board.vga_mut())
+        {
+            display.finish(vga, &self.parts.mailbox);
+        }
+    }
+
+    /// As [`Driver::update_display`], before a sleep. Gives the time when a change is due that had to wait.
+    fn settle_display(&mut self, now: Instant) -> Option<Instant> {
         let display = self.parts.display.as_mut()?;
-        let vga = self.powered.as_ref()?.board.vga()?;
-        display.update(vga, now, &self.parts.mailbox)
+        let vga = self.powered.as_mut()?.board.vga_mut()?;
+        display.settle(vga, now, &self.parts.mailbox)
     }
 
     fn log(&self, level: LogLevel, message: String) {

@@ -113,7 +113,6 @@ impl Driver {
         }
         match request {
             Some(PowerRequest::PowerOff) => {
-                self.update_display(Instant::now());
                 self.ended_by_guest(Event::GuestPowerOff);
                 return None;
             }
@@ -146,6 +145,7 @@ impl Driver {
 
     /// The guest's own end: told as such, then the machine goes off.
     fn ended_by_guest(&mut self, event: Event) {
+        self.finish_display();
         self.stand_still();
         self.parts
             .mailbox
@@ -175,7 +175,7 @@ impl Driver {
     fn sleep_in_halt(&mut self) {
         self.flush_serial();
         let host_now = Instant::now();
-        let picture_due = self.update_display(host_now);
+        let picture_due = self.settle_display(host_now);
         let Some(p) = &mut self.powered else { return };
         let retired = p.vcpu.retired();
         let now = p.board.clock().now(retired);
