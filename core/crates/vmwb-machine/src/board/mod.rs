@@ -184,42 +184,7 @@ impl Board {
     /// When the memory is too small for them.
     pub fn install_acpi(&self, spec: &MachineSpec) -> Result<(), vmwb_mem::MemError> {
         let map = MemoryMap::of(&self.common.memory);
-        let mut serial_ports = [(0, 0); 4];
-        for (n, port) in SERIAL_PORTS
-            .iter()
-            .enumerate()
-            .take(usize::from(spec.serial_ports))
-        {
-            serial_ports[n] = *port;
-        }
-        acpi_tables::install(
-            &self.common.memory,
-            &acpi_tables::AcpiInput {
-                map: &map,
-                pm: acpi_tables::PmHardware {
-                    base: pm::PM_BASE,
-                    event: pm::PM1_EVENT_PORT,
-                    control: pm::PM1_CONTROL_PORT,
-                    timer: pm::PM_TIMER_PORT,
-                    timer_32_bit: false,
-                    gpe0: pm::GPE0_PORT,
-                    gpe0_bytes: pm::GPE0_BYTES,
-                    smi_command: pm::SMI_COMMAND_PORT,
-                    acpi_enable: pm::ACPI_ENABLE,
-                    acpi_disable: pm::ACPI_DISABLE,
-                    slp_typ_s5: pm::SLP_TYP_S5,
-                    reset_port: RESET_PORT,
-                    reset_value: RESET_VALUE,
-                },
-                serial_ports,
-                vga: spec.display == DisplayChoice::Vga,
-                lapic: u32::try_from(LAPIC_BASE).expect("the local APIC lies below 4 GiB"),
-                ioapic: (
-                    u32::try_from(IOAPIC_BASE).expect("the I/O APIC lies below 4 GiB"),
-                    0,
-                ),
-            },
-        )
+        acpi_tables::install(&self.common.memory, &map, &acpi_input(spec, map.low_end()))
     }
 
     /// The board's clock.
@@ -444,6 +409,47 @@ fn seeded(seed: u64, now: u64) -> u64 {
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+/// What the ACPI tables say about a board of this definition, whose RAM below 4 GiB ends at `low_end`.
+#[must_use]
+pub fn acpi_input(spec: &MachineSpec, low_end: u64) -> acpi_tables::AcpiInput {
+    let mut serial_ports = [(0, 0); 4];
+    for (n, port) in SERIAL_PORTS
+        .iter()
+        .enumerate()
+        .take(usize::from(spec.serial_ports))
+    {
+        serial_ports[n] = *port;
+    }
+    acpi_tables::AcpiInput {
+        low_end,
+        high_pci: None,
+        pm: acpi_tables::PmHardware {
+            base: pm::PM_BASE,
+            event: pm::PM1_EVENT_PORT,
+            control: pm::PM1_CONTROL_PORT,
+            timer: pm::PM_TIMER_PORT,
+            timer_32_bit: false,
+            gpe0: pm::GPE0_PORT,
+            gpe0_bytes: pm::GPE0_BYTES,
+            smi_command: pm::SMI_COMMAND_PORT,
+            acpi_enable: pm::ACPI_ENABLE,
+            acpi_disable: pm::ACPI_DISABLE,
+            slp_typ_s5: pm::SLP_TYP_S5,
+            reset_port: RESET_PORT,
+            reset_value: RESET_VALUE,
+        },
+        serial_ports,
+        vga: spec.display == DisplayChoice::Vga,
+        lapic: u32::try_from(LAPIC_BASE).expect("the local APIC lies below 4 GiB"),
+        ioapic: (
+            u32::try_from(IOAPIC_BASE).expect("the I/O APIC lies below 4 GiB"),
+            0,
+        ),
+        cpus: u8::try_from(spec.cpus).unwrap_or(u8::MAX),
+        parts: acpi_tables::Parts::default(),
+    }
 }
 
 impl CpuBus for Board {
