@@ -6,7 +6,7 @@
 //! * [`drives`] the media behind disk controllers: image files, each with a thread of its own.
 //! * [`confine`] the threads, locked in where the embedder wants that.
 //! * [`debug`] what a debugger asks, and the answers' pure parts.
-//! * [`boot`] and [`acpi`] do what firmware and boot loader would have done.
+//! * [`boot`] and [`acpi`] do what firmware and boot loader would have done; [`firmware`] is what a real one is told.
 #![deny(unsafe_code)]
 
 pub mod acpi;
@@ -19,6 +19,7 @@ pub mod driver;
 pub mod drives;
 pub mod error;
 pub mod events;
+pub mod firmware;
 pub mod input;
 pub mod machine;
 pub mod mailbox;

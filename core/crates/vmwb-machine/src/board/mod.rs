@@ -26,8 +26,9 @@ use vmwb_x86::CpuBus;
 use crate::acpi as acpi_tables;
 use crate::boot::MemoryMap;
 use crate::clock::Clock;
+use crate::firmware::smbios::{self, SmbiosInput};
 use crate::input::Input;
-use crate::spec::{DisplayChoice, MachineSpec};
+use crate::spec::{DisplayChoice, MachineSpec, parse_uuid};
 use bus::{PortDevice, PortMap, PortTarget};
 use devices::Devices;
 pub use devices::{BoardInput, SERIAL_PORTS};
@@ -178,12 +179,19 @@ impl Board {
         self.pio_write(CONFIG_ADDRESS, AccessSize::Dword, 0, retired);
     }
 
-    /// Writes the ACPI tables that describe this board into memory.
+    /// Writes the ACPI and SMBIOS tables that describe this board into memory.
     ///
     /// # Errors
     /// When the memory is too small for them.
-    pub fn install_acpi(&self, spec: &MachineSpec) -> Result<(), vmwb_mem::MemError> {
+    pub fn install_tables(&self, spec: &MachineSpec) -> Result<(), vmwb_mem::MemError> {
         let map = MemoryMap::of(&self.common.memory);
+        let smbios = SmbiosInput {
+            uuid: spec.uuid.as_deref().and_then(parse_uuid).unwrap_or([0; 16]),
+            cpus: u8::try_from(spec.cpus).unwrap_or(u8::MAX),
+            cpu: (&spec.cpu.model, spec.cpu.tsc_hz),
+            ram: (map.low_end(), spec.ram_bytes() - map.low_end()),
+        };
+        smbios::install(&self.common.memory, &smbios)?;
         acpi_tables::install(&self.common.memory, &map, &acpi_input(spec, map.low_end()))
     }
 

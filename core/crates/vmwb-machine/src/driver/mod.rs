@@ -278,7 +278,7 @@ impl Driver {
             None if parts.spec.boot.has_firmware() => return Err(BootError::NoFirmware.into()),
             None => return Err(BootError::NoKernel.into()),
         };
-        powered.board.install_acpi(&parts.spec)?;
+        powered.board.install_tables(&parts.spec)?;
         let append = parts.spec.boot.append();
         let mut serial_ports = [0; 4];
         for (n, (port, _)) in SERIAL_PORTS
