@@ -7,6 +7,7 @@ use vmwb_mem::MemError;
 use vmwb_snapshot::SnapshotError;
 
 use crate::boot::BootError;
+use crate::drives::DriveError;
 use crate::spec::SpecError;
 
 /// Why a machine could not be made, or a request could not be met.
@@ -18,6 +19,9 @@ pub enum MachineError {
     /// The kernel or the initial RAM disk is wrong.
     #[error(transparent)]
     Boot(#[from] BootError),
+    /// A medium was refused.
+    #[error(transparent)]
+    Drive(#[from] DriveError),
     /// The host has no memory for the guest.
     #[error(transparent)]
     Memory(#[from] MemError),
@@ -67,6 +71,7 @@ impl MachineError {
         match self {
             Self::Spec(_) => "bad_spec",
             Self::Boot(e) => e.code(),
+            Self::Drive(e) => e.code(),
             Self::Memory(_) => "no_memory",
             Self::Snapshot(_) => "bad_state",
             Self::WrongState(_) => "wrong_state",

@@ -16,7 +16,8 @@ use vmwb_x86::{CpuConfig, Interpreter, Vcpu};
 use crate::boot::{BootError, Firmware, LinuxBoot, MemoryMap, Start, read_option_rom};
 use crate::confine::{self, Role};
 use crate::debug::DebugRequest;
-use crate::driver::{DisplayOutput, Driver, DriverParts, VcpuFactory, read_state};
+use crate::driver::{DisplayOutput, Driver, DriverParts, Drives, VcpuFactory, read_state};
+use crate::drives::{self, DriveOptions, ImageFile, OpenDrive};
 use crate::error::MachineError;
 use crate::events::EventQueue;
 use crate::input::{Delivery, Input};
@@ -24,7 +25,9 @@ use crate::mailbox::{Command, Mailbox, SaveFiles, SerialInput};
 use crate::power::{PowerCommand, PowerState};
 use crate::regions::Regions;
 use crate::serial::SerialHub;
-use crate::spec::{BootSpec, DisplayChoice, DriveSlot, MachineSpec};
+use crate::spec::{
+    BootSpec, DisplayChoice, DriveKind, DriveSlot, DriveSpec, ImageFormat, MachineSpec,
+};
 use crate::sys::duplicate;
 
 /// Size of the test picture.
@@ -113,6 +116,68 @@ fn start(spec: &MachineSpec, files: &mut MachineFiles) -> Result<Option<Start>, 
     Ok(boot.transpose()?.map(Start::Kernel))
 }
 
+/// Opens the media that the definition's drives start with.
+fn open_drives(
+    spec: &MachineSpec,
+    mut files: DriveFiles,
+    mailbox: &Arc<Mailbox>,
+    confined: bool,
+) -> Result<Drives, MachineError> {
+    let mut opened = Drives::new();
+    for drive in &spec.drives {
+        let Some(slot) = DriveSlot::parse(&drive.slot) else {
+            continue;
+        };
+        let chain = files.remove(&slot).unwrap_or_default();
+        if chain.len() != drive.formats.len() {
+            return Err(MachineError::BadArgument(format!(
+                "The drive in the slot {slot} was given {} files; its definition has {}.",
+                chain.len(),
+                drive.formats.len()
+            )));
+        }
+        if !chain.is_empty() {
+            opened.insert(slot, open_drive(spec, drive, chain, mailbox, confined)?);
+        }
+    }
+    match files.into_keys().next() {
+        Some(slot) => Err(MachineError::BadArgument(format!(
+            "The machine has no drive in the slot {slot}, but was given a file for it."
+        ))),
+        None => Ok(opened),
+    }
+}
+
+fn open_drive(
+    spec: &MachineSpec,
+    drive: &DriveSpec,
+    chain: Vec<File>,
+    mailbox: &Arc<Mailbox>,
+    confined: bool,
+) -> Result<OpenDrive, MachineError> {
+    let images = drive
+        .formats
+        .iter()
+        .zip(chain)
+        .map(|(&format, file)| ImageFile {
+            format: match format {
+                ImageFormat::Raw => drives::ImageFormat::Raw,
+                ImageFormat::Qcow2 => drives::ImageFormat::Raw,
+            },
+            file,
+        })
+        .collect();
+    let mailbox = Arc::clone(mailbox);
+    let options = DriveOptions {
+        name: format!("vmwb-{}", drive.slot),
+        read_only: drive.read_only || drive.kind == DriveKind::Cdrom,
+        deterministic: spec.deterministic,
+        confined,
+        waker: Box::new(move || mailbox.drive_answered()),
+    };
+    Ok(drives::open(images, options)?)
+}
+
 impl Machine {
     /// Makes a machine that is off. Kernel and initial RAM disk are checked now, loaded at each start and reset.
     ///
@@ -179,6 +244,7 @@ impl Machine {
         let events = EventQueue::new()
             .map_err(MachineError::host("The host has no event handle to give"))?;
         let mailbox = Arc::new(Mailbox::new(power, events));
+        let drives = open_drives(&spec, files.drives, &mailbox, confined)?;
         let serial = SerialHub::new(
             spec.serial_ports,
             Box::new(SerialInput(Arc::clone(&mailbox))),
@@ -199,6 +265,7 @@ impl Machine {
             start,
             vga_rom,
             regions,
+            drives,
             memory,
             factory,
             mailbox: Arc::clone(&mailbox),

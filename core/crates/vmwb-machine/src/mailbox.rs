@@ -59,6 +59,8 @@ pub struct Mailbox {
     wake: Condvar,
     /// Whether mail may wait: a look without the lock, once a slice.
     flag: AtomicBool,
+    /// Whether drives have answered.
+    answers: AtomicBool,
     /// Instructions retired, as the driver last told.
     retired: AtomicU64,
     events: EventQueue,
@@ -78,6 +80,7 @@ impl Mailbox {
             mail: Mutex::new(mail),
             wake: Condvar::new(),
             flag: AtomicBool::new(false),
+            answers: AtomicBool::new(false),
             retired: AtomicU64::new(0),
             events,
         }
@@ -227,6 +230,20 @@ impl Mailbox {
         self.change(mail, state);
     }
 
+    /// A drive's thread: an answer has arrived.
+    pub fn drive_answered(&self) {
+        self.answers.store(true, Ordering::Release);
+        // Under the lock, so that the driver is either still awake and looks, or asleep and hears.
+        let _mail = self.lock();
+        self.wake.notify_all();
+    }
+
+    /// Driver: whether drives have answered since the last call.
+    #[must_use]
+    pub fn take_answers(&self) -> bool {
+        self.answers.load(Ordering::Relaxed) && self.answers.swap(false, Ordering::Acquire)
+    }
+
     /// Driver: whether there may be commands or inputs. Cheap.
     #[must_use]
     pub fn has_mail(&self) -> bool {
@@ -256,10 +273,15 @@ impl Mailbox {
         self.lock().inputs.next_replay()
     }
 
-    /// Driver: sleeps until there is mail or `until` has come.
+    /// Driver: sleeps until there is mail, a drive has answered, or `until` has come.
     pub fn sleep(&self, until: Option<Instant>) {
         let mut mail = self.lock();
-        while mail.commands.is_empty() && mail.inputs.is_empty() {
+        let quiet = |mail: &Mail| {
+            mail.commands.is_empty()
+                && mail.inputs.is_empty()
+                && !self.answers.load(Ordering::Acquire)
+        };
+        while quiet(&mail) {
             mail = match until {
                 None => self.wake.wait(mail).expect("no holder of this lock panics"),
                 Some(until) => {
@@ -413,6 +435,15 @@ mod tests {
         m.close();
         assert_eq!(m.request(PowerCommand::Start).unwrap_err().code(), "closed");
         assert!(matches!(m.next_command(), Some(Command::Close)));
+    }
+
+    #[test]
+    fn answer_of_a_drive_wakes_the_driver_once() {
+        let m = mailbox(PowerState::Running);
+        assert!(!m.take_answers());
+        m.drive_answered();
+        m.sleep(None);
+        assert!(m.take_answers() && !m.take_answers());
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -32,13 +33,14 @@ use crate::acpi::RSDP_ADDRESS;
 use crate::board::{Board, BoardInput, SERIAL_PORTS};
 use crate::boot::{BootError, BootOptions, Start};
 use crate::clock::{Clock, MonotonicHost, Pacer};
+use crate::drives::OpenDrive;
 use crate::error::MachineError;
 use crate::events::{CrashReason, Event, HostFailure, LogLevel};
 use crate::mailbox::{Command, Mailbox};
 use crate::power::{PowerCommand, PowerState};
 use crate::regions::Regions;
 use crate::serial::SerialFlush;
-use crate::spec::{DisplayChoice, MachineSpec};
+use crate::spec::{DisplayChoice, DriveSlot, MachineSpec};
 use budget::Budget;
 pub use display::DisplayOutput;
 use display::screen_text;
@@ -48,6 +50,9 @@ use stats::{Statistics, idle_json};
 /// Makes a processor. The tests have another than the product.
 pub type VcpuFactory =
     Box<dyn Fn(Arc<GuestMemory>, &CpuConfig) -> Result<Box<dyn Vcpu>, MachineError> + Send>;
+
+/// Opened media by slot.
+pub type Drives = BTreeMap<DriveSlot, OpenDrive>;
 
 /// What the driver needs; all of it is made before its thread.
 pub struct DriverParts {
@@ -59,6 +64,8 @@ pub struct DriverParts {
     pub vga_rom: Option<Vec<u8>>,
     /// Memory beside RAM.
     pub regions: Regions,
+    /// Media, while no board has them.
+    pub drives: Drives,
     /// RAM.
     pub memory: Arc<GuestMemory>,
     /// Makes the processor.

@@ -24,7 +24,8 @@ use std::io;
 use std::sync::Arc;
 
 use thiserror::Error;
-use vmwb_block::{Image, ImageError, ImageFormat, Layer};
+pub use vmwb_block::ImageFormat;
+use vmwb_block::{Image, ImageError, Layer};
 use vmwb_hw::{BlockBackend, Nanos};
 
 pub use counters::{DriveCounters, DriveStats};
