@@ -18,6 +18,7 @@
 //! | PCI host | `pci::PciHost::new(pm_base)` | 0-3 = CF8h-CFBh; 4-7 = CFCh-CFFh |
 //! | local APIC, I/O APIC | `lapic::Lapic::new(timer)`, `ioapic::IoApic::new()` | memory FEE00000h, FEC00000h |
 //! | firmware configuration | `fwcfg::FwCfg::new(items)` | 0, 1 = 510h, 511h; 4, 8 = 514h, 518h |
+//! | PIIX3 IDE | `ide::Ide::new(name, irqs, drives)` | 00h-08h = 1F0h-1F7h, 3F6h; 10h-18h = 170h-177h, 376h |
 //! | VGA | `vga::Vga::new()` | ports from 3B0h, memory from A0000h |
 //! | test ports | `debug::DebugExit::new()`, `debug::DebugConsole::new(backend)` | 0-3 from the spec's port; 0, 1 = E9h, 402h |
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ pub mod debug;
 pub mod dma;
 pub mod fwcfg;
 pub mod i8042;
+pub mod ide;
 pub mod ioapic;
 pub mod lapic;
 pub mod pci;
@@ -39,6 +41,7 @@ pub mod uart;
 pub mod vga;
 
 mod bits;
+pub mod bytes;
 
 #[cfg(test)]
 mod conformance;
