@@ -13,13 +13,15 @@ use vmwb_display::Publisher;
 use vmwb_mem::GuestMemory;
 use vmwb_x86::{CpuConfig, Interpreter, Vcpu};
 
-use crate::boot::{BootError, Firmware, LinuxBoot, MemoryMap, Start, read_option_rom};
+use crate::board::Media;
+use crate::boot::{BootError, Firmware, LinuxBoot, MemoryMap, Start};
 use crate::confine::{self, Role};
 use crate::debug::DebugRequest;
 use crate::driver::{DisplayOutput, Driver, DriverParts, Drives, VcpuFactory, read_state};
 use crate::drives::{self, DriveOptions, ImageFile, OpenDrive};
 use crate::error::MachineError;
 use crate::events::EventQueue;
+use crate::firmware::rom::read_option_rom;
 use crate::input::{Delivery, Input};
 use crate::mailbox::{Command, Mailbox, SaveFiles, SerialInput};
 use crate::power::{PowerCommand, PowerState};
@@ -46,6 +48,8 @@ pub struct MachineFiles {
     pub vga_rom: Option<File>,
     /// Media of drives that have one.
     pub drives: DriveFiles,
+    /// Where the characters of the debug console go.
+    pub debug_console: Option<File>,
 }
 
 /// The files of media by slot: the image and what is behind it, nearest first.
@@ -108,7 +112,12 @@ fn interpreter() -> VcpuFactory {
 /// What the machine starts with; `None`: a restored machine that was given no files.
 fn start(spec: &MachineSpec, files: &mut MachineFiles) -> Result<Option<Start>, MachineError> {
     if spec.boot.has_firmware() {
-        let firmware = files.firmware.as_ref().map(Firmware::open).transpose()?;
+        let firmware = files
+            .firmware
+            .as_ref()
+            .map(Firmware::open)
+            .transpose()
+            .map_err(BootError::from)?;
         return Ok(firmware.map(Start::Firmware));
     }
     let kernel = files.kernel.take();
@@ -122,8 +131,9 @@ fn open_drives(
     mut files: DriveFiles,
     mailbox: &Arc<Mailbox>,
     confined: bool,
-) -> Result<Drives, MachineError> {
-    let mut opened = Drives::new();
+) -> Result<(Media, Drives), MachineError> {
+    let mut media = Media::new();
+    let mut counters = Drives::new();
     for drive in &spec.drives {
         let Some(slot) = DriveSlot::parse(&drive.slot) else {
             continue;
@@ -137,14 +147,16 @@ fn open_drives(
             )));
         }
         if !chain.is_empty() {
-            opened.insert(slot, open_drive(spec, drive, chain, mailbox, confined)?);
+            let opened = open_drive(spec, drive, chain, mailbox, confined)?;
+            media.insert(slot, opened.backend);
+            counters.insert(slot, opened.counters);
         }
     }
     match files.into_keys().next() {
         Some(slot) => Err(MachineError::BadArgument(format!(
             "The machine has no drive in the slot {slot}, but was given a file for it."
         ))),
-        None => Ok(opened),
+        None => Ok((media, counters)),
     }
 }
 
@@ -227,7 +239,12 @@ impl Machine {
             Some(Start::Firmware(firmware)) => Some(firmware.bytes()),
             _ => None,
         };
-        let vga_rom = files.vga_rom.as_ref().map(read_option_rom).transpose()?;
+        let vga_rom = files
+            .vga_rom
+            .as_ref()
+            .map(read_option_rom)
+            .transpose()
+            .map_err(BootError::from)?;
         let regions = Regions::of(&spec, bios_bytes);
         let memory = Arc::new(GuestMemory::with_regions(
             spec.ram_bytes(),
@@ -244,7 +261,7 @@ impl Machine {
         let events = EventQueue::new()
             .map_err(MachineError::host("The host has no event handle to give"))?;
         let mailbox = Arc::new(Mailbox::new(power, events));
-        let drives = open_drives(&spec, files.drives, &mailbox, confined)?;
+        let (media, drives) = open_drives(&spec, files.drives, &mailbox, confined)?;
         let serial = SerialHub::new(
             spec.serial_ports,
             Box::new(SerialInput(Arc::clone(&mailbox))),
@@ -265,6 +282,8 @@ impl Machine {
             start,
             vga_rom,
             regions,
+            debug_console: files.debug_console.map(Arc::new),
+            media,
             drives,
             memory,
             factory,

@@ -75,6 +75,7 @@ impl Handles {
             firmware: self.take("firmware")?,
             vga_rom: self.take("vga_rom")?,
             drives: self.drives()?,
+            debug_console: self.take("debug_console")?,
         })
     }
 

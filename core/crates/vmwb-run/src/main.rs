@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use vmwb_machine::spec::DisplayChoice;
-use vmwb_machine::{Machine, MachineFiles, MachineOptions, MachineSpec, PowerCommand};
+use vmwb_machine::spec::{BootSource, BootSpec, DisplayChoice, DriveKind, DriveSpec};
+use vmwb_machine::{DriveFiles, Machine, MachineFiles, MachineOptions, MachineSpec, PowerCommand};
 
 use options::{Options, USAGE};
 use watch::Watcher;
@@ -93,9 +93,27 @@ fn spec(options: &Options) -> Result<MachineSpec> {
         spec.memory_mib = mib;
     }
     if let Some(append) = &options.append {
-        spec.boot = vmwb_machine::spec::BootSpec::Kernel {
+        spec.boot = BootSpec::Kernel {
             append: append.clone(),
         };
+    }
+    if options.firmware.is_some() {
+        spec.boot = BootSpec::Firmware {
+            order: vec![BootSource::Cdrom, BootSource::Disk, BootSource::Floppy],
+            menu: false,
+            menu_wait_ms: 0,
+            append: spec.boot.append().to_owned(),
+        };
+    }
+    spec.drives.extend(options.drives.iter().map(|d| DriveSpec {
+        slot: d.slot.to_string(),
+        kind: d.kind,
+        formats: vec![d.format],
+        read_only: d.read_only,
+    }));
+    spec.cpus = options.cpus.unwrap_or(spec.cpus);
+    if let Some(model) = &options.cpu_model {
+        spec.cpu.model.clone_from(model);
     }
     spec.deterministic |= options.deterministic;
     spec.pace &= !options.no_pace;
@@ -120,17 +138,43 @@ fn open(path: Option<&std::path::PathBuf>) -> Result<Option<File>> {
         .transpose()
 }
 
+fn drives(options: &Options) -> Result<DriveFiles> {
+    let mut files = DriveFiles::new();
+    for drive in &options.drives {
+        let writable = !drive.read_only && drive.kind != DriveKind::Cdrom;
+        let file = File::options()
+            .read(true)
+            .write(writable)
+            .open(&drive.path)
+            .with_context(|| format!("{} cannot be opened", drive.path.display()))?;
+        files.insert(drive.slot, vec![file]);
+    }
+    Ok(files)
+}
+
 fn run(options: &Options) -> Result<u8> {
     let files = MachineFiles {
         kernel: open(options.kernel.as_ref())?,
         initrd: open(options.initrd.as_ref())?,
-        ..MachineFiles::default()
+        firmware: open(options.firmware.as_ref())?,
+        vga_rom: open(options.vga_rom.as_ref())?,
+        drives: drives(options)?,
+        debug_console: options
+            .debug_console
+            .as_ref()
+            .map(|p| File::create(p).with_context(|| format!("{} cannot be made", p.display())))
+            .transpose()?,
     };
     let machine = Machine::new(spec(options)?, files, MachineOptions::default())?;
     let console = machine.console(0)?;
     machine.power(PowerCommand::Start)?;
     let ending = watch_until_end(options, &machine, &console)?;
     let stats = machine.stats()?;
+    if options.text
+        && let Some(text) = machine.screen_text()?
+    {
+        println!("{text}");
+    }
     machine.close();
     if let Ending::Crashed(sentence) = &ending {
         eprintln!("vmwb-run: {sentence}");

@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use vmwb_machine::spec::{DriveKind, DriveSlot, ImageFormat};
+
 /// What `--help` prints.
 pub const USAGE: &str = "\
-usage: vmwb-run --kernel FILE [--initrd FILE] [--append TEXT] [--memory SIZE] [--spec FILE.json]
-                [--deterministic] [--no-pace] [--display vga|none|test-pattern] [--debug-exit PORT]
-                [--until-serial TEXT] [--send TEXT=INPUT]... [--timeout SECONDS] [--stats FILE.json] [--quiet]
+usage: vmwb-run [--kernel FILE [--initrd FILE] [--append TEXT]] [--firmware FILE [--vga-rom FILE]]
+                [--drive SLOT=FILE[,cdrom][,qcow2][,readonly]]... [--memory SIZE] [--cpus N] [--cpu-model M]
+                [--spec FILE.json] [--deterministic] [--no-pace] [--display vga|none|test-pattern]
+                [--debug-exit PORT] [--debug-console FILE] [--until-serial TEXT] [--send TEXT=INPUT]...
+                [--timeout SECONDS] [--text] [--stats FILE.json] [--quiet]
 
 Runs one machine without a window; its first serial port is the standard output.
 Exit status: 0 the text appeared or the guest switched off, 1 the guest crashed, 2 wrong usage, 124 time is over,
@@ -25,6 +29,20 @@ pub struct Options {
     pub initrd: Option<PathBuf>,
     /// Kernel command line.
     pub append: Option<String>,
+    /// BIOS image.
+    pub firmware: Option<PathBuf>,
+    /// Image of the display adapter's BIOS.
+    pub vga_rom: Option<PathBuf>,
+    /// Drives.
+    pub drives: Vec<DriveOption>,
+    /// Processors.
+    pub cpus: Option<u32>,
+    /// Processor model.
+    pub cpu_model: Option<String>,
+    /// Where the debug console's characters go.
+    pub debug_console: Option<PathBuf>,
+    /// Print the text of the screen at the end.
+    pub text: bool,
     /// RAM in MiB.
     pub memory_mib: Option<u64>,
     /// Time from instructions.
@@ -64,6 +82,17 @@ impl Options {
                 "--kernel" => options.kernel = Some(value()?.into()),
                 "--initrd" => options.initrd = Some(value()?.into()),
                 "--append" => options.append = Some(value()?),
+                "--firmware" => options.firmware = Some(value()?.into()),
+                "--vga-rom" => options.vga_rom = Some(value()?.into()),
+                "--drive" => options.drives.push(drive(&value()?)?),
+                "--cpus" => {
+                    let text = value()?;
+                    let cpus = text.parse().map_err(|_| format!("'{text}' is no number"))?;
+                    options.cpus = Some(cpus);
+                }
+                "--cpu-model" => options.cpu_model = Some(value()?),
+                "--debug-console" => options.debug_console = Some(value()?.into()),
+                "--text" => options.text = true,
                 "--memory" => options.memory_mib = Some(memory_mib(&value()?)?),
                 "--deterministic" => options.deterministic = true,
                 "--no-pace" => options.no_pace = true,
@@ -86,6 +115,49 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+/// One `--drive`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DriveOption {
+    /// Where it is connected.
+    pub slot: DriveSlot,
+    /// Kind.
+    pub kind: DriveKind,
+    /// Its image.
+    pub path: PathBuf,
+    /// Format of the image.
+    pub format: ImageFormat,
+    /// Whether it is only read.
+    pub read_only: bool,
+}
+
+/// `ide0=disk.img,qcow2,readonly`
+fn drive(text: &str) -> Result<DriveOption, String> {
+    let wrong = || format!("--drive wants SLOT=FILE, not '{text}'");
+    let (name, rest) = text.split_once('=').ok_or_else(wrong)?;
+    let slot = DriveSlot::parse(name).ok_or_else(wrong)?;
+    let mut words = rest.split(',');
+    let mut option = DriveOption {
+        slot,
+        kind: if matches!(slot, DriveSlot::Floppy(_)) {
+            DriveKind::Floppy
+        } else {
+            DriveKind::Disk
+        },
+        path: words.next().ok_or_else(wrong)?.into(),
+        format: ImageFormat::Raw,
+        read_only: false,
+    };
+    for word in words {
+        match word {
+            "cdrom" => option.kind = DriveKind::Cdrom,
+            "qcow2" => option.format = ImageFormat::Qcow2,
+            "readonly" => option.read_only = true,
+            _ => return Err(wrong()),
+        }
+    }
+    Ok(option)
 }
 
 /// `512`, `512M`, `2G` as MiB.

@@ -23,6 +23,10 @@ pub enum PortDevice {
     Pci,
     /// Power management.
     Acpi,
+    /// IDE.
+    Ide,
+    /// Firmware configuration.
+    FwCfg,
     /// VGA.
     Vga,
     /// Debug exit.

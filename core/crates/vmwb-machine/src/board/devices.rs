@@ -5,7 +5,9 @@ use vmwb_devices::coprocessor::Coprocessor;
 use vmwb_devices::debug::{
     CONSOLE_PORT, DEBUG_EXIT_BYTES, DebugConsole, DebugExit, FIRMWARE_CONSOLE_PORT,
 };
+use vmwb_devices::fwcfg::FwCfg;
 use vmwb_devices::i8042::I8042;
+use vmwb_devices::ide::Ide;
 use vmwb_devices::ioapic::{IOAPIC_BASE, IOAPIC_BYTES, IoApic};
 use vmwb_devices::lapic::{LAPIC_BYTES, Lapic};
 use vmwb_devices::pci::{PciAddress, PciDevice, PciHost};
@@ -18,6 +20,8 @@ use vmwb_devices::vga::Vga;
 use vmwb_hw::{CharBackend, Device, IrqLine, MmioDevice, PioDevice, Scheduler, Timed, TimerId};
 
 use super::bus::{PortDevice, PortMap, PortRange, Width};
+use super::drives::{Media, ide};
+use super::firmware::{cmos_bytes, fw_cfg};
 use super::wiring::{
     IRQ_COPROCESSOR, IRQ_KEYBOARD, IRQ_MOUSE, IRQ_RTC, IRQ_TIMER, InterruptControllers,
 };
@@ -30,6 +34,16 @@ const UART_PORTS: u16 = 8;
 const VGA_WINDOW: std::ops::Range<u64> = 0xA_0000..0xC_0000;
 /// First register of the VGA that lies behind COM-like ranges: attribute controller to input status, colour and mono.
 const VGA_PORTS: [(u16, u16); 3] = [(0x3B0, 12), (0x3C0, 16), (0x3D0, 16)];
+
+/// Function of the IDE controller in the PIIX3.
+const IDE_PLACE: PciAddress = PciAddress {
+    slot: 1,
+    function: 1,
+};
+/// PCI slot of the first disk on a virtio controller.
+pub const VIRTIO_DISK_SLOT: u8 = 4;
+/// Port of the IDE bus master where there is no firmware to choose one.
+pub const IDE_BUS_MASTER_PORT: u16 = 0xC000;
 
 /// Names a timer's owner when its deadline comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +66,8 @@ pub struct BoardInput {
     pub start_unix_s: u64,
     /// RAM below and above 4 GiB, in bytes.
     pub ram: (u64, u64),
+    /// Media of the drives.
+    pub media: Media,
 }
 
 /// Every device of one board.
@@ -75,6 +91,11 @@ pub struct Devices {
     pub pci: PciHost,
     /// Power management.
     pub acpi: AcpiPm,
+    /// IDE controller, in machines with firmware or drives.
+    pub ide: Option<Ide>,
+    /// Firmware configuration, in machines with firmware.
+    pub fw_cfg: Option<FwCfg>,
+    pci_places: Vec<PciAddress>,
     /// Display adapter.
     pub vga: Option<Vga>,
     /// Debug exit port.
@@ -87,7 +108,7 @@ pub struct Devices {
 impl Devices {
     /// Builds the devices in a fixed order, so that timers have the same slots in every run.
     #[must_use]
-    pub fn build(spec: &MachineSpec, input: BoardInput, scheduler: &mut Scheduler) -> Self {
+    pub fn build(spec: &MachineSpec, mut input: BoardInput, scheduler: &mut Scheduler) -> Self {
         let mut timers = Vec::new();
         let mut timer = |owner| {
             timers.push(owner);
@@ -97,6 +118,14 @@ impl Devices {
         let pit = Pit::new(timer(TimerOwner::Pit), IrqLine(IRQ_TIMER));
         let mut rtc = Rtc::new(timer(TimerOwner::Rtc), IrqLine(IRQ_RTC), input.start_unix_s);
         rtc.set_memory_size(input.ram.0, input.ram.1);
+        if spec.boot.has_firmware() {
+            for (index, value) in cmos_bytes(spec, &input.media) {
+                rtc.set_cmos(index, value);
+            }
+        }
+        let ide = spec.is_whole_pc().then(|| ide(spec, &mut input.media));
+        let mut pci_places = Vec::new();
+        pci_places.extend(ide.as_ref().map(|_| IDE_PLACE));
         let acpi = AcpiPm::new(
             IrqLine(acpi::SCI_GSI),
             timer(TimerOwner::Acpi),
@@ -125,6 +154,9 @@ impl Devices {
             coprocessor: Coprocessor::new(IrqLine(IRQ_COPROCESSOR)),
             pci: PciHost::new(acpi::PM_BASE),
             acpi,
+            ide,
+            fw_cfg: fw_cfg(spec, input.ram),
+            pci_places,
             vga: (spec.display == DisplayChoice::Vga).then(Vga::new),
             debug_exit: spec.debug_exit_port.map(|_| DebugExit::new()),
             debug_console: DebugConsole::new(input.debug_console),
@@ -172,6 +204,17 @@ impl Devices {
             acpi::OFFSET_SMI_COMMAND,
             Width::Bytes,
         );
+        if spec.is_whole_pc() {
+            for (first, control, offset) in [(0x1F0, 0x3F6, 0), (0x170, 0x376, 0x10)] {
+                add(first, 1, PortDevice::Ide, offset, Width::Any);
+                add(first + 1, 7, PortDevice::Ide, offset + 1, Width::Bytes);
+                add(control, 1, PortDevice::Ide, offset + 8, Width::Bytes);
+            }
+        }
+        if spec.boot.has_firmware() {
+            add(0x510, 2, PortDevice::FwCfg, 0, Width::Any);
+            add(0x514, 8, PortDevice::FwCfg, 4, Width::Any);
+        }
         add(CONSOLE_PORT, 1, PortDevice::DebugConsole, 0, Width::Bytes);
         add(
             FIRMWARE_CONSOLE_PORT,
@@ -212,6 +255,8 @@ impl Devices {
             PortDevice::Coprocessor => &mut self.coprocessor,
             PortDevice::Pci => &mut self.pci,
             PortDevice::Acpi => &mut self.acpi,
+            PortDevice::Ide => self.ide.as_mut()?,
+            PortDevice::FwCfg => self.fw_cfg.as_mut()?,
             PortDevice::Vga => self.vga.as_mut()?,
             PortDevice::DebugExit => self.debug_exit.as_mut()?,
             PortDevice::DebugConsole => &mut self.debug_console,
@@ -255,20 +300,24 @@ impl Devices {
     /// Where PCI devices beside the chipset are, ascending.
     #[must_use]
     pub fn pci_addresses(&self) -> &[PciAddress] {
-        &[]
+        &self.pci_places
     }
 
     /// The PCI device there; `None`: the chipset or nobody.
     pub fn pci_device(&mut self, at: PciAddress) -> Option<&mut dyn PciDevice> {
-        let _ = at;
-        None
+        match at {
+            IDE_PLACE => self.ide.as_mut().map(|d| d as &mut dyn PciDevice),
+            _ => None,
+        }
     }
 
     /// As [`Devices::pci_device`], to look at.
     #[must_use]
     pub fn pci_device_ref(&self, at: PciAddress) -> Option<&dyn PciDevice> {
-        let _ = at;
-        None
+        match at {
+            IDE_PLACE => self.ide.as_ref().map(|d| d as &dyn PciDevice),
+            _ => None,
+        }
     }
 
     /// The device whose timer this is.
@@ -298,6 +347,8 @@ impl Devices {
             &mut self.debug_console,
         ];
         all.extend(self.uarts.iter_mut().map(|u| u as &mut dyn Device));
+        all.extend(self.ide.iter_mut().map(|d| d as &mut dyn Device));
+        all.extend(self.fw_cfg.iter_mut().map(|d| d as &mut dyn Device));
         all.extend(self.vga.iter_mut().map(|v| v as &mut dyn Device));
         all.extend(self.debug_exit.iter_mut().map(|d| d as &mut dyn Device));
         all

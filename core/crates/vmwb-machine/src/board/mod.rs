@@ -8,6 +8,8 @@
 
 mod bus;
 mod devices;
+mod drives;
+mod firmware;
 mod pci;
 mod saved;
 #[cfg(test)]
@@ -30,8 +32,9 @@ use crate::firmware::smbios::{self, SmbiosInput};
 use crate::input::Input;
 use crate::spec::{DisplayChoice, MachineSpec, parse_uuid};
 use bus::{PortDevice, PortMap, PortTarget};
-use devices::Devices;
 pub use devices::{BoardInput, SERIAL_PORTS};
+use devices::{Devices, IDE_BUS_MASTER_PORT};
+pub use drives::Media;
 use pci::Windows;
 pub use saved::BoardV1;
 use vmwb_devices::acpi as pm;
@@ -101,6 +104,8 @@ pub struct Board {
     pending_keys: VecDeque<(u16, bool)>,
     /// Whether an interrupt waits: worked out after each change.
     interrupt: bool,
+    /// When the next answer of a medium is there, in a deterministic machine.
+    reply_due: Option<Nanos>,
     /// The earliest deadline when the engine's budget was made.
     assumed: Option<Nanos>,
     /// Whether firmware sets the chipset up.
@@ -137,6 +142,7 @@ impl Board {
             pending_serial: vec![VecDeque::new(); usize::from(spec.serial_ports)],
             pending_keys: VecDeque::new(),
             interrupt: false,
+            reply_due: None,
             assumed: None,
             firmware: spec.boot.has_firmware(),
             seed: spec.seed,
@@ -177,6 +183,12 @@ impl Board {
         let routes = u32::from_le_bytes(acpi_tables::PIRQ_GSI);
         self.pio_write(CONFIG_DATA, AccessSize::Dword, routes, retired);
         self.pio_write(CONFIG_ADDRESS, AccessSize::Dword, 0, retired);
+        let now = self.clock.now(retired);
+        let mut ctx = self.common.ctx(now);
+        if let Some(ide) = &mut self.devices.ide {
+            ide.set_up(&mut ctx, IDE_BUS_MASTER_PORT);
+        }
+        self.windows.rebuild(&self.devices);
     }
 
     /// Writes the ACPI and SMBIOS tables that describe this board into memory.
@@ -217,20 +229,26 @@ impl Board {
         self.devices.vga.as_mut()
     }
 
-    /// Earliest deadline of all devices.
+    /// Earliest deadline of all devices, and of the media of a deterministic machine.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Nanos> {
-        self.common.scheduler.next()
+        [self.common.scheduler.next(), self.reply_due]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Notes that the engine's next budget ends at the earliest deadline known now.
     pub fn assume_deadlines(&mut self) {
-        self.assumed = self.common.scheduler.next();
+        self.assumed = self.next_deadline();
     }
 
     /// Serves every deadline that is due.
     pub fn serve_deadlines(&mut self, retired: u64) {
         let now = self.clock.now(retired);
+        if self.reply_due.is_some_and(|due| due <= now) {
+            self.serve_drives(retired);
+        }
         while let Some(timer) = self.common.scheduler.pop_due(now) {
             let mut ctx = self.common.ctx(now);
             if let Some(device) = self.devices.timed(timer) {
@@ -351,6 +369,9 @@ impl Board {
         }
         self.devices.irq.settle();
         self.interrupt = self.devices.irq.pending();
+        if self.clock.is_deterministic() {
+            self.reply_due = self.next_reply();
+        }
     }
 
     fn note_unknown(&mut self, memory: bool, at: u64) {
@@ -596,7 +617,7 @@ impl CpuBus for Board {
         if self.common.power.is_some() {
             return true;
         }
-        match (self.common.scheduler.next(), self.assumed) {
+        match (self.next_deadline(), self.assumed) {
             (Some(next), Some(assumed)) => next < assumed,
             (next, None) => next.is_some(),
             (None, Some(_)) => false,

@@ -29,6 +29,7 @@ impl Board {
     /// # Errors
     /// Only when something cannot be encoded.
     pub fn save(&mut self, retired: u64, into: &mut Container) -> Result<(), SnapshotError> {
+        self.drain_drives(retired);
         for device in self.devices.all() {
             into.push(device.save()?);
         }
@@ -84,6 +85,7 @@ impl Board {
         // Lines are saved by the controllers that see them; what devices reported while they were restored is old news.
         self.common.lines.drain();
         self.common.power = None;
+        self.windows.rebuild(&self.devices);
         self.settle(now, None);
         Ok(())
     }

@@ -50,6 +50,7 @@ fn board_of(spec: &MachineSpec, printed: &Printed) -> Board {
         debug_console: Box::new(NullChar),
         start_unix_s: 0,
         ram: (spec.ram_bytes(), 0),
+        media: Media::new(),
     };
     Board::new(spec, memory, Clock::deterministic(1_000_000_000), input)
 }

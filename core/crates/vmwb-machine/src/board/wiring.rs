@@ -17,6 +17,10 @@ pub const IRQ_TIMER: u8 = 0;
 pub const IRQ_KEYBOARD: u8 = 1;
 /// Line of the clock.
 pub const IRQ_RTC: u8 = 8;
+/// Line of the first IDE channel.
+pub const IRQ_IDE_PRIMARY: u8 = 14;
+/// Line of the second IDE channel.
+pub const IRQ_IDE_SECONDARY: u8 = 15;
 /// Line of the PS/2 mouse.
 pub const IRQ_MOUSE: u8 = 12;
 

@@ -1,5 +1,6 @@
 //! Why a direct boot was refused.
 
+use crate::firmware::rom::RomError;
 use thiserror::Error;
 use vmwb_mem::MemError;
 
@@ -15,13 +16,8 @@ pub enum BootError {
     )]
     NoFirmware,
     /// The file cannot be firmware.
-    #[error("The {what} has {bytes} bytes, which no such image has; give another file.")]
-    BadFirmware {
-        /// "firmware" or "display adapter's firmware".
-        what: &'static str,
-        /// Its size in bytes.
-        bytes: u64,
-    },
+    #[error(transparent)]
+    Firmware(#[from] RomError),
     /// The file is something else.
     #[error(
         "The kernel file is not a Linux kernel image ({0}); give a bzImage, as distributions install it under the name vmlinuz or linux."
@@ -92,7 +88,7 @@ impl BootError {
         match self {
             Self::NoKernel => "no_kernel",
             Self::NoFirmware => "no_firmware",
-            Self::BadFirmware { .. } => "bad_firmware",
+            Self::Firmware(e) => e.code(),
             Self::NotAKernel(_) | Self::TooOld(..) | Self::BadHeader(_) => "bad_kernel",
             Self::Truncated { .. } => "kernel_truncated",
             Self::KernelTooLarge { .. } | Self::InitrdTooLarge { .. } => "too_large",

@@ -14,7 +14,7 @@ mod start;
 pub use error::BootError;
 pub use layout::MemoryMap;
 pub use linux::{BootOptions, LinuxBoot};
-pub use start::{Firmware, Start, read_option_rom};
+pub use start::{Firmware, Start};
 
 #[cfg(test)]
 pub(crate) use linux::tests::tiny_kernel;

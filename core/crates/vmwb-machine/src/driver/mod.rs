@@ -22,6 +22,8 @@ mod stats;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -30,10 +32,10 @@ use vmwb_hw::{GuestMemory, ResetKind};
 use vmwb_x86::{CpuConfig, Vcpu};
 
 use crate::acpi::RSDP_ADDRESS;
-use crate::board::{Board, BoardInput, SERIAL_PORTS};
+use crate::board::{Board, BoardInput, Media, SERIAL_PORTS};
 use crate::boot::{BootError, BootOptions, Start};
 use crate::clock::{Clock, MonotonicHost, Pacer};
-use crate::drives::OpenDrive;
+use crate::drives::DriveCounters;
 use crate::error::MachineError;
 use crate::events::{CrashReason, Event, HostFailure, LogLevel};
 use crate::mailbox::{Command, Mailbox};
@@ -51,8 +53,19 @@ use stats::{Statistics, idle_json};
 pub type VcpuFactory =
     Box<dyn Fn(Arc<GuestMemory>, &CpuConfig) -> Result<Box<dyn Vcpu>, MachineError> + Send>;
 
-/// Opened media by slot.
-pub type Drives = BTreeMap<DriveSlot, OpenDrive>;
+/// Counters of media by slot.
+pub type Drives = BTreeMap<DriveSlot, Arc<DriveCounters>>;
+
+/// Characters that are appended to a file. What cannot be written is lost.
+#[derive(Debug)]
+struct FileOutput(Arc<File>);
+
+impl vmwb_hw::CharBackend for FileOutput {
+    fn write(&mut self, bytes: &[u8]) {
+        // Nobody waits for these characters, and the guest has no way to hear of a full disk here.
+        let _ = (&*self.0).write_all(bytes);
+    }
+}
 
 /// What the driver needs; all of it is made before its thread.
 pub struct DriverParts {
@@ -64,7 +77,11 @@ pub struct DriverParts {
     pub vga_rom: Option<Vec<u8>>,
     /// Memory beside RAM.
     pub regions: Regions,
+    /// Where the characters of the debug console go.
+    pub debug_console: Option<Arc<File>>,
     /// Media, while no board has them.
+    pub media: Media,
+    /// What is counted of them.
     pub drives: Drives,
     /// RAM.
     pub memory: Arc<GuestMemory>,
@@ -206,7 +223,7 @@ impl Driver {
         }
     }
 
-    fn new_board(&self) -> Board {
+    fn new_board(&mut self) -> Board {
         let spec = &self.parts.spec;
         let clock = if spec.deterministic {
             Clock::deterministic(spec.cpu.tsc_hz)
@@ -217,15 +234,21 @@ impl Driver {
             Clock::following(Box::<MonotonicHost>::default(), spec.cpu.tsc_hz, date)
         };
         let start_unix_s = clock.start_unix_s();
+        let media = std::mem::take(&mut self.parts.media);
+        let spec = &self.parts.spec;
         let memory = &self.parts.memory;
         let below = memory.ranges().first().map_or(0, |r| r.end);
         let input = BoardInput {
             serial: (0..spec.serial_ports)
                 .map(|n| Box::new(self.parts.serial.output(n)) as Box<dyn vmwb_hw::CharBackend>)
                 .collect(),
-            debug_console: Box::new(vmwb_hw::NullChar),
+            debug_console: match &self.parts.debug_console {
+                Some(file) => Box::new(FileOutput(Arc::clone(file))),
+                None => Box::new(vmwb_hw::NullChar),
+            },
             start_unix_s,
             ram: (below, memory.ram_bytes() - below),
+            media,
         };
         Board::new(spec, Arc::clone(memory), clock, input)
     }
@@ -349,7 +372,11 @@ impl Driver {
     fn power_off(&mut self) {
         self.stand_still();
         self.keep_recording();
-        let powered = self.powered.take();
+        let mut powered = self.powered.take();
+        if let Some(powered) = &mut powered {
+            powered.board.drain_drives(powered.vcpu.retired());
+            self.parts.media = powered.board.take_media();
+        }
         self.last_stats = powered
             .map(|p| p.stats(PowerState::Off))
             .or(self.last_stats.take());

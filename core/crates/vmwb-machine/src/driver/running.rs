@@ -62,6 +62,9 @@ impl Driver {
                 p.board.deliver(input, retired);
             }
         }
+        if mailbox.take_answers() {
+            p.board.serve_drives(retired);
+        }
         p.board.serve_deadlines(retired);
         let now = p.board.clock().now(retired);
         let deadline = p.board.next_deadline();

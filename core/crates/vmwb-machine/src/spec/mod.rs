@@ -286,6 +286,12 @@ impl MachineSpec {
         serde_json::to_string(self).expect("a spec has only strings and numbers")
     }
 
+    /// Whether the board has what firmware and drives need. A kernel that is booted without drives gets a bare board.
+    #[must_use]
+    pub fn is_whole_pc(&self) -> bool {
+        self.boot.has_firmware() || !self.drives.is_empty()
+    }
+
     /// RAM in bytes.
     #[must_use]
     pub fn ram_bytes(&self) -> u64 {

@@ -1,0 +1,108 @@
+//! What the board tells its firmware: the items of the configuration device, and the bytes in the clock's memory.
+
+use vmwb_devices::fwcfg::FwCfg;
+
+use super::acpi_input;
+use super::drives::Media;
+use crate::firmware::{BootDevice, CmosInput, DiskGeometry, FirmwareInput, cmos, contents};
+use crate::spec::{BootSource, BootSpec, DriveKind, DriveSlot, DriveSpec, MachineSpec, parse_uuid};
+
+/// Heads and sectors a track of a disk whose geometry nobody has chosen, and most cylinders (ATA-6, annex A).
+const HEADS: u8 = 16;
+const SECTORS: u8 = 63;
+const MAX_CYLINDERS: u64 = 16_383;
+const SECTOR_BYTES: u64 = 512;
+
+/// The configuration device of a machine that starts with firmware.
+pub(super) fn fw_cfg(spec: &MachineSpec, ram: (u64, u64)) -> Option<FwCfg> {
+    let BootSpec::Firmware {
+        order,
+        menu,
+        menu_wait_ms,
+        ..
+    } = &spec.boot
+    else {
+        return None;
+    };
+    let boot_order = boot_devices(spec, order);
+    let items = contents(&FirmwareInput {
+        acpi: acpi_input(spec, ram.0),
+        ram_above_4g: ram.1,
+        uuid: spec.uuid.as_deref().and_then(parse_uuid).unwrap_or([0; 16]),
+        cpu: (&spec.cpu.model, spec.cpu.tsc_hz),
+        boot_order: &boot_order,
+        menu_wait_ms: menu.then_some(*menu_wait_ms),
+        roms: Vec::new(),
+    });
+    Some(FwCfg::new(items).expect("the names of firmware's items are all different"))
+}
+
+/// What is looked at for an operating system, best first.
+fn boot_devices(spec: &MachineSpec, order: &[BootSource]) -> Vec<BootDevice> {
+    order
+        .iter()
+        .flat_map(|&source| {
+            let mut drives: Vec<&DriveSpec> = spec
+                .drives
+                .iter()
+                .filter(|drive| kind_of(source) == Some(drive.kind))
+                .collect();
+            drives.sort_by_key(|drive| DriveSlot::parse(&drive.slot));
+            drives
+        })
+        .filter_map(|drive| {
+            Some(match DriveSlot::parse(&drive.slot)? {
+                DriveSlot::Ide(n) => BootDevice::Ide {
+                    channel: n / 2,
+                    unit: n % 2,
+                },
+                DriveSlot::Floppy(n) => BootDevice::Floppy(n),
+                DriveSlot::Virtio(n) => BootDevice::Virtio {
+                    slot: super::devices::VIRTIO_DISK_SLOT + n,
+                },
+            })
+        })
+        .collect()
+}
+
+fn kind_of(source: BootSource) -> Option<DriveKind> {
+    match source {
+        BootSource::Floppy => Some(DriveKind::Floppy),
+        BootSource::Disk => Some(DriveKind::Disk),
+        BootSource::Cdrom => Some(DriveKind::Cdrom),
+        BootSource::Network => None,
+    }
+}
+
+/// Indices and values of the clock's memory.
+pub(super) fn cmos_bytes(spec: &MachineSpec, media: &Media) -> Vec<(u8, u8)> {
+    let order: &[BootSource] = match &spec.boot {
+        BootSpec::Firmware { order, .. } => order,
+        BootSpec::Kernel { .. } => &[],
+    };
+    let mut input = CmosInput {
+        cpus: u8::try_from(spec.cpus).unwrap_or(u8::MAX),
+        order,
+        ..CmosInput::default()
+    };
+    for drive in &spec.drives {
+        let Some(slot @ DriveSlot::Ide(n)) = DriveSlot::parse(&drive.slot) else {
+            continue;
+        };
+        let bytes = media.get(&slot).and_then(|m| m.info()).map(|i| i.bytes);
+        if let (DriveKind::Disk, Some(bytes)) = (drive.kind, bytes) {
+            input.disks[usize::from(n) % 4] = Some(geometry(bytes));
+        }
+    }
+    cmos(&input)
+}
+
+fn geometry(bytes: u64) -> DiskGeometry {
+    let track = u64::from(HEADS) * u64::from(SECTORS);
+    let cylinders = (bytes / SECTOR_BYTES / track).clamp(1, MAX_CYLINDERS);
+    DiskGeometry {
+        cylinders: u16::try_from(cylinders).unwrap_or(u16::MAX),
+        heads: HEADS,
+        sectors: SECTORS,
+    }
+}
