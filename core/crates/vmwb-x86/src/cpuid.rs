@@ -96,7 +96,7 @@ const F_PENTIUM3: &[&str] = &[
 const F_64: &[&str] = &[
     "clfsh", "sse2", "sse3", "syscall", "nx", "lm", "cx16", "lahf64",
 ];
-const F_V2: &[&str] = &["ssse3", "sse4_1", "sse4_2", "popcnt"];
+const F_V2: &[&str] = &["ssse3", "sse4_1", "sse4_2", "popcnt", "x2apic"];
 const F_MAX: &[&str] = &[
     "pclmul",
     "movbe",
@@ -119,6 +119,7 @@ const F_MAX: &[&str] = &[
     "pcid",
     "invpcid",
     "pdpe1gb",
+    "tsc_deadline",
 ];
 const F_RDTSCP: &[&str] = &["rdtscp"];
 

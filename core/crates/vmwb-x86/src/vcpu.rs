@@ -39,6 +39,14 @@ pub trait CpuBus {
     fn apic_base(&self) -> u64;
     /// Sets it; `false` when the value is not allowed (the guest gets #GP).
     fn set_apic_base(&mut self, value: u64) -> bool;
+    /// Reads a register of the local APIC in x2APIC mode, by its number (800h to 83Fh); `None`: the guest gets #GP.
+    fn x2apic_read(&mut self, msr: u32, retired: u64) -> Option<u64>;
+    /// Writes one; `false`: the guest gets #GP.
+    fn x2apic_write(&mut self, msr: u32, value: u64, retired: u64) -> bool;
+    /// IA32_TSC_DEADLINE.
+    fn tsc_deadline(&mut self, retired: u64) -> u64;
+    /// Sets it. `offset`: what the guest has added to [`CpuBus::tsc`]; when that changes the register is set again.
+    fn set_tsc_deadline(&mut self, value: u64, offset: u64, retired: u64);
     /// Whether the board wants the engine to return at the next instruction boundary: a power request, a deadline that
     /// was armed earlier than the budget assumes. Asked after every access to a port or a device's memory.
     fn attention(&self) -> bool;

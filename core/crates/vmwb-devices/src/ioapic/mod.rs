@@ -142,11 +142,14 @@ impl IoApic {
         std::mem::take(&mut self.outgoing)
     }
 
-    /// Whether the 8259's INTR, wired to pin 0, reaches the processor through this unit (ExtINT mode).
+    /// Whom the 8259's INTR, wired to pin 0, reaches through this unit (ExtINT mode): destination field and mode.
     #[must_use]
-    pub fn accepts_extint(&self) -> bool {
-        self.entries[0] & regs::MASKED == 0
-            && DeliveryMode::from_entry(self.entries[0]) == Some(DeliveryMode::ExtInt)
+    pub fn extint_destination(&self) -> Option<(u8, bool)> {
+        let entry = self.entries[0];
+        let open = entry & regs::MASKED == 0
+            && DeliveryMode::from_entry(entry) == Some(DeliveryMode::ExtInt);
+        let [.., destination] = entry.to_le_bytes();
+        open.then_some((destination, entry & regs::LOGICAL != 0))
     }
 
     /// Makes the message of a pin whose line asks for it.

@@ -1,36 +1,41 @@
-//! The local APIC of the one processor, in xAPIC mode.
+//! The local APIC of one processor, in xAPIC mode (registers in memory) and x2APIC mode (model-specific registers).
 //!
-//! It is a register model: the board gives it interrupt messages ([`Lapic::deliver`]), asks it what the processor should
-//! take ([`Lapic::pending_vector`]) and passes the vectors of finished level interrupts ([`Lapic::take_eoi`]) to the I/O
-//! APIC. It knows neither the I/O APIC nor the 8259.
+//! It is a register model: the board gives it interrupt messages ([`Lapic::deliver`] and its kin), asks it what the
+//! processor should take ([`Lapic::pending_vector`], [`Lapic::take_nmi`], [`Lapic::take_signal`]), carries its
+//! interprocessor interrupts to the other units ([`Lapic::take_ipi`]) and passes the vectors of finished level interrupts
+//! ([`Lapic::take_eoi`]) to the I/O APIC. It knows neither other units nor the 8259.
 //!
 //! Timer: the bus clock is 1 GHz, so one undivided count is one nanosecond of virtual time. Counts are derived from
 //! time when they are read; only a timer that would interrupt has a deadline.
 //!
 //! | Registers | Omitted |
 //! |---|---|
-//! | ID, version 14h, TPR, PPR, EOI, LDR, DFR, SVR, ISR, TMR, IRR, ESR, ICR, 6 LVT entries, timer | x2APIC, TSC-deadline mode, CMCI, EOI-broadcast suppression (none announced), IPIs to other processors |
+//! | ID, version 14h, TPR, PPR, EOI, LDR, DFR, SVR, ISR, TMR, IRR, ESR, ICR, SELF IPI, 6 LVT entries, timer, TSC deadline | SMI (there is no such mode), remote read, focus processors, CMCI, EOI-broadcast suppression (none announced) |
 //!
 //! | Threat | Answer |
 //! |---|---|
 //! | A periodic timer of a few nanoseconds | wake-ups at least [`MIN_WAKE_NS`] apart; interrupts in between coalesce, as in IRR |
 //! | Vectors below 16, unknown registers | recorded in ESR, otherwise ignored |
+//! | Model-specific registers that do not exist, reserved bits | refused: the guest gets #GP |
 //! | Odd widths and offsets | reads give zeros, writes are ignored |
 //!
 //! Source: Intel SDM volume 3, chapter "Advanced Programmable Interrupt Controller (APIC)".
 
+mod delivery;
 mod regs;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod x2apic;
 
 use vmwb_hw::{
     AccessSize, Ctx, Device, LocalInterrupts, MmioDevice, Nanos, Payload, ResetKind, SnapshotError,
     Timed, TimerId,
 };
 
-pub use snapshot::LapicV1;
+pub use delivery::{Destination, Ipi, IpiKind, IpiTarget, Signal};
+pub use snapshot::{LapicV1, LapicV2};
 use timer::Countdown;
 
 /// Guest-physical address of the register page after power-on.
@@ -68,10 +73,32 @@ impl VectorSet {
     }
 }
 
+/// What a unit is built with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LapicConfig {
+    /// Number of its processor and its APIC id after reset; processor 0 is the bootstrap processor.
+    pub number: u8,
+    /// Its slot of the scheduler.
+    pub timer: TimerId,
+    /// Rate of the processor's time-stamp counter in Hz.
+    pub tsc_hz: u64,
+    /// The processor has x2APIC mode.
+    pub x2apic: bool,
+    /// The timer has a TSC-deadline mode.
+    pub tsc_deadline: bool,
+}
+
+impl LapicConfig {
+    fn base_after_reset(self) -> u64 {
+        regs::BASE_RESET | if self.number == 0 { regs::BASE_BSP } else { 0 }
+    }
+}
+
 /// The local APIC. See the module's head.
 #[derive(Debug)]
 pub struct Lapic {
-    timer: TimerId,
+    config: LapicConfig,
+    name: String,
     apic_base: u64,
     id: u32,
     tpr: u8,
@@ -89,20 +116,32 @@ pub struct Lapic {
     initial_count: u32,
     divide: u32,
     countdown: Countdown,
+    /// IA32_TSC_DEADLINE; 0 while it is not armed.
+    tsc_deadline: u64,
     deadline: Option<Nanos>,
     lint: [bool; 2],
+    /// A level-triggered interrupt of LINT0 has not ended yet.
+    remote_irr: bool,
     nmi: bool,
+    init: bool,
+    startup: Option<u8>,
+    ipi: Option<Ipi>,
     eoi: Option<u8>,
 }
 
 impl Lapic {
-    /// The bootstrap processor's unit, with APIC id 0, in its power-on state. `timer` is its slot of the scheduler.
+    /// A unit in its power-on state.
     #[must_use]
-    pub fn new(timer: TimerId) -> Self {
+    pub fn new(config: LapicConfig) -> Self {
+        let name = match config.number {
+            0 => "lapic".to_owned(),
+            n => format!("lapic.{n}"),
+        };
         Self {
-            timer,
-            apic_base: regs::BASE_RESET,
-            id: 0,
+            config,
+            name,
+            apic_base: config.base_after_reset(),
+            id: u32::from(config.number) << 24,
             tpr: 0,
             ldr: 0,
             dfr: u32::MAX,
@@ -118,9 +157,14 @@ impl Lapic {
             initial_count: 0,
             divide: 0,
             countdown: Countdown::default(),
+            tsc_deadline: 0,
             deadline: None,
             lint: [false; 2],
+            remote_irr: false,
             nmi: false,
+            init: false,
+            startup: None,
+            ipi: None,
             eoi: None,
         }
     }
@@ -139,29 +183,57 @@ impl Lapic {
         self.apic_base
     }
 
-    /// Writes IA32_APIC_BASE. `false` (the guest gets #GP) for reserved bits and for x2APIC mode, which is not announced.
-    /// Disabling the unit brings it to its reset state.
+    /// Writes IA32_APIC_BASE. `false` (the guest gets #GP) for reserved bits and for the transitions that SDM volume 3,
+    /// section "x2APIC State Transitions", forbids. Disabling the unit brings it to its reset state.
     pub fn set_apic_base(&mut self, ctx: &mut Ctx<'_>, value: u64) -> bool {
-        let known = regs::BASE_ADDRESS | regs::BASE_ENABLE | regs::BASE_BSP;
-        if value & regs::BASE_X2APIC != 0 || value & !known != 0 {
+        let mut known = regs::BASE_ADDRESS | regs::BASE_ENABLE | regs::BASE_BSP;
+        if self.config.x2apic {
+            known |= regs::BASE_X2APIC;
+        }
+        let (enable, extended) = (
+            value & regs::BASE_ENABLE != 0,
+            value & regs::BASE_X2APIC != 0,
+        );
+        // Extended mode is entered from xAPIC mode alone, and left through the disabled state alone.
+        let wrong = if extended {
+            !enable || !self.is_enabled()
+        } else {
+            enable && self.is_x2apic()
+        };
+        if value & !known != 0 || wrong {
             return false;
         }
-        let was_enabled = self.is_enabled();
-        self.apic_base = value & !regs::BASE_BSP | regs::BASE_BSP;
-        if was_enabled && !self.is_enabled() {
-            let (base, lint) = (self.apic_base, self.lint);
-            *self = Self::new(self.timer);
-            (self.apic_base, self.lint) = (base, lint);
-            ctx.scheduler.disarm(self.timer);
+        let (was_enabled, was_x2apic) = (self.is_enabled(), self.is_x2apic());
+        let bsp = self.config.base_after_reset() & regs::BASE_BSP;
+        self.apic_base = value & !regs::BASE_BSP | bsp;
+        if was_enabled && !enable {
+            self.reset_registers(ctx);
+            self.id = u32::from(self.config.number) << 24;
+        }
+        if extended && !was_x2apic {
+            // The destination lies elsewhere in the register from now on.
+            self.icr_high = 0;
         }
         true
     }
 
-    /// Guest-physical address of the register page; `None` while the unit is disabled in IA32_APIC_BASE.
+    /// Every register as after power-on but IA32_APIC_BASE and ID: what INIT does.
+    fn reset_registers(&mut self, ctx: &mut Ctx<'_>) {
+        let (apic_base, id, lint) = (self.apic_base, self.id, self.lint);
+        *self = Self::new(self.config);
+        (self.apic_base, self.id, self.lint) = (apic_base, id, lint);
+        ctx.scheduler.disarm(self.config.timer);
+    }
+
+    /// Guest-physical address of the register page; `None` while the unit is disabled in IA32_APIC_BASE or has its
+    /// registers elsewhere.
     #[must_use]
     pub fn mmio_base(&self) -> Option<u64> {
-        self.is_enabled()
-            .then_some(self.apic_base & regs::BASE_ADDRESS)
+        (self.is_enabled() && !self.is_x2apic()).then_some(self.apic_base & regs::BASE_ADDRESS)
+    }
+
+    fn is_x2apic(&self) -> bool {
+        self.apic_base & regs::BASE_X2APIC != 0
     }
 
     fn is_enabled(&self) -> bool {
@@ -172,77 +244,12 @@ impl Lapic {
         self.is_enabled() && self.svr & regs::SVR_ENABLE != 0
     }
 
-    /// Whether an interrupt message with this destination field is for this processor. `logical` is the destination mode
-    /// (SDM, "Determining IPI Destination").
-    #[must_use]
-    pub fn accepts(&self, destination: u8, logical: bool) -> bool {
-        let id = self.id.to_be_bytes()[0];
-        if destination == 0xFF {
-            return true;
-        }
-        if !logical {
-            return destination == id;
-        }
-        let logical_id = self.ldr.to_be_bytes()[0];
-        if self.dfr >> 28 == 0xF {
-            destination & logical_id != 0
-        } else {
-            destination >> 4 == logical_id >> 4 && destination & logical_id & 0xF != 0
-        }
-    }
-
-    /// Takes a fixed or lowest-priority interrupt. `level`: level triggered, its end is broadcast to the I/O APIC.
-    pub fn deliver(&mut self, vector: u8, level: bool) {
-        if !self.is_software_enabled() {
-            return;
-        }
-        if vector < 16 {
-            self.report(regs::ESR_RECEIVE_ILLEGAL);
-            return;
-        }
-        self.irr.set(vector, true);
-        self.tmr.set(vector, level);
-    }
-
-    /// Takes a non-maskable interrupt (message or IPI).
-    pub fn signal_nmi(&mut self) {
-        self.nmi = true;
-    }
-
-    /// Takes the pending non-maskable interrupt out.
-    pub fn take_nmi(&mut self) -> bool {
-        std::mem::take(&mut self.nmi)
-    }
-
     /// Whether the 8259's INTR reaches the processor: through LINT0 as ExtINT, or directly while the unit is disabled.
     #[must_use]
     pub fn accepts_extint(&self) -> bool {
         let lint0 = self.lvt[regs::LVT_LINT0];
         !self.is_enabled()
             || lint0 & (regs::LVT_MASKED | regs::DELIVERY_MASK) == regs::DELIVERY_EXTINT
-    }
-
-    /// Level of the LINT0 pin: the 8259's INTR. Matters here only when the guest uses the pin for a vector of its own.
-    pub fn set_lint0(&mut self, level: bool) {
-        self.set_lint(0, regs::LVT_LINT0, level);
-    }
-
-    /// Level of the LINT1 pin: the board's NMI.
-    pub fn set_lint1(&mut self, level: bool) {
-        self.set_lint(1, regs::LVT_LINT1, level);
-    }
-
-    fn set_lint(&mut self, pin: usize, entry: usize, level: bool) {
-        let rising = level && !self.lint[pin];
-        self.lint[pin] = level;
-        if !rising {
-            return;
-        }
-        if self.is_enabled() {
-            self.raise_lvt(entry);
-        } else if pin == 1 {
-            self.nmi = true;
-        }
     }
 
     /// The vector that the processor would take now with IF = 1: the highest requested one above the processor priority.
@@ -292,6 +299,7 @@ impl Lapic {
             if self.tmr.contains(vector) {
                 self.eoi = Some(vector);
             }
+            self.end_of_lint0(vector);
         }
     }
 
@@ -302,39 +310,6 @@ impl Lapic {
         // An error vector below 16 would be an error again; it is recorded, not delivered.
         if self.lvt[regs::LVT_ERROR] & regs::LVT_MASKED == 0 && vector >= 16 {
             self.deliver(vector, false);
-        }
-    }
-
-    fn raise_lvt(&mut self, entry: usize) {
-        let lvt = self.lvt[entry];
-        if lvt & regs::LVT_MASKED != 0 {
-            return;
-        }
-        match lvt & regs::DELIVERY_MASK {
-            regs::DELIVERY_FIXED => self.deliver(lvt.to_le_bytes()[0], false),
-            regs::DELIVERY_NMI => self.nmi = true,
-            _ => {}
-        }
-    }
-
-    fn send_ipi(&mut self) {
-        let [vector, ..] = self.icr_low.to_le_bytes();
-        let to_self = match self.icr_low & regs::ICR_SHORTHAND {
-            regs::ICR_SELF | regs::ICR_ALL => true,
-            regs::ICR_OTHERS => false,
-            _ => self.accepts(
-                self.icr_high.to_be_bytes()[0],
-                self.icr_low & regs::ICR_LOGICAL != 0,
-            ),
-        };
-        match self.icr_low & regs::DELIVERY_MASK {
-            regs::DELIVERY_FIXED | regs::DELIVERY_LOWEST if vector < 16 => {
-                self.report(regs::ESR_SEND_ILLEGAL)
-            }
-            regs::DELIVERY_FIXED | regs::DELIVERY_LOWEST if to_self => self.deliver(vector, false),
-            regs::DELIVERY_NMI if to_self => self.nmi = true,
-            // INIT and start-up go to processors that are not there, SMI to a mode that is not there.
-            _ => {}
         }
     }
 
@@ -358,7 +333,11 @@ impl Lapic {
             regs::ESR => self.esr,
             regs::ICR_LOW => self.icr_low,
             regs::ICR_HIGH => self.icr_high,
-            regs::LVT..regs::INITIAL_COUNT => self.lvt[word(regs::LVT)],
+            regs::LVT..regs::INITIAL_COUNT => {
+                let entry = word(regs::LVT);
+                let remote = entry == regs::LVT_LINT0 && self.remote_irr;
+                self.lvt[entry] | if remote { regs::LVT_REMOTE_IRR } else { 0 }
+            }
             regs::INITIAL_COUNT => self.initial_count,
             regs::CURRENT_COUNT => self.current_count(now),
             regs::DIVIDE => self.divide,
@@ -394,6 +373,8 @@ impl Lapic {
                     usize::try_from((offset - regs::LVT) / regs::STRIDE).expect("one of six");
                 self.write_lvt(ctx, entry, value);
             }
+            // SDM, "TSC-Deadline Mode": writes to the initial count are ignored.
+            regs::INITIAL_COUNT if self.is_deadline_mode() => {}
             regs::INITIAL_COUNT => {
                 self.initial_count = value;
                 self.countdown = Countdown {
@@ -413,18 +394,27 @@ impl Lapic {
     }
 
     fn write_lvt(&mut self, ctx: &mut Ctx<'_>, entry: usize, value: u32) {
-        let mut value = value & regs::LVT_WRITABLE[entry];
+        let mut value = value & self.lvt_writable(entry);
         if !self.is_software_enabled() {
             // SDM, "Local APIC State After It Has Been Software Disabled": the mask bits cannot be cleared.
             value |= regs::LVT_MASKED;
         }
-        if entry == regs::LVT_TIMER {
-            self.rebase(ctx.now);
+        match entry {
+            regs::LVT_TIMER => self.write_timer_entry(ctx, value),
+            regs::LVT_LINT0 => {
+                self.lvt[entry] = value;
+                // A level that waited for the mask to go.
+                if self.lint[0] && value & regs::LVT_LEVEL != 0 {
+                    self.raise_lint(0);
+                }
+            }
+            _ => self.lvt[entry] = value,
         }
-        self.lvt[entry] = value;
-        if entry == regs::LVT_TIMER {
-            self.arm(ctx);
-        }
+    }
+
+    fn lvt_writable(&self, entry: usize) -> u32 {
+        let deadline = entry == regs::LVT_TIMER && self.config.tsc_deadline;
+        regs::LVT_WRITABLE[entry] | if deadline { regs::LVT_TSC_DEADLINE } else { 0 }
     }
 }
 
@@ -440,21 +430,25 @@ impl LocalInterrupts for Lapic {
 
 impl Device for Lapic {
     fn name(&self) -> &str {
-        "lapic"
+        &self.name
     }
 
     fn reset(&mut self, ctx: &mut Ctx<'_>, _kind: ResetKind) {
-        *self = Self::new(self.timer);
-        ctx.scheduler.disarm(self.timer);
+        *self = Self::new(self.config);
+        ctx.scheduler.disarm(self.config.timer);
     }
 
     fn save(&self) -> Result<Payload, SnapshotError> {
-        Payload::encode(self.name(), &self.to_v1())
+        Payload::encode(self.name(), &self.to_v2())
     }
 
     fn restore(&mut self, ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
-        self.take_v1(&payload.decode::<LapicV1>()?)?;
-        ctx.scheduler.set(self.timer, self.deadline);
+        let state = match payload.version {
+            1 => payload.decode::<LapicV1>()?.into(),
+            _ => payload.decode::<LapicV2>()?,
+        };
+        self.take_v2(&state)?;
+        ctx.scheduler.set(self.config.timer, self.deadline);
         Ok(())
     }
 }
@@ -489,7 +483,7 @@ impl MmioDevice for Lapic {
 
 impl Timed for Lapic {
     fn on_deadline(&mut self, ctx: &mut Ctx<'_>, timer: TimerId) {
-        if timer != self.timer {
+        if timer != self.config.timer {
             return;
         }
         self.expire();

@@ -64,6 +64,12 @@ pub const LVT_VECTOR: u32 = 0xFF;
 pub const LVT_MASKED: u32 = 1 << 16;
 /// LVT timer: periodic.
 pub const LVT_PERIODIC: u32 = 1 << 17;
+/// LVT timer: TSC-deadline mode.
+pub const LVT_TSC_DEADLINE: u32 = 1 << 18;
+/// LVT LINT0: a level-triggered interrupt was taken and has not ended; read only.
+pub const LVT_REMOTE_IRR: u32 = 1 << 14;
+/// LVT and ICR: an interrupt has not been accepted yet; read only, always 0 here.
+pub const DELIVERY_STATUS: u32 = 1 << 12;
 /// LVT LINT: level triggered.
 pub const LVT_LEVEL: u32 = 1 << 15;
 /// Bits that a guest can write, by entry. Delivery mode where there is one, polarity and trigger at the LINT pins.
@@ -84,6 +90,10 @@ pub const DELIVERY_FIXED: u32 = 0;
 pub const DELIVERY_LOWEST: u32 = 1 << 8;
 /// Delivery mode: non-maskable interrupt.
 pub const DELIVERY_NMI: u32 = 4 << 8;
+/// Delivery mode: initialization.
+pub const DELIVERY_INIT: u32 = 5 << 8;
+/// Delivery mode: start-up at the page of the vector.
+pub const DELIVERY_STARTUP: u32 = 6 << 8;
 /// Delivery mode: the vector comes from the 8259.
 pub const DELIVERY_EXTINT: u32 = 7 << 8;
 
@@ -94,6 +104,10 @@ pub const SVR_WRITABLE: u32 = 0x3FF;
 
 /// ICR: logical destination.
 pub const ICR_LOGICAL: u32 = 1 << 11;
+/// ICR: level, for INIT; clear with a level trigger: the old de-assertion, which does nothing.
+pub const ICR_LEVEL_ASSERT: u32 = 1 << 14;
+/// ICR: level triggered.
+pub const ICR_TRIGGER_LEVEL: u32 = 1 << 15;
 /// ICR: destination shorthand, bits 19:18.
 pub const ICR_SHORTHAND: u32 = 3 << 18;
 /// ICR shorthand: this processor.
@@ -123,5 +137,10 @@ pub const BASE_X2APIC: u64 = 1 << 10;
 pub const BASE_ENABLE: u64 = 1 << 11;
 /// IA32_APIC_BASE: page address, with 40 physical address bits.
 pub const BASE_ADDRESS: u64 = 0xFF_FFFF_F000;
-/// IA32_APIC_BASE after power-on: FEE00000h, enabled, bootstrap processor.
-pub const BASE_RESET: u64 = 0xFEE0_0000 | BASE_ENABLE | BASE_BSP;
+/// IA32_APIC_BASE after power-on: FEE00000h, enabled.
+pub const BASE_RESET: u64 = 0xFEE0_0000 | BASE_ENABLE;
+
+/// First model-specific register of x2APIC mode; register `n` of the page lies at `n / STRIDE` behind it.
+pub const X2APIC_FIRST: u32 = 0x800;
+/// SELF IPI, of x2APIC mode only; write only.
+pub const SELF_IPI: u64 = 0x3F0;

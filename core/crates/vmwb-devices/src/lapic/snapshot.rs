@@ -60,8 +60,52 @@ impl Schema for LapicV1 {
     const VERSION: u32 = 1;
 }
 
+/// Version 2: x2APIC mode, TSC deadlines and what processors tell each other. Frozen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LapicV2 {
+    /// What version 1 knew.
+    pub base: LapicV1,
+    /// IA32_TSC_DEADLINE; 0 while it is not armed.
+    pub tsc_deadline: u64,
+    /// A level-triggered interrupt of LINT0 has not ended yet.
+    pub remote_irr: bool,
+    /// INIT waits for the processor.
+    pub init: bool,
+    /// Vector of a start-up message that waits for the processor.
+    pub startup: Option<u8>,
+}
+
+impl Schema for LapicV2 {
+    const KIND: &'static str = "lapic";
+    const VERSION: u32 = 2;
+}
+
+impl From<LapicV1> for LapicV2 {
+    /// What version 1 did not know did not happen.
+    fn from(base: LapicV1) -> Self {
+        Self {
+            base,
+            tsc_deadline: 0,
+            remote_irr: false,
+            init: false,
+            startup: None,
+        }
+    }
+}
+
 impl Lapic {
-    pub(super) fn to_v1(&self) -> LapicV1 {
+    pub(super) fn to_v2(&self) -> LapicV2 {
+        LapicV2 {
+            base: self.to_v1(),
+            tsc_deadline: self.tsc_deadline,
+            remote_irr: self.remote_irr,
+            init: self.init,
+            startup: self.startup,
+        }
+    }
+
+    fn to_v1(&self) -> LapicV1 {
         LapicV1 {
             apic_base: self.apic_base,
             id: self.id,
@@ -88,11 +132,20 @@ impl Lapic {
         }
     }
 
-    pub(super) fn take_v1(&mut self, s: &LapicV1) -> Result<(), SnapshotError> {
+    pub(super) fn take_v2(&mut self, v: &LapicV2) -> Result<(), SnapshotError> {
+        let refuse = |why: String| Err(SnapshotError::damaged("lapic", why));
+        let s = &v.base;
+        let mut base_bits = regs::BASE_ADDRESS | regs::BASE_ENABLE | regs::BASE_BSP;
+        if self.config.x2apic && s.apic_base & regs::BASE_ENABLE != 0 {
+            base_bits |= regs::BASE_X2APIC;
+        }
+        let x2apic = s.apic_base & regs::BASE_X2APIC != 0;
+        let destination = if x2apic { 0 } else { 0x00FF_FFFF };
         let reserved = [
+            ("apic_base", s.apic_base & !base_bits),
             (
                 "apic_base",
-                s.apic_base & !(regs::BASE_ADDRESS | regs::BASE_ENABLE | regs::BASE_BSP),
+                (s.apic_base ^ self.config.base_after_reset()) & regs::BASE_BSP,
             ),
             ("id", u64::from(s.id & 0x00FF_FFFF)),
             ("ldr", u64::from(s.ldr & 0x00FF_FFFF)),
@@ -100,25 +153,22 @@ impl Lapic {
             ("svr", u64::from(s.svr & !regs::SVR_WRITABLE)),
             ("irr", u64::from((s.irr[0] | s.isr[0]) & 0xFFFF)),
             ("icr_low", u64::from(s.icr_low & !regs::ICR_WRITABLE)),
-            ("icr_high", u64::from(s.icr_high & 0x00FF_FFFF)),
+            ("icr_high", u64::from(s.icr_high & destination)),
             ("divide", u64::from(s.divide & !regs::DIVIDE_WRITABLE)),
         ];
         if let Some((field, bits)) = reserved.into_iter().find(|&(_, bits)| bits != 0) {
-            return Err(SnapshotError::damaged(
-                "lapic",
-                format!("{field} has reserved bits {bits:#x}"),
-            ));
+            return refuse(format!("{field} has reserved bits {bits:#x}"));
         }
-        if s.lvt
-            .iter()
-            .zip(regs::LVT_WRITABLE)
-            .any(|(lvt, writable)| lvt & !writable != 0)
-        {
-            return Err(SnapshotError::damaged(
-                "lapic",
-                "a local vector table entry has reserved bits",
-            ));
+        if (0..regs::LVT_ENTRIES).any(|n| s.lvt[n] & !self.lvt_writable(n) != 0) {
+            return refuse("a local vector table entry has reserved bits".to_owned());
         }
+        let deadline_mode = s.lvt[regs::LVT_TIMER] & regs::LVT_TSC_DEADLINE != 0;
+        if deadline_mode && (v.tsc_deadline != 0) != s.deadline_ns.is_some() {
+            return refuse("the TSC deadline and its time do not agree".to_owned());
+        }
+        self.tsc_deadline = if deadline_mode { v.tsc_deadline } else { 0 };
+        self.remote_irr = v.remote_irr;
+        (self.init, self.startup) = (v.init, v.startup);
         self.apic_base = s.apic_base;
         self.id = s.id;
         self.tpr = s.tpr;

@@ -61,11 +61,60 @@ impl Lapic {
         self.is_software_enabled() && self.lvt[regs::LVT_TIMER] & regs::LVT_MASKED == 0
     }
 
+    pub(super) fn is_deadline_mode(&self) -> bool {
+        self.lvt[regs::LVT_TIMER] & regs::LVT_TSC_DEADLINE != 0
+    }
+
     pub(super) fn arm(&mut self, ctx: &mut Ctx<'_>) {
-        self.deadline = self
-            .next_expiry(ctx.now)
-            .filter(|_| self.timer_interrupts());
-        ctx.scheduler.set(self.timer, self.deadline);
+        // A TSC deadline stays armed while the interrupt is masked: its register shows when it has passed.
+        if !self.is_deadline_mode() {
+            self.deadline = self
+                .next_expiry(ctx.now)
+                .filter(|_| self.timer_interrupts());
+        }
+        ctx.scheduler.set(self.config.timer, self.deadline);
+    }
+
+    /// Writes the timer's entry; a change to or from TSC-deadline mode disarms the timer (SDM, "TSC-Deadline Mode").
+    pub(super) fn write_timer_entry(&mut self, ctx: &mut Ctx<'_>, value: u32) {
+        self.rebase(ctx.now);
+        let changed = (self.lvt[regs::LVT_TIMER] ^ value) & regs::LVT_TSC_DEADLINE != 0;
+        self.lvt[regs::LVT_TIMER] = value;
+        if changed {
+            (self.initial_count, self.countdown) = (0, Countdown::default());
+            (self.tsc_deadline, self.deadline) = (0, None);
+        }
+        self.arm(ctx);
+    }
+
+    /// IA32_TSC_DEADLINE: 0 when it is not armed, has passed, or the timer is in another mode.
+    #[must_use]
+    pub fn tsc_deadline(&self, now: Nanos) -> u64 {
+        if self.is_deadline_mode() && self.deadline.is_some_and(|at| at > now) {
+            self.tsc_deadline
+        } else {
+            0
+        }
+    }
+
+    /// Writes IA32_TSC_DEADLINE; ignored in the timer's other modes. `offset` is what the guest has added to its
+    /// time-stamp counter. To be called again with the register's value when that changes.
+    pub fn set_tsc_deadline(&mut self, ctx: &mut Ctx<'_>, value: u64, offset: u64) {
+        self.catch_up(ctx);
+        if !self.is_deadline_mode() {
+            return;
+        }
+        let hz = self.config.tsc_hz;
+        let raw = ctx.now.ticks(hz);
+        let left = value.saturating_sub(raw.wrapping_add(offset));
+        self.tsc_deadline = value;
+        self.deadline = match (value, left) {
+            (0, _) => None,
+            (_, 0) => Some(ctx.now),
+            _ => Some(Nanos::at_tick(raw.saturating_add(left), hz)),
+        };
+        self.catch_up(ctx);
+        ctx.scheduler.set(self.config.timer, self.deadline);
     }
 
     /// Delivers a deadline that has passed and that the machine has not served yet: an access by the guest may come
@@ -79,6 +128,9 @@ impl Lapic {
 
     /// The timer's interrupt.
     pub(super) fn expire(&mut self) {
+        if self.is_deadline_mode() {
+            (self.tsc_deadline, self.deadline) = (0, None);
+        }
         if self.timer_interrupts() {
             self.deliver(self.lvt[regs::LVT_TIMER].to_le_bytes()[0], false);
         }

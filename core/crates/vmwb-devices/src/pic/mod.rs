@@ -301,6 +301,12 @@ impl Pic {
         }
     }
 
+    /// Levels of all inputs, bit n of input n.
+    #[must_use]
+    pub fn lines(&self) -> u16 {
+        u16::from_le_bytes([self.master.lines, self.slave.lines])
+    }
+
     /// INTR: whether an interrupt waits to be acknowledged.
     #[must_use]
     pub fn output(&self) -> bool {

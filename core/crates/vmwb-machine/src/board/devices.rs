@@ -8,16 +8,17 @@ use vmwb_devices::debug::{
 use vmwb_devices::fwcfg::FwCfg;
 use vmwb_devices::i8042::I8042;
 use vmwb_devices::ide::Ide;
-use vmwb_devices::ioapic::{IOAPIC_BASE, IOAPIC_BYTES, IoApic};
-use vmwb_devices::lapic::{LAPIC_BYTES, Lapic};
+use vmwb_devices::ioapic::{IOAPIC_BASE, IOAPIC_BYTES};
+use vmwb_devices::lapic::{LAPIC_BYTES, Lapic, LapicConfig};
 use vmwb_devices::pci::{PciAddress, PciDevice, PciHost};
-use vmwb_devices::pic::Pic;
 use vmwb_devices::pit::Pit;
 use vmwb_devices::rtc::Rtc;
 use vmwb_devices::sysctl::SysCtl;
 use vmwb_devices::uart::Uart;
 use vmwb_devices::vga::Vga;
 use vmwb_hw::{CharBackend, Device, IrqLine, MmioDevice, PioDevice, Scheduler, Timed, TimerId};
+
+use vmwb_x86::cpuid::Features;
 
 use super::bus::{PortDevice, PortMap, PortRange, Width};
 use super::drives::{Media, ide};
@@ -48,7 +49,7 @@ pub const IDE_BUS_MASTER_PORT: u16 = 0xC000;
 /// Names a timer's owner when its deadline comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TimerOwner {
-    Lapic,
+    Lapic(u8),
     Pit,
     Rtc,
     Acpi,
@@ -73,7 +74,7 @@ pub struct BoardInput {
 /// Every device of one board.
 #[derive(Debug)]
 pub struct Devices {
-    /// 8259 pair, I/O APIC, local APIC.
+    /// 8259 pair, I/O APIC, local APICs.
     pub irq: InterruptControllers,
     /// Interval timer.
     pub pit: Pit,
@@ -114,7 +115,18 @@ impl Devices {
             timers.push(owner);
             scheduler.add_timer()
         };
-        let lapic = Lapic::new(timer(TimerOwner::Lapic));
+        let features = Features::of(&spec.cpu.model);
+        let has = |name| features.is_some_and(|f| f.has(name));
+        let lapic = |number, timer| {
+            Lapic::new(LapicConfig {
+                number,
+                timer,
+                tsc_hz: spec.cpu.tsc_hz,
+                x2apic: has("x2apic"),
+                tsc_deadline: has("tsc_deadline"),
+            })
+        };
+        let mut lapics = vec![lapic(0, timer(TimerOwner::Lapic(0)))];
         let pit = Pit::new(timer(TimerOwner::Pit), IrqLine(IRQ_TIMER));
         let mut rtc = Rtc::new(timer(TimerOwner::Rtc), IrqLine(IRQ_RTC), input.start_unix_s);
         rtc.set_memory_size(input.ram.0, input.ram.1);
@@ -140,12 +152,11 @@ impl Devices {
                 Uart::new(&name, timer(TimerOwner::Uart(n)), IrqLine(irq), backend)
             })
             .collect();
+        for n in (1u8..).take(spec.cpus.saturating_sub(1) as usize) {
+            lapics.push(lapic(n, timer(TimerOwner::Lapic(n))));
+        }
         Self {
-            irq: InterruptControllers {
-                pic: Pic::new(),
-                ioapic: IoApic::new(),
-                lapic,
-            },
+            irq: InterruptControllers::new(lapics),
             pit,
             rtc,
             uarts,
@@ -265,10 +276,10 @@ impl Devices {
 
     /// The device whose memory lies at a guest address, and its own offset of it.
     pub fn mapped(&mut self, address: u64) -> Option<(&mut dyn MmioDevice, u64)> {
-        if let Some(base) = self.irq.lapic.mmio_base()
+        if let Some(base) = self.irq.lapic().mmio_base()
             && (base..base + LAPIC_BYTES).contains(&address)
         {
-            return Some((&mut self.irq.lapic, address - base));
+            return Some((self.irq.lapic_mut(), address - base));
         }
         if (IOAPIC_BASE..IOAPIC_BASE + IOAPIC_BYTES).contains(&address) {
             return Some((&mut self.irq.ioapic, address - IOAPIC_BASE));
@@ -282,10 +293,10 @@ impl Devices {
 
     /// As [`Devices::mapped`], for a look without an effect.
     pub fn mapped_for_peek(&self, address: u64) -> Option<(&dyn MmioDevice, u64)> {
-        if let Some(base) = self.irq.lapic.mmio_base()
+        if let Some(base) = self.irq.lapic().mmio_base()
             && (base..base + LAPIC_BYTES).contains(&address)
         {
-            return Some((&self.irq.lapic, address - base));
+            return Some((self.irq.lapic(), address - base));
         }
         if (IOAPIC_BASE..IOAPIC_BASE + IOAPIC_BYTES).contains(&address) {
             return Some((&self.irq.ioapic, address - IOAPIC_BASE));
@@ -320,10 +331,16 @@ impl Devices {
         }
     }
 
+    /// Where the chipset routes PIRQA to PIRQD.
+    #[must_use]
+    pub fn pirq_routes(&self) -> [Option<u8>; 4] {
+        [0, 1, 2, 3].map(|n| self.pci.pirq_route(n))
+    }
+
     /// The device whose timer this is.
     pub fn timed(&mut self, timer: TimerId) -> Option<&mut dyn Timed> {
         Some(match self.timers.get(usize::from(timer.0))? {
-            TimerOwner::Lapic => &mut self.irq.lapic,
+            TimerOwner::Lapic(n) => self.irq.lapics.get_mut(usize::from(*n))?,
             TimerOwner::Pit => &mut self.pit,
             TimerOwner::Rtc => &mut self.rtc,
             TimerOwner::Acpi => &mut self.acpi,
@@ -336,7 +353,6 @@ impl Devices {
         let mut all: Vec<&mut dyn Device> = vec![
             &mut self.irq.pic,
             &mut self.irq.ioapic,
-            &mut self.irq.lapic,
             &mut self.pit,
             &mut self.rtc,
             &mut self.keyboard,
@@ -346,6 +362,7 @@ impl Devices {
             &mut self.acpi,
             &mut self.debug_console,
         ];
+        all.extend(self.irq.lapics.iter_mut().map(|l| l as &mut dyn Device));
         all.extend(self.uarts.iter_mut().map(|u| u as &mut dyn Device));
         all.extend(self.ide.iter_mut().map(|d| d as &mut dyn Device));
         all.extend(self.fw_cfg.iter_mut().map(|d| d as &mut dyn Device));

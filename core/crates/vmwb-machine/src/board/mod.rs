@@ -10,6 +10,9 @@ mod bus;
 mod devices;
 mod drives;
 mod firmware;
+#[cfg(test)]
+mod interrupt_tests;
+mod lines;
 mod pci;
 mod saved;
 #[cfg(test)]
@@ -40,6 +43,7 @@ pub use saved::BoardV1;
 use vmwb_devices::acpi as pm;
 use vmwb_devices::ioapic::IOAPIC_BASE;
 use vmwb_devices::lapic::LAPIC_BASE;
+pub use vmwb_devices::lapic::Signal;
 
 /// Serial characters that wait in the board for room in one UART.
 const MAX_PENDING_SERIAL: usize = 2 << 20;
@@ -106,6 +110,8 @@ pub struct Board {
     interrupt: bool,
     /// When the next answer of a medium is there, in a deterministic machine.
     reply_due: Option<Nanos>,
+    /// Whether a processor has to be initialized or started.
+    signals: bool,
     /// The earliest deadline when the engine's budget was made.
     assumed: Option<Nanos>,
     /// Whether firmware sets the chipset up.
@@ -143,6 +149,7 @@ impl Board {
             pending_keys: VecDeque::new(),
             interrupt: false,
             reply_due: None,
+            signals: false,
             assumed: None,
             firmware: spec.boot.has_firmware(),
             seed: spec.seed,
@@ -173,11 +180,12 @@ impl Board {
         self.pending_keys.clear();
         self.unknown.clear();
         self.counts = AccessCounts::default();
+        self.devices.irq.set_routes(self.devices.pirq_routes());
         self.settle(now, None);
     }
 
     fn set_up_chipset(&mut self, retired: u64) {
-        self.devices.irq.lapic.set_virtual_wire();
+        self.devices.irq.lapics[0].set_virtual_wire();
         self.pio_write(ELCR2_PORT, AccessSize::Byte, ELCR2_LEVELS, retired);
         self.pio_write(CONFIG_ADDRESS, AccessSize::Dword, PIRQ_ROUTES, retired);
         let routes = u32::from_le_bytes(acpi_tables::PIRQ_GSI);
@@ -227,6 +235,30 @@ impl Board {
     /// The display adapter, for whoever takes its changes.
     pub fn vga_mut(&mut self) -> Option<&mut vmwb_devices::vga::Vga> {
         self.devices.vga.as_mut()
+    }
+
+    /// Says which processor reaches the board from now on: whose local APIC answers.
+    pub fn set_current(&mut self, processor: usize) {
+        self.devices.irq.set_current(processor);
+        self.interrupt = self.devices.irq.pending();
+    }
+
+    /// Whether anything waits that a halted processor looks at.
+    #[must_use]
+    pub fn wakes(&self, processor: usize) -> bool {
+        self.devices.irq.wakes(processor)
+    }
+
+    /// Takes the next INIT or start-up message out, with the processor that it is for.
+    pub fn take_signal(&mut self, retired: u64) -> Option<(usize, Signal)> {
+        if !self.signals {
+            return None;
+        }
+        let now = self.clock.now(retired);
+        let mut ctx = self.common.ctx(now);
+        let signal = self.devices.irq.take_signal(&mut ctx);
+        self.settle(now, None);
+        signal
     }
 
     /// Earliest deadline of all devices, and of the media of a deterministic machine.
@@ -364,14 +396,28 @@ impl Board {
             Some(PortDevice::Keyboard) => self.feed_keys(now),
             _ => {}
         }
+        if device == Some(PortDevice::Pci) {
+            self.devices.irq.set_routes(self.devices.pirq_routes());
+        }
         for change in self.common.lines.drain() {
             self.devices.irq.apply(change);
+        }
+        for message in self.common.lines.drain_messages() {
+            if !self.devices.irq.signal(message) {
+                let bytes = message.data.to_le_bytes();
+                // To nowhere, as a write to an address where nothing is.
+                let _ = self
+                    .common
+                    .memory
+                    .write(GuestAddress(message.address), &bytes);
+            }
         }
         self.devices.irq.settle();
         self.interrupt = self.devices.irq.pending();
         if self.clock.is_deterministic() {
             self.reply_due = self.next_reply();
         }
+        self.signals = self.devices.irq.has_signals();
     }
 
     fn note_unknown(&mut self, memory: bool, at: u64) {
@@ -568,7 +614,7 @@ impl CpuBus for Board {
     }
 
     fn take_nmi(&mut self) -> bool {
-        self.devices.irq.lapic.take_nmi()
+        self.devices.irq.lapic_mut().take_nmi()
     }
 
     fn tsc(&mut self, retired: u64) -> u64 {
@@ -591,30 +637,56 @@ impl CpuBus for Board {
     }
 
     fn cr8(&self) -> u8 {
-        self.devices.irq.lapic.cr8()
+        self.devices.irq.lapic().cr8()
     }
 
     fn set_cr8(&mut self, value: u8, retired: u64) {
-        self.devices.irq.lapic.set_cr8(value);
+        self.devices.irq.lapic_mut().set_cr8(value);
         let now = self.clock.now(retired);
         self.settle(now, None);
     }
 
     fn apic_base(&self) -> u64 {
-        self.devices.irq.lapic.apic_base()
+        self.devices.irq.lapic().apic_base()
     }
 
     fn set_apic_base(&mut self, value: u64) -> bool {
         // Disabling the unit only disarms its timer: no time is needed.
         let now = Nanos(0);
         let mut ctx = self.common.ctx(now);
-        let accepted = self.devices.irq.lapic.set_apic_base(&mut ctx, value);
+        let accepted = self.devices.irq.lapic_mut().set_apic_base(&mut ctx, value);
         self.settle(now, None);
         accepted
     }
 
+    fn x2apic_read(&mut self, msr: u32, retired: u64) -> Option<u64> {
+        let now = self.clock.now(retired);
+        self.devices.irq.lapic().msr_read(now, msr)
+    }
+
+    fn x2apic_write(&mut self, msr: u32, value: u64, retired: u64) -> bool {
+        let now = self.clock.now(retired);
+        let mut ctx = self.common.ctx(now);
+        let accepted = self.devices.irq.lapic_mut().msr_write(&mut ctx, msr, value);
+        self.settle(now, None);
+        accepted
+    }
+
+    fn tsc_deadline(&mut self, retired: u64) -> u64 {
+        let now = self.clock.now(retired);
+        self.devices.irq.lapic().tsc_deadline(now)
+    }
+
+    fn set_tsc_deadline(&mut self, value: u64, offset: u64, retired: u64) {
+        let now = self.clock.now(retired);
+        let mut ctx = self.common.ctx(now);
+        let lapic = self.devices.irq.lapic_mut();
+        lapic.set_tsc_deadline(&mut ctx, value, offset);
+        self.settle(now, None);
+    }
+
     fn attention(&self) -> bool {
-        if self.common.power.is_some() {
+        if self.common.power.is_some() || self.signals {
             return true;
         }
         match (self.next_deadline(), self.assumed) {

@@ -7,6 +7,7 @@ use vmwb_devices::coprocessor;
 use vmwb_hw::{Payload, Schema, SnapshotError};
 use vmwb_snapshot::Container;
 
+use super::lines::LinesV1;
 use super::{Board, MAX_PENDING_KEYS, MAX_PENDING_SERIAL};
 
 /// Saved state of the board.
@@ -43,6 +44,7 @@ impl Board {
             pending_keys: self.pending_keys.iter().copied().collect(),
         };
         into.push(Payload::encode("board", &own)?);
+        into.push(Payload::encode("lines", &self.devices.irq.save_lines())?);
         Ok(())
     }
 
@@ -82,8 +84,17 @@ impl Board {
         }
         self.pending_serial = own.pending_serial.into_iter().map(VecDeque::from).collect();
         self.pending_keys = own.pending_keys.into();
+        let lines = match from.take("lines") {
+            Ok(payload) => Some(payload.decode::<LinesV1>()?),
+            // States of versions up to 0.3 have none: no two devices shared an input.
+            Err(SnapshotError::Missing(_)) => None,
+            Err(other) => return Err(other),
+        };
+        let routes = self.devices.pirq_routes();
+        self.devices.irq.restore_lines(lines.as_ref(), routes);
         // Lines are saved by the controllers that see them; what devices reported while they were restored is old news.
         self.common.lines.drain();
+        self.common.lines.drain_messages();
         self.common.power = None;
         self.windows.rebuild(&self.devices);
         self.settle(now, None);

@@ -25,7 +25,7 @@ const IOAPIC_WINDOW: u64 = 0xFEC0_0010;
 const A_WHILE: u64 = 10_000_000;
 
 #[derive(Debug, Clone, Default)]
-struct Printed(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Printed(Arc<Mutex<Vec<u8>>>);
 
 impl CharBackend for Printed {
     fn write(&mut self, bytes: &[u8]) {
@@ -33,14 +33,14 @@ impl CharBackend for Printed {
     }
 }
 
-fn spec() -> MachineSpec {
+pub(super) fn spec() -> MachineSpec {
     MachineSpec {
         deterministic: true,
         ..MachineSpec::new("board", 4, "")
     }
 }
 
-fn board_of(spec: &MachineSpec, printed: &Printed) -> Board {
+pub(super) fn board_of(spec: &MachineSpec, printed: &Printed) -> Board {
     let memory = Arc::new(GuestMemory::new(spec.ram_bytes()).unwrap());
     let serial = (0..spec.serial_ports)
         .map(|_| Box::new(printed.clone()) as Box<dyn CharBackend>)
@@ -55,11 +55,11 @@ fn board_of(spec: &MachineSpec, printed: &Printed) -> Board {
     Board::new(spec, memory, Clock::deterministic(1_000_000_000), input)
 }
 
-fn board() -> Board {
+pub(super) fn board() -> Board {
     board_of(&spec(), &Printed::default())
 }
 
-fn out(board: &mut Board, port: u16, value: u8) {
+pub(super) fn out(board: &mut Board, port: u16, value: u8) {
     board.pio_write(port, AccessSize::Byte, u32::from(value), 0);
 }
 
@@ -68,7 +68,7 @@ fn input(board: &mut Board, port: u16, retired: u64) -> u32 {
 }
 
 /// Both 8259s as every PC has them: vectors 20h and 28h, all inputs open.
-fn open_pic(board: &mut Board) {
+pub(super) fn open_pic(board: &mut Board) {
     for (base, vector, cascade) in [(0x20, 0x20, 4), (0xA0, 0x28, 2)] {
         out(board, base, 0x11);
         out(board, base + 1, vector);

@@ -601,6 +601,16 @@ mod tests {
         fn set_apic_base(&mut self, _value: u64) -> bool {
             false
         }
+        fn x2apic_read(&mut self, _msr: u32, _retired: u64) -> Option<u64> {
+            None
+        }
+        fn x2apic_write(&mut self, _msr: u32, _value: u64, _retired: u64) -> bool {
+            false
+        }
+        fn tsc_deadline(&mut self, _retired: u64) -> u64 {
+            0
+        }
+        fn set_tsc_deadline(&mut self, _value: u64, _offset: u64, _retired: u64) {}
         fn attention(&self) -> bool {
             false
         }

@@ -20,6 +20,10 @@ mod number {
     pub const PAT: u32 = 0x277;
     pub const MTRR_DEF_TYPE: u32 = 0x2FF;
     pub const MC0_CTL: u32 = 0x400;
+    pub const TSC_DEADLINE: u32 = 0x6E0;
+    /// Registers of the local APIC in x2APIC mode.
+    pub const X2APIC: u32 = 0x800;
+    pub const X2APIC_LAST: u32 = 0x83F;
     pub const EFER: u32 = 0xC000_0080;
     pub const STAR: u32 = 0xC000_0081;
     pub const LSTAR: u32 = 0xC000_0082;
@@ -66,6 +70,8 @@ fn msr_feature(n: u32) -> &'static str {
         number::PAT => "pat",
         number::MTRRCAP | number::MTRR_DEF_TYPE | 0x200..=0x20F | 0x250..=0x26F => "mtrr",
         number::MCG_CAP | number::MCG_STATUS | number::MC0_CTL..=0x40F => "mca",
+        number::TSC_DEADLINE => "tsc_deadline",
+        number::X2APIC..=number::X2APIC_LAST => "x2apic",
         number::EFER | number::STAR => "syscall",
         number::LSTAR | number::CSTAR | number::FMASK => "lm",
         number::FS_BASE | number::GS_BASE | number::KERNEL_GS_BASE => "lm",
@@ -104,6 +110,17 @@ pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
         number::MC0_CTL..=0x40F if n & 3 == 0 => m.mc_ctl[((n - number::MC0_CTL) / 4) as usize],
         // Status, address and extra information of the banks: no machine check has happened.
         number::MC0_CTL..=0x40F => 0,
+        number::TSC_DEADLINE => {
+            let retired = c.retired_before(op);
+            c.bus().tsc_deadline(retired)
+        }
+        number::X2APIC..=number::X2APIC_LAST => {
+            let retired = c.retired_before(op);
+            match c.bus().x2apic_read(n, retired) {
+                Some(v) => v,
+                None => return Err(c.gp(0)),
+            }
+        }
         number::EFER => c.efer,
         number::STAR => m.star,
         number::LSTAR => m.lstar,
@@ -154,12 +171,31 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
         number::TSC => {
             let retired = c.retired_before(op);
             let raw = c.bus().tsc(retired);
-            c.msr.tsc_offset = v.wrapping_sub(raw);
+            let offset = v.wrapping_sub(raw);
+            c.msr.tsc_offset = offset;
+            let deadline = c.bus().tsc_deadline(retired);
+            if deadline != 0 {
+                c.bus().set_tsc_deadline(deadline, offset, retired);
+                c.touch();
+            }
         }
         number::APIC_BASE => {
-            if !c.bus().set_apic_base(v) {
+            if v & !c.phys_mask != 0 || !c.bus().set_apic_base(v) {
                 return Err(c.gp(0));
             }
+            c.touch();
+        }
+        number::TSC_DEADLINE => {
+            let (retired, offset) = (c.retired_before(op), c.msr.tsc_offset);
+            c.bus().set_tsc_deadline(v, offset, retired);
+            c.touch();
+        }
+        number::X2APIC..=number::X2APIC_LAST => {
+            let retired = c.retired_before(op);
+            if !c.bus().x2apic_write(n, v, retired) {
+                return Err(c.gp(0));
+            }
+            c.touch();
         }
         // A microcode update is taken and ignored, the others have no effect that a guest could see.
         number::UCODE_REV | number::INT_PENDING | number::PATCH_LOADER => {}
