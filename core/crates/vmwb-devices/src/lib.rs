@@ -13,6 +13,7 @@
 //! | 8042, keyboard, mouse | `i8042::I8042::new(irq1, irq12)` | 0 = 60h; 4 = 64h |
 //! | reset, A20 and POST ports | `sysctl::SysCtl::new()` | 0 = 92h; 1 = CF9h; 2 = 80h |
 //! | 8237A pair | `dma::Dma::new()` | 00h-0Fh = 00h-0Fh; 10h-2Fh = C0h-DFh; 31h-3Fh = 81h-8Fh |
+//! | 82077AA | `fdc::Fdc::new(timer, irq6, drives)` | 2-5, 7 = 3F2h-3F5h, 3F7h; DMA channel 2 |
 //! | coprocessor error latch | `coprocessor::Coprocessor::new(irq13)` | 0, 1 = F0h, F1h |
 //! | PIIX4 power management | `acpi::AcpiPm::new(sci, timer, width)` | 00h-3Fh = 600h-63Fh; 40h, 41h = B2h, B3h |
 //! | PCI host | `pci::PciHost::new(pm_base)` | 0-3 = CF8h-CFBh; 4-7 = CFCh-CFFh |
@@ -28,6 +29,7 @@ pub mod coprocessor;
 pub mod debug;
 pub mod dma;
 pub mod fwcfg;
+pub mod fdc;
 pub mod i8042;
 pub mod ide;
 pub mod ioapic;
