@@ -222,6 +222,7 @@ pub(crate) fn restored_copy_behaves_alike<S: Subject>() {
         let mut copy_bench = Bench::new();
         let mut copy = S::build(&mut copy_bench);
         copy_bench.now = bench.now;
+        copy_bench.copy_memory(&bench);
         copy.restore(&mut copy_bench.ctx(), &device.save().expect("saves")).expect("restores");
         let _ = bench.take_lines();
         drive::<S>(&mut bench, &mut device, &after);

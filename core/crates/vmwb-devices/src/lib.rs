@@ -21,6 +21,7 @@
 //! | firmware configuration | `fwcfg::FwCfg::new(items)` | 0, 1 = 510h, 511h; 4, 8 = 514h, 518h |
 //! | PIIX3 IDE | `ide::Ide::new(name, irqs, drives)` | 00h-08h = 1F0h-1F7h, 3F6h; 10h-18h = 170h-177h, 376h |
 //! | VGA | `vga::Vga::new()` | ports from 3B0h, memory from A0000h |
+//! | virtio functions | `virtio::VirtioBlk::new(name, irq, backend, serial)` and its sisters | PCI, base addresses 1 and 4 |
 //! | test ports | `debug::DebugExit::new()`, `debug::DebugConsole::new(backend)` | 0-3 from the spec's port; 0, 1 = E9h, 402h |
 #![forbid(unsafe_code)]
 
@@ -41,6 +42,7 @@ pub mod rtc;
 pub mod sysctl;
 pub mod uart;
 pub mod vga;
+pub mod virtio;
 
 mod bits;
 pub mod bytes;

@@ -1,8 +1,8 @@
 //! The rest of a machine, as far as one device under test needs it.
 
 use vmwb_hw::{
-    AccessSize, Ctx, GuestMemory, LineChange, LineChanges, Nanos, PioDevice, PowerRequest,
-    Scheduler, Timed, TimerId,
+    AccessSize, Ctx, GuestAddress, GuestMemory, LineChange, LineChanges, Nanos, PioDevice,
+    PowerRequest, Scheduler, Timed, TimerId,
 };
 
 /// Clock, lines, deadlines, memory and power request that a device's [`Ctx`] borrows.
@@ -38,6 +38,20 @@ impl Bench {
             scheduler: &mut self.scheduler,
             memory: &self.memory,
             power: &mut self.power,
+        }
+    }
+
+    /// Takes over what stands in the other machine's memory.
+    pub fn copy_memory(&mut self, other: &Self) {
+        let mut page = [0; 4096];
+        for start in (0..2 << 20).step_by(page.len()) {
+            // The display window is not RAM.
+            let is_ram = other.memory.read(GuestAddress(start), &mut page).is_ok();
+            if is_ram && page.iter().any(|&b| b != 0) {
+                self.memory
+                    .write(GuestAddress(start), &page)
+                    .expect("the same RAM");
+            }
         }
     }
 

@@ -23,7 +23,8 @@
 
 mod device;
 mod function;
-mod regs;
+mod msix;
+pub(crate) mod regs;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use crate::bits::not_decoded;
 
 pub use device::PciDevice;
 pub use function::{BarError, BarKind, BarWindow, CONFIG_DWORDS, ConfigSpace, PciFunction};
+pub use msix::{MAX_MSIX_VECTORS, MSIX_ENTRY_BYTES, Msix, MsixPlace, MsixV1, MsixVectorV1};
 pub use snapshot::{PciFunctionV1, PciV1};
 
 /// Slot and function on bus 0.

@@ -13,6 +13,8 @@ pub const HEADER: u8 = 0x0C;
 pub const BAR0: u8 = 0x10;
 /// Subsystem vendor (low half) and subsystem.
 pub const SUBSYSTEM: u8 = 0x2C;
+/// First capability.
+pub const CAPABILITIES: u8 = 0x34;
 /// Interrupt line and pin.
 pub const INTERRUPT: u8 = 0x3C;
 
@@ -24,6 +26,11 @@ pub const COMMAND_MEMORY: u32 = 1 << 1;
 pub const COMMAND_MASTER: u32 = 1 << 2;
 /// Command: no legacy interrupts.
 pub const COMMAND_NO_INTX: u32 = 1 << 10;
+
+/// Status: the function asks for its interrupt pin.
+pub const STATUS_INTERRUPT: u32 = 1 << 19;
+/// Status: there is a list of capabilities.
+pub const STATUS_CAPABILITIES: u32 = 1 << 20;
 
 /// Header type: the device has more than one function.
 pub const HEADER_MULTIFUNCTION: u32 = 0x80 << 16;
