@@ -25,6 +25,10 @@ pub enum PortDevice {
     Acpi,
     /// IDE.
     Ide,
+    /// Floppy controller.
+    Fdc,
+    /// DMA controllers.
+    Dma,
     /// Firmware configuration.
     FwCfg,
     /// VGA.

@@ -5,7 +5,11 @@ use vmwb_devices::coprocessor::Coprocessor;
 use vmwb_devices::debug::{
     CONSOLE_PORT, DEBUG_EXIT_BYTES, DebugConsole, DebugExit, FIRMWARE_CONSOLE_PORT,
 };
+use vmwb_devices::dma::Dma;
+use vmwb_devices::fdc::Fdc;
 use vmwb_devices::fwcfg::FwCfg;
+use vmwb_devices::virtio::VirtioPci;
+use vmwb_devices::virtio::blk::Blk;
 use vmwb_devices::i8042::I8042;
 use vmwb_devices::ide::Ide;
 use vmwb_devices::ioapic::{IOAPIC_BASE, IOAPIC_BYTES};
@@ -21,7 +25,7 @@ use vmwb_hw::{CharBackend, Device, IrqLine, MmioDevice, PioDevice, Scheduler, Ti
 use vmwb_x86::cpuid::Features;
 
 use super::bus::{PortDevice, PortMap, PortRange, Width};
-use super::drives::{Media, ide};
+use super::drives::{Media, floppy, ide, virtio_disk_place, virtio_disks};
 use super::firmware::{cmos_bytes, fw_cfg};
 use super::wiring::{
     IRQ_COPROCESSOR, IRQ_KEYBOARD, IRQ_MOUSE, IRQ_RTC, IRQ_TIMER, InterruptControllers,
@@ -41,7 +45,7 @@ const IDE_PLACE: PciAddress = PciAddress {
     slot: 1,
     function: 1,
 };
-/// PCI slot of the first disk on a virtio controller.
+/// PCI slot of the first disk on a virtio controller; the others follow.
 pub const VIRTIO_DISK_SLOT: u8 = 4;
 /// Port of the IDE bus master where there is no firmware to choose one.
 pub const IDE_BUS_MASTER_PORT: u16 = 0xC000;
@@ -54,6 +58,7 @@ enum TimerOwner {
     Rtc,
     Acpi,
     Uart(u8),
+    Fdc,
 }
 
 /// What a board is built with besides its definition.
@@ -69,6 +74,17 @@ pub struct BoardInput {
     pub ram: (u64, u64),
     /// Media of the drives.
     pub media: Media,
+}
+
+/// The devices that firmware and drives need, and a kernel that is booted directly without drives does not.
+#[derive(Debug)]
+pub struct WholePc {
+    /// IDE controller.
+    pub ide: Ide,
+    /// Floppy controller.
+    pub fdc: Fdc,
+    /// DMA controllers.
+    pub dma: Dma,
 }
 
 /// Every device of one board.
@@ -92,8 +108,10 @@ pub struct Devices {
     pub pci: PciHost,
     /// Power management.
     pub acpi: AcpiPm,
-    /// IDE controller, in machines with firmware or drives.
-    pub ide: Option<Ide>,
+    /// What a bare board lacks.
+    pub pc: Option<WholePc>,
+    /// Disks on virtio controllers, by their number.
+    pub virtio_disks: Vec<(u8, VirtioPci<Blk>)>,
     /// Firmware configuration, in machines with firmware.
     pub fw_cfg: Option<FwCfg>,
     pci_places: Vec<PciAddress>,
@@ -135,9 +153,15 @@ impl Devices {
                 rtc.set_cmos(index, value);
             }
         }
-        let ide = spec.is_whole_pc().then(|| ide(spec, &mut input.media));
+        let pc = spec.is_whole_pc().then(|| WholePc {
+            ide: ide(spec, &mut input.media),
+            fdc: floppy(spec, timer(TimerOwner::Fdc), &mut input.media),
+            dma: Dma::new(),
+        });
+        let virtio_disks = virtio_disks(spec, &mut input.media);
         let mut pci_places = Vec::new();
-        pci_places.extend(ide.as_ref().map(|_| IDE_PLACE));
+        pci_places.extend(pc.as_ref().map(|_| IDE_PLACE));
+        pci_places.extend(virtio_disks.iter().map(|&(n, _)| virtio_disk_place(n)));
         let acpi = AcpiPm::new(
             IrqLine(acpi::SCI_GSI),
             timer(TimerOwner::Acpi),
@@ -165,7 +189,8 @@ impl Devices {
             coprocessor: Coprocessor::new(IrqLine(IRQ_COPROCESSOR)),
             pci: PciHost::new(acpi::PM_BASE),
             acpi,
-            ide,
+            pc,
+            virtio_disks,
             fw_cfg: fw_cfg(spec, input.ram),
             pci_places,
             vga: (spec.display == DisplayChoice::Vga).then(Vga::new),
@@ -221,6 +246,11 @@ impl Devices {
                 add(first + 1, 7, PortDevice::Ide, offset + 1, Width::Bytes);
                 add(control, 1, PortDevice::Ide, offset + 8, Width::Bytes);
             }
+            add(0x3F0, 6, PortDevice::Fdc, 0, Width::Bytes);
+            add(0x3F7, 1, PortDevice::Fdc, 7, Width::Bytes);
+            add(0x00, 0x10, PortDevice::Dma, 0x00, Width::Bytes);
+            add(0xC0, 0x20, PortDevice::Dma, 0x10, Width::Bytes);
+            add(0x81, 0x0F, PortDevice::Dma, 0x31, Width::Bytes);
         }
         if spec.boot.has_firmware() {
             add(0x510, 2, PortDevice::FwCfg, 0, Width::Any);
@@ -266,7 +296,9 @@ impl Devices {
             PortDevice::Coprocessor => &mut self.coprocessor,
             PortDevice::Pci => &mut self.pci,
             PortDevice::Acpi => &mut self.acpi,
-            PortDevice::Ide => self.ide.as_mut()?,
+            PortDevice::Ide => &mut self.pc.as_mut()?.ide,
+            PortDevice::Fdc => &mut self.pc.as_mut()?.fdc,
+            PortDevice::Dma => &mut self.pc.as_mut()?.dma,
             PortDevice::FwCfg => self.fw_cfg.as_mut()?,
             PortDevice::Vga => self.vga.as_mut()?,
             PortDevice::DebugExit => self.debug_exit.as_mut()?,
@@ -317,8 +349,12 @@ impl Devices {
     /// The PCI device there; `None`: the chipset or nobody.
     pub fn pci_device(&mut self, at: PciAddress) -> Option<&mut dyn PciDevice> {
         match at {
-            IDE_PLACE => self.ide.as_mut().map(|d| d as &mut dyn PciDevice),
-            _ => None,
+            IDE_PLACE => Some(&mut self.pc.as_mut()?.ide),
+            _ => self
+                .virtio_disks
+                .iter_mut()
+                .find(|(n, _)| at == virtio_disk_place(*n))
+                .map(|(_, disk)| disk as &mut dyn PciDevice),
         }
     }
 
@@ -326,8 +362,12 @@ impl Devices {
     #[must_use]
     pub fn pci_device_ref(&self, at: PciAddress) -> Option<&dyn PciDevice> {
         match at {
-            IDE_PLACE => self.ide.as_ref().map(|d| d as &dyn PciDevice),
-            _ => None,
+            IDE_PLACE => Some(&self.pc.as_ref()?.ide),
+            _ => self
+                .virtio_disks
+                .iter()
+                .find(|(n, _)| at == virtio_disk_place(*n))
+                .map(|(_, disk)| disk as &dyn PciDevice),
         }
     }
 
@@ -345,6 +385,7 @@ impl Devices {
             TimerOwner::Rtc => &mut self.rtc,
             TimerOwner::Acpi => &mut self.acpi,
             TimerOwner::Uart(n) => self.uarts.get_mut(usize::from(*n))?,
+            TimerOwner::Fdc => &mut self.pc.as_mut()?.fdc,
         })
     }
 
@@ -364,7 +405,10 @@ impl Devices {
         ];
         all.extend(self.irq.lapics.iter_mut().map(|l| l as &mut dyn Device));
         all.extend(self.uarts.iter_mut().map(|u| u as &mut dyn Device));
-        all.extend(self.ide.iter_mut().map(|d| d as &mut dyn Device));
+        if let Some(pc) = &mut self.pc {
+            all.extend([&mut pc.ide as &mut dyn Device, &mut pc.fdc, &mut pc.dma]);
+        }
+        all.extend(self.virtio_disks.iter_mut().map(|(_, d)| d as &mut dyn Device));
         all.extend(self.fw_cfg.iter_mut().map(|d| d as &mut dyn Device));
         all.extend(self.vga.iter_mut().map(|v| v as &mut dyn Device));
         all.extend(self.debug_exit.iter_mut().map(|d| d as &mut dyn Device));

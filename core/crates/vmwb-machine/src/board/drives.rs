@@ -3,16 +3,22 @@
 use std::collections::BTreeMap;
 
 use vmwb_devices::ide::{CdIdentity, DiskIdentity, Drive, Ide, UNITS};
-use vmwb_hw::{BlockBackend, BlockClient, IrqLine, Nanos, NoMedium};
+use vmwb_devices::fdc::{DriveType, Fdc, FloppyFormat, no_drives};
+use vmwb_devices::pci::PciAddress;
+use vmwb_devices::virtio::VirtioPci;
+use vmwb_devices::virtio::blk::Blk;
+use vmwb_hw::{BlockBackend, BlockClient, IrqLine, Nanos, NoMedium, TimerId};
 
 use super::Board;
-use super::devices::Devices;
-use super::wiring::{IRQ_IDE_PRIMARY, IRQ_IDE_SECONDARY};
+use super::devices::{Devices, VIRTIO_DISK_SLOT, WholePc};
+use super::wiring::{IRQ_FLOPPY, IRQ_IDE_PRIMARY, IRQ_IDE_SECONDARY};
 use crate::spec::{DriveKind, DriveSlot, MachineSpec};
 
 /// Media by slot.
 pub type Media = BTreeMap<DriveSlot, Box<dyn BlockBackend>>;
 
+/// DMA channel of the floppy controller.
+const FLOPPY_CHANNEL: u8 = 2;
 const MODEL_DISK: &str = "VMWB DISK";
 const MODEL_CD: &str = "VMWB CD-ROM";
 const REVISION: &str = "1.0";
@@ -54,6 +60,57 @@ pub(super) fn ide(spec: &MachineSpec, media: &mut Media) -> Ide {
     Ide::new("ide", irqs, units)
 }
 
+/// The floppy controller with the definition's drives, which take their media.
+pub(super) fn floppy(spec: &MachineSpec, timer: TimerId, media: &mut Media) -> Fdc {
+    let mut drives = no_drives();
+    for drive in &spec.drives {
+        if let Some(slot @ DriveSlot::Floppy(n)) = DriveSlot::parse(&drive.slot)
+            && let Some(place) = drives.get_mut(usize::from(n))
+        {
+            let medium = media.remove(&slot);
+            place.0 = floppy_type(medium.as_deref());
+            if let Some(medium) = medium {
+                place.1 = medium;
+            }
+        }
+    }
+    Fdc::new(timer, IrqLine(IRQ_FLOPPY), drives)
+}
+
+/// The kind of drive that a medium asks for; 3.5 inches for 1.44 MB where there is none.
+pub(super) fn floppy_type(medium: Option<&dyn BlockBackend>) -> DriveType {
+    medium
+        .and_then(BlockBackend::info)
+        .and_then(|info| FloppyFormat::of_size(info.bytes).ok())
+        .map_or(DriveType::D1440K, DriveType::for_format)
+}
+
+/// Disks on virtio controllers, which take their media.
+pub(super) fn virtio_disks(spec: &MachineSpec, media: &mut Media) -> Vec<(u8, VirtioPci<Blk>)> {
+    let slots = spec.drives.iter().filter_map(|d| DriveSlot::parse(&d.slot));
+    slots
+        .filter_map(|slot| {
+            let DriveSlot::Virtio(n) = slot else {
+                return None;
+            };
+            let medium = media
+                .remove(&slot)
+                .unwrap_or_else(|| Box::new(NoMedium::default()));
+            let irq = IrqLine::pci(virtio_disk_place(n).slot, 0);
+            let name = format!("virtio-blk.{n}");
+            Some((n, VirtioPci::<Blk>::new(&name, irq, medium, &serial_number(slot))))
+        })
+        .collect()
+}
+
+/// Where disk `n` on a virtio controller is on the PCI bus.
+pub(super) fn virtio_disk_place(n: u8) -> PciAddress {
+    PciAddress {
+        slot: VIRTIO_DISK_SLOT + n,
+        function: 0,
+    }
+}
+
 /// A serial number that stays, so that a guest finds its disks by it.
 fn serial_number(slot: DriveSlot) -> String {
     format!("VMWB-{slot}")
@@ -62,7 +119,12 @@ fn serial_number(slot: DriveSlot) -> String {
 impl Devices {
     /// Controllers of drives.
     fn controllers(&mut self) -> impl Iterator<Item = &mut dyn BlockClient> {
-        self.ide.iter_mut().map(|ide| ide as &mut dyn BlockClient)
+        let pc = self
+            .pc
+            .iter_mut()
+            .flat_map(|pc| [&mut pc.ide as &mut dyn BlockClient, &mut pc.fdc]);
+        let disks = self.virtio_disks.iter_mut();
+        pc.chain(disks.map(|(_, disk)| disk as &mut dyn BlockClient))
     }
 }
 
@@ -74,7 +136,16 @@ impl Board {
         for controller in self.devices.controllers() {
             controller.serve_replies(&mut ctx);
         }
+        self.move_floppy_data(now);
         self.settle(now, None);
+    }
+
+    /// Joins the floppy controller with its DMA channel.
+    pub(super) fn move_floppy_data(&mut self, now: Nanos) {
+        let mut ctx = self.common.ctx(now);
+        if let Some(WholePc { fdc, dma, .. }) = &mut self.devices.pc {
+            dma.transfer(&mut ctx, FLOPPY_CHANNEL, fdc);
+        }
     }
 
     /// Waits until no medium has a request under way, before a state is saved.
@@ -98,11 +169,15 @@ impl Board {
     /// Takes all media out: the board is not used any more.
     pub fn take_media(&mut self) -> Media {
         let mut media = Media::new();
-        if let Some(ide) = &mut self.devices.ide {
-            for (unit, medium) in ide.take_media() {
-                let slot = DriveSlot::Ide(u8::try_from(unit).unwrap_or(0));
-                media.insert(slot, medium);
-            }
+        let number = |unit| u8::try_from(unit).unwrap_or(u8::MAX);
+        if let Some(pc) = &mut self.devices.pc {
+            let ide = pc.ide.take_media().into_iter();
+            media.extend(ide.map(|(unit, medium)| (DriveSlot::Ide(number(unit)), medium)));
+            let floppies = pc.fdc.take_media().into_iter();
+            media.extend(floppies.map(|(unit, medium)| (DriveSlot::Floppy(number(unit)), medium)));
+        }
+        for (n, disk) in &mut self.devices.virtio_disks {
+            media.insert(DriveSlot::Virtio(*n), disk.take_medium());
         }
         media
     }

@@ -3,7 +3,7 @@
 use vmwb_devices::fwcfg::FwCfg;
 
 use super::acpi_input;
-use super::drives::Media;
+use super::drives::{Media, floppy_type};
 use crate::firmware::{BootDevice, CmosInput, DiskGeometry, FirmwareInput, cmos, contents};
 use crate::spec::{BootSource, BootSpec, DriveKind, DriveSlot, DriveSpec, MachineSpec, parse_uuid};
 
@@ -86,7 +86,14 @@ pub(super) fn cmos_bytes(spec: &MachineSpec, media: &Media) -> Vec<(u8, u8)> {
         ..CmosInput::default()
     };
     for drive in &spec.drives {
-        let Some(slot @ DriveSlot::Ide(n)) = DriveSlot::parse(&drive.slot) else {
+        let Some(slot) = DriveSlot::parse(&drive.slot) else {
+            continue;
+        };
+        if let DriveSlot::Floppy(n) = slot {
+            let kind = floppy_type(media.get(&slot).map(AsRef::as_ref));
+            input.floppies[usize::from(n) % 2] = kind;
+        }
+        let DriveSlot::Ide(n) = slot else {
             continue;
         };
         let bytes = media.get(&slot).and_then(|m| m.info()).map(|i| i.bytes);

@@ -193,8 +193,8 @@ impl Board {
         self.pio_write(CONFIG_ADDRESS, AccessSize::Dword, 0, retired);
         let now = self.clock.now(retired);
         let mut ctx = self.common.ctx(now);
-        if let Some(ide) = &mut self.devices.ide {
-            ide.set_up(&mut ctx, IDE_BUS_MASTER_PORT);
+        if let Some(pc) = &mut self.devices.pc {
+            pc.ide.set_up(&mut ctx, IDE_BUS_MASTER_PORT);
         }
         self.windows.rebuild(&self.devices);
     }
@@ -286,6 +286,7 @@ impl Board {
             if let Some(device) = self.devices.timed(timer) {
                 device.on_deadline(&mut ctx, timer);
             }
+            self.move_floppy_data(now);
             // A serial port's deadline may have freed its input's wire.
             for n in 0..self.pending_serial.len() {
                 self.feed_serial(now, n);
@@ -394,6 +395,7 @@ impl Board {
         match device {
             Some(PortDevice::Uart(n)) => self.feed_serial(now, usize::from(n)),
             Some(PortDevice::Keyboard) => self.feed_keys(now),
+            Some(PortDevice::Fdc | PortDevice::Dma) => self.move_floppy_data(now),
             _ => {}
         }
         if device == Some(PortDevice::Pci) {

@@ -21,6 +21,8 @@ pub const IRQ_TIMER: u8 = 0;
 pub const IRQ_KEYBOARD: u8 = 1;
 /// Line of the clock.
 pub const IRQ_RTC: u8 = 8;
+/// Line of the floppy controller.
+pub const IRQ_FLOPPY: u8 = 6;
 /// Line of the first IDE channel.
 pub const IRQ_IDE_PRIMARY: u8 = 14;
 /// Line of the second IDE channel.

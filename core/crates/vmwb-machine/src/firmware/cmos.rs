@@ -2,6 +2,8 @@
 //! itself) and the date. Source: IBM PC AT technical reference (10h, 12h, 14h, 19h, 1Ah); SeaBIOS, src/hw/rtc.h, for what
 //! emulators put at 38h, 39h, 3Dh and 5Fh.
 
+use vmwb_devices::fdc::{DriveType, cmos_drive_types, cmos_equipment};
+
 use crate::spec::BootSource;
 
 const FLOPPY_TYPES: u8 = 0x10;
@@ -25,26 +27,8 @@ const CONTROL: u8 = 0xC0;
 const CONTROL_MANY_HEADS: u8 = 0x08;
 /// Equipment: a coprocessor, and a mouse on the keyboard controller.
 const EQUIPMENT_ALWAYS: u8 = 0b0110;
-const EQUIPMENT_FLOPPY: u8 = 1;
-const EQUIPMENT_TWO_FLOPPIES: u8 = 1 << 6;
 /// 38h: boot sectors of floppies need no signature.
 const NO_FLOPPY_SIGNATURE: u8 = 1;
-
-/// Kinds of floppy drive, by their numbers in CMOS memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum FloppyKind {
-    /// 5.25 inches, 360 KiB.
-    Kib360 = 1,
-    /// 5.25 inches, 1.2 MB.
-    Kib1200 = 2,
-    /// 3.5 inches, 720 KiB.
-    Kib720 = 3,
-    /// 3.5 inches, 1.44 MB.
-    Kib1440 = 4,
-    /// 3.5 inches, 2.88 MB.
-    Kib2880 = 5,
-}
 
 /// How a BIOS shows a disk with more cylinders than its calls can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +69,7 @@ pub struct CmosInput<'a> {
     /// Processors, at least 1.
     pub cpus: u8,
     /// Floppy drives.
-    pub floppies: [Option<FloppyKind>; 2],
+    pub floppies: [DriveType; 2],
     /// Disks (no CD drives) at the four IDE positions: primary master, primary slave, secondary master, slave.
     pub disks: [Option<DiskGeometry>; 4],
     /// What is looked at for an operating system, best first.
@@ -95,12 +79,6 @@ pub struct CmosInput<'a> {
 /// Indices and values.
 #[must_use]
 pub fn cmos(input: &CmosInput<'_>) -> Vec<(u8, u8)> {
-    let floppy = |n: usize| input.floppies[n].map_or(0, |kind| kind as u8);
-    let equipment = match input.floppies.iter().flatten().count() {
-        0 => 0,
-        1 => EQUIPMENT_FLOPPY,
-        _ => EQUIPMENT_FLOPPY | EQUIPMENT_TWO_FLOPPIES,
-    };
     let kind = |n: usize| input.disks[n].map_or(0, |_| DISK_TYPE_EXTENDED);
     let extended = |n: usize| input.disks[n].map_or(0, |_| DISK_TYPE_USER);
     let translation = (0u8..)
@@ -109,9 +87,9 @@ pub fn cmos(input: &CmosInput<'_>) -> Vec<(u8, u8)> {
         .fold(0, |all, one| all | one);
     let [low, high] = order_bytes(input.order);
     let mut bytes = vec![
-        (FLOPPY_TYPES, floppy(0) << 4 | floppy(1)),
+        (FLOPPY_TYPES, cmos_drive_types(input.floppies)),
         (DISK_TYPES, kind(0) << 4 | kind(1)),
-        (EQUIPMENT, equipment | EQUIPMENT_ALWAYS),
+        (EQUIPMENT, cmos_equipment(input.floppies) | EQUIPMENT_ALWAYS),
         (DISK_0_TYPE, extended(0)),
         (DISK_1_TYPE, extended(1)),
         (BOOT_ORDER_HIGH, high | NO_FLOPPY_SIGNATURE),
@@ -182,11 +160,11 @@ mod tests {
     #[test]
     fn floppies_show_in_types_and_equipment() {
         let one = CmosInput {
-            floppies: [Some(FloppyKind::Kib1440), None],
+            floppies: [DriveType::D1440K, DriveType::None],
             ..CmosInput::default()
         };
         let two = CmosInput {
-            floppies: [Some(FloppyKind::Kib1200), Some(FloppyKind::Kib2880)],
+            floppies: [DriveType::D1200K, DriveType::D2880K],
             ..CmosInput::default()
         };
         let none = CmosInput::default();
