@@ -176,6 +176,16 @@ impl Ide {
         })
     }
 
+    /// Gives every drive's medium back, with its place, and leaves none behind. For the end of the machine: the guest is
+    /// not told.
+    pub fn take_media(&mut self) -> Vec<(usize, Box<dyn BlockBackend>)> {
+        let units = self.channels.iter_mut().flat_map(|c| &mut c.units);
+        let drives = (0..).zip(units).filter(|(_, unit)| unit.present());
+        drives
+            .map(|(place, unit)| (place, unit.take_medium()))
+            .collect()
+    }
+
     /// Whether the tray of a CD drive is open; `None` for all else.
     #[must_use]
     pub fn tray_open(&self, unit: usize) -> Option<bool> {

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use super::regs::{self, BSY, DEV, DRDY, DRQ, DSC, ERR, LBA, command as c};
@@ -17,7 +17,7 @@ const BASE: u16 = 0xC000;
 /// A medium in memory: its content, what was asked of it, and how it answers.
 #[derive(Debug, Default)]
 struct Store {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     read_only: bool,
     requests: Vec<BlockRequest>,
     answers: VecDeque<BlockReply>,
@@ -29,17 +29,23 @@ struct Store {
     frozen: bool,
 }
 
+/// What media of so many sectors hold at first, made once: the conformance tests build thousands of drives.
+fn content(sectors: usize) -> Arc<Vec<u8>> {
+    static MADE: Mutex<BTreeMap<usize, Arc<Vec<u8>>>> = Mutex::new(BTreeMap::new());
+    let byte = |i: usize| ((i / 512) * 7 + i % 251).to_le_bytes()[0];
+    let make = || Arc::new((0..sectors * 512).map(byte).collect());
+    let mut made = MADE.lock().unwrap();
+    Arc::clone(made.entry(sectors).or_insert_with(make))
+}
+
 #[derive(Debug, Clone, Default)]
 struct Medium(Arc<Mutex<Store>>);
 
 impl Medium {
     /// Sectors of 512 bytes, each filled with numbers of its own.
     fn of_sectors(sectors: usize) -> Self {
-        let bytes = (0..sectors * 512)
-            .map(|i| ((i / 512) * 7 + i % 251).to_le_bytes()[0])
-            .collect();
         Self(Arc::new(Mutex::new(Store {
-            bytes,
+            bytes: content(sectors),
             ..Store::default()
         })))
     }
@@ -78,7 +84,7 @@ impl Store {
                     return Err(BlockError::ReadOnly);
                 }
                 if !self.frozen {
-                    self.bytes[at].copy_from_slice(data);
+                    Arc::make_mut(&mut self.bytes)[at].copy_from_slice(data);
                 }
                 Ok(Vec::new())
             }
@@ -86,7 +92,7 @@ impl Store {
             BlockRequest::Discard { offset, len } | BlockRequest::WriteZeroes { offset, len } => {
                 let at = span(*offset, *len)?;
                 if !self.frozen {
-                    self.bytes[at].fill(0);
+                    Arc::make_mut(&mut self.bytes)[at].fill(0);
                 }
                 Ok(Vec::new())
             }

@@ -62,6 +62,11 @@ impl Unit {
         matches!(self.kind, Kind::CdRom(_))
     }
 
+    /// Takes the medium out, whatever the drive does.
+    pub(super) fn take_medium(&mut self) -> Box<dyn BlockBackend> {
+        std::mem::replace(&mut self.backend, Box::new(NoMedium::default()))
+    }
+
     pub(super) fn as_disk(&self) -> Option<&Disk> {
         match &self.kind {
             Kind::Disk(disk) => Some(disk),

@@ -418,3 +418,12 @@ fn half_written_sector_goes_on_after_restore() {
     copy.send(&[7; 312]);
     assert_eq!(other.sector(3), [7; 512]);
 }
+
+#[test]
+fn media_come_back_with_their_places() {
+    let medium = Medium::of_sectors(64);
+    let mut r = Rig::new([disk(&medium), None, cd(&medium), None]);
+    let places: Vec<usize> = r.ide.take_media().iter().map(|&(place, _)| place).collect();
+    assert_eq!(places, [0, 2]);
+    assert!(r.ide.take_media().iter().all(|(_, m)| m.info().is_none()));
+}
