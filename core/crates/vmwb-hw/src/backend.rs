@@ -1,4 +1,4 @@
-//! The host's face of devices: where characters go, where interrupts come from.
+//! The host's face of devices: where characters go, where interrupts and random numbers come from.
 
 use std::fmt::Debug;
 
@@ -14,6 +14,13 @@ pub struct NullChar;
 
 impl CharBackend for NullChar {
     fn write(&mut self, _bytes: &[u8]) {}
+}
+
+/// Where a device's random numbers come from.
+pub trait RandomSource: Debug + Send {
+    /// Number `index` of those that the device has drawn since power-on, which it counts and saves. A deterministic
+    /// machine derives the number from its seed and `index` alone; any other takes the host's.
+    fn number(&mut self, index: u64) -> u64;
 }
 
 /// What a vCPU asks its interrupt controllers between two instructions.

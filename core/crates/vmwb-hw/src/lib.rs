@@ -15,7 +15,7 @@ mod device;
 mod dma;
 mod scanout;
 
-pub use backend::{CharBackend, LocalInterrupts, NullChar};
+pub use backend::{CharBackend, LocalInterrupts, NullChar, RandomSource};
 pub use block::{
     BlockBackend, BlockClient, BlockError, BlockInfo, BlockReply, BlockRequest, MAX_IN_FLIGHT,
     MAX_REQUEST_BYTES, NoMedium,

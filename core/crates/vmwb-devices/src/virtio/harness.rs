@@ -67,6 +67,20 @@ impl<F: VirtioFunction> Rig<F> {
         }
     }
 
+    /// Lends a device and its bench, for the time of `work`. `spare` stands in for the device meanwhile.
+    pub fn borrow(
+        dev: &mut VirtioPci<F>,
+        b: &mut Bench,
+        spare: VirtioPci<F>,
+        work: impl FnOnce(&mut Self),
+    ) {
+        let mut rig = Self::new(std::mem::replace(dev, spare));
+        std::mem::swap(&mut rig.b, b);
+        work(&mut rig);
+        std::mem::swap(&mut rig.b, b);
+        *dev = rig.dev;
+    }
+
     /// A rig whose driver has come up with every feature in `features` that is offered.
     pub fn started(dev: VirtioPci<F>, features: u64) -> Self {
         let mut rig = Self::new(dev);

@@ -25,9 +25,13 @@
 //! | A ring that a device's own writes refill | a queue is served for as many chains as it has entries, then the guest runs |
 //! | Requests left from before a reset | see the device; nothing is written to the guest for them |
 
+pub mod balloon;
 pub mod blk;
+pub mod console;
+pub mod input;
 mod queue;
 pub mod regs;
+pub mod rng;
 mod snapshot;
 mod transport;
 
@@ -42,8 +46,12 @@ use std::fmt::Debug;
 
 use vmwb_hw::{AccessSize, Ctx, Device, IrqLine, Nanos, Payload, ResetKind, Schema, SnapshotError};
 
+pub use balloon::{VirtioBalloon, VirtioBalloonV1};
 pub use blk::{VirtioBlk, VirtioBlkV1};
+pub use console::{ConsolePort, VirtioConsole, VirtioConsoleV1};
+pub use input::{VirtioInputV1, VirtioTablet};
 pub use queue::{Chain, QueueFault};
+pub use rng::{VirtioRng, VirtioRngV1};
 pub use snapshot::{QueueV1, TransportV1};
 pub use transport::{QueueSpec, Transport};
 
@@ -75,8 +83,10 @@ pub trait VirtioFunction: Debug + Send {
     fn serve(&mut self, ctx: &mut Ctx<'_>, transport: &mut Transport, queue: usize);
     /// The driver resets one queue.
     fn reset_queue(&mut self, queue: usize);
-    /// Back to the reset values.
+    /// The driver resets the device.
     fn reset(&mut self);
+    /// The bus or the power resets the function, after [`VirtioFunction::reset`]: also what outlives a driver.
+    fn bus_reset(&mut self);
     /// The whole state.
     ///
     /// # Errors
@@ -195,6 +205,7 @@ impl<F: VirtioFunction> Device for VirtioPci<F> {
 
     fn reset(&mut self, ctx: &mut Ctx<'_>, _kind: ResetKind) {
         self.function.reset();
+        self.function.bus_reset();
         let features = self.function.features();
         self.transport.bus_reset(ctx, features);
     }

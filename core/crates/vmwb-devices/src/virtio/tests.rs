@@ -63,6 +63,8 @@ impl VirtioFunction for Echo {
 
     fn reset(&mut self) {}
 
+    fn bus_reset(&mut self) {}
+
     fn save(&self, transport: TransportV1) -> Result<EchoV1, SnapshotError> {
         Ok(EchoV1(transport))
     }

@@ -504,6 +504,8 @@ impl VirtioFunction for Blk {
         self.write_back = true;
     }
 
+    fn bus_reset(&mut self) {}
+
     fn save(&self, transport: TransportV1) -> Result<VirtioBlkV1, SnapshotError> {
         self.to_v1(transport)
     }

@@ -151,16 +151,14 @@ impl Subject for Worked {
     }
 
     fn mutate(dev: &mut VirtioBlk, b: &mut Bench) {
-        let fresh = Self::build(b);
-        let mut rig = Rig::new(std::mem::replace(dev, fresh));
-        std::mem::swap(&mut rig.b, b);
-        rig.start(ALL);
-        rig.use_msix(1);
-        rig.request(0, &[head(T_IN, 1), Buffer::In(512), Buffer::In(1)]);
-        rig.write_device_config(32, AccessSize::Byte, 0);
-        rig.dev.transport.config_changed(&mut rig.b.ctx());
-        std::mem::swap(&mut rig.b, b);
-        *dev = rig.dev;
+        let spare = Self::build(b);
+        Rig::borrow(dev, b, spare, |rig| {
+            rig.start(ALL);
+            rig.use_msix(1);
+            rig.request(0, &[head(T_IN, 1), Buffer::In(512), Buffer::In(1)]);
+            rig.write_device_config(32, AccessSize::Byte, 0);
+            rig.dev.transport.config_changed(&mut rig.b.ctx());
+        });
     }
 
     fn access(dev: &mut VirtioBlk, b: &mut Bench, access: Access) {
