@@ -361,6 +361,22 @@ impl GuestMemory {
         Ok(())
     }
 
+    /// Gives `pages` pages from page `first` back to the host; they read as zeros afterwards.
+    ///
+    /// # Errors
+    /// As [`GuestMemory::write`]; [`MemError::Host`] when the host refuses.
+    pub fn discard(&self, first: u64, pages: u64) -> Result<(), MemError> {
+        let addr = GuestAddress(first.saturating_mul(PAGE_BYTES));
+        let len = pages.saturating_mul(PAGE_BYTES);
+        let at = self.check(addr, len)?;
+        let bytes = usize::try_from(len).map_err(|_| MemError::NotRam { addr, len })?;
+        if bytes > 0 {
+            self.map.punch(at, bytes)?;
+            self.note(first, first + (pages - 1));
+        }
+        Ok(())
+    }
+
     fn note(&self, first: u64, last: u64) {
         for page in first..=last {
             let Some(s) = self.page_flags(page) else {

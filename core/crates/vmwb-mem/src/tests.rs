@@ -349,3 +349,29 @@ fn regions_beside_ram_above_four_gib_lie_in_the_hole() {
     assert!(m.backing_ptr(first).is_some() && m.backing_ptr(0xF_0000).is_none());
     assert_eq!(m.region_of(first), Some((RegionId(0), RegionKind::Video)));
 }
+
+#[test]
+fn discarded_pages_read_as_zeros_and_are_noted() {
+    let m = GuestMemory::new(2 << 20).unwrap();
+    m.write(GuestAddress(0x10_0FFF), &[7; 0x1002]).unwrap();
+    m.page_flags(0x101)
+        .unwrap()
+        .store(PageFlags::TABLE, Ordering::Relaxed);
+    m.discard(0x101, 1).unwrap();
+    let mut around = [0; 3];
+    m.read(GuestAddress(0x10_0FFF), &mut around).unwrap();
+    assert_eq!(around, [7, 0, 0]);
+    assert_eq!(m.take_noted_writes(), vec![NotedWrite { page: 0x101 }]);
+}
+
+#[test]
+fn discard_of_what_is_no_ram_is_refused() {
+    let m = GuestMemory::new(2 << 20).unwrap();
+    let ranges = [(0xA0, 1), (0x1FF, 2), (u64::MAX, 1), (1, u64::MAX)];
+    assert!(
+        ranges
+            .iter()
+            .all(|&(first, n)| m.discard(first, n).is_err())
+    );
+    assert!(m.discard(0x100, 0).is_ok());
+}
