@@ -255,6 +255,19 @@ impl Fdc {
         old
     }
 
+    /// Gives the media of all drives back, with their places, and leaves none behind. For the end of the machine: the guest
+    /// is not told.
+    pub fn take_media(&mut self) -> Vec<(usize, Box<dyn BlockBackend>)> {
+        let drives = self.drives.iter_mut().enumerate();
+        drives
+            .filter(|(_, drive)| drive.kind != DriveType::None)
+            .map(|(unit, drive)| {
+                let empty: Box<dyn BlockBackend> = Box::new(NoMedium::default());
+                (unit, std::mem::replace(&mut drive.backend, empty))
+            })
+            .collect()
+    }
+
     fn drive(&self, unit: u8) -> Option<&Drive> {
         let drive = self.drives.get(usize::from(unit))?;
         (drive.kind != DriveType::None).then_some(drive)

@@ -8,8 +8,6 @@ use vmwb_devices::debug::{
 use vmwb_devices::dma::Dma;
 use vmwb_devices::fdc::Fdc;
 use vmwb_devices::fwcfg::FwCfg;
-use vmwb_devices::virtio::VirtioPci;
-use vmwb_devices::virtio::blk::Blk;
 use vmwb_devices::i8042::I8042;
 use vmwb_devices::ide::Ide;
 use vmwb_devices::ioapic::{IOAPIC_BASE, IOAPIC_BYTES};
@@ -20,6 +18,8 @@ use vmwb_devices::rtc::Rtc;
 use vmwb_devices::sysctl::SysCtl;
 use vmwb_devices::uart::Uart;
 use vmwb_devices::vga::Vga;
+use vmwb_devices::virtio::VirtioPci;
+use vmwb_devices::virtio::blk::Blk;
 use vmwb_hw::{CharBackend, Device, IrqLine, MmioDevice, PioDevice, Scheduler, Timed, TimerId};
 
 use vmwb_x86::cpuid::Features;
@@ -408,7 +408,11 @@ impl Devices {
         if let Some(pc) = &mut self.pc {
             all.extend([&mut pc.ide as &mut dyn Device, &mut pc.fdc, &mut pc.dma]);
         }
-        all.extend(self.virtio_disks.iter_mut().map(|(_, d)| d as &mut dyn Device));
+        all.extend(
+            self.virtio_disks
+                .iter_mut()
+                .map(|(_, d)| d as &mut dyn Device),
+        );
         all.extend(self.fw_cfg.iter_mut().map(|d| d as &mut dyn Device));
         all.extend(self.vga.iter_mut().map(|v| v as &mut dyn Device));
         all.extend(self.debug_exit.iter_mut().map(|d| d as &mut dyn Device));

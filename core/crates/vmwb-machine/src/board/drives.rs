@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use vmwb_devices::ide::{CdIdentity, DiskIdentity, Drive, Ide, UNITS};
 use vmwb_devices::fdc::{DriveType, Fdc, FloppyFormat, no_drives};
+use vmwb_devices::ide::{CdIdentity, DiskIdentity, Drive, Ide, UNITS};
 use vmwb_devices::pci::PciAddress;
 use vmwb_devices::virtio::VirtioPci;
 use vmwb_devices::virtio::blk::Blk;
@@ -98,7 +98,10 @@ pub(super) fn virtio_disks(spec: &MachineSpec, media: &mut Media) -> Vec<(u8, Vi
                 .unwrap_or_else(|| Box::new(NoMedium::default()));
             let irq = IrqLine::pci(virtio_disk_place(n).slot, 0);
             let name = format!("virtio-blk.{n}");
-            Some((n, VirtioPci::<Blk>::new(&name, irq, medium, &serial_number(slot))))
+            Some((
+                n,
+                VirtioPci::<Blk>::new(&name, irq, medium, &serial_number(slot)),
+            ))
         })
         .collect()
 }
