@@ -44,10 +44,6 @@ def _words(texts: list[str]) -> list[tuple[int, int, int]] | None:
     return out
 
 
-def _not_implemented(_i: Image, ours: Outcome, _t: Outcome, _x: list[str]) -> bool:
-    return "Unimplemented" in ours.end
-
-
 def _accessed_only(_i: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
     words = _words(texts)
     low = ACCESSED | ACCESSED << 32
@@ -220,7 +216,6 @@ def _task_fault(_i: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bo
 
 
 RULES: tuple[tuple[str, Rule], ...] = (
-    ("not implemented here: the machine stops and says so", _not_implemented),
     (
         "accessed bits may be set early, for what an instruction might touch (SDM vol. 3, 4.8)",
         _accessed_only,

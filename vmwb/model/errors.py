@@ -135,7 +135,7 @@ class WorkerGoneError(WorkerError):
 
 
 class GuestCrashedError(VmwbError):
-    """The guest cannot run on: triple fault, unimplemented instruction, halted for good."""
+    """The guest cannot run on: triple fault, halted for good."""
 
     code = "guest_crashed"
 

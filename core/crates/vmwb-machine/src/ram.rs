@@ -1,10 +1,11 @@
-//! RAM to a file and back: offset = guest address, zero pages are holes.
+//! Memory to a file and back: the memory file of [`GuestMemory`] with zero pages as holes. RAM's offset is its guest address;
+//! video memory lies where it lies in the memory file, ROMs are left out.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use vmwb_mem::{GuestAddress, GuestMemory, PAGE_BYTES};
+use vmwb_mem::{GuestMemory, PAGE_BYTES};
 use vmwb_snapshot::SnapshotError;
 
 use crate::error::MachineError;
@@ -15,20 +16,20 @@ const CHUNK_BYTES: u64 = 1 << 20;
 const PAGE: usize = 4096;
 
 fn span(memory: &GuestMemory) -> u64 {
-    memory.ranges().last().map_or(0, |r| r.end)
+    memory.backing_pages() * PAGE_BYTES
 }
 
-/// Calls `each` with every chunk of data between the holes of `file`, up to `end`.
+/// Calls `each` with every chunk of data between the holes of `file`, from `at` up to `end`.
 fn for_each_chunk(
     file: &File,
+    mut at: u64,
     end: u64,
     mut each: impl FnMut(u64, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; usize::try_from(CHUNK_BYTES).map_err(io::Error::other)?];
-    let mut at = 0;
     while let Some((start, stop)) = next_data(file, at)? {
         let stop = stop.next_multiple_of(PAGE_BYTES).min(end);
-        at = start / PAGE_BYTES * PAGE_BYTES;
+        at = (start / PAGE_BYTES * PAGE_BYTES).max(at);
         if at >= stop {
             return Ok(());
         }
@@ -65,12 +66,14 @@ pub fn save(memory: &GuestMemory, file: &File) -> Result<(), MachineError> {
     let write = || -> io::Result<()> {
         file.set_len(0)?;
         file.set_len(span(memory))?;
-        for_each_chunk(memory.file(), span(memory), |at, chunk| {
-            for (offset, len) in nonzero_runs(chunk) {
-                file.write_all_at(&chunk[offset..offset + len], at + offset as u64)?;
-            }
-            Ok(())
-        })?;
+        for range in memory.state_ranges() {
+            for_each_chunk(memory.file(), range.start, range.end, |at, chunk| {
+                for (offset, len) in nonzero_runs(chunk) {
+                    file.write_all_at(&chunk[offset..offset + len], at + offset as u64)?;
+                }
+                Ok(())
+            })?;
+        }
         file.sync_all()
     };
     write().map_err(MachineError::host("The guest's memory could not be saved"))
@@ -90,11 +93,10 @@ pub fn restore(memory: &GuestMemory, file: &File) -> Result<(), MachineError> {
         );
         return Err(SnapshotError::damaged("ram", reason).into());
     }
-    for_each_chunk(file, len, |at, chunk| {
+    for_each_chunk(file, 0, len, |at, chunk| {
         for (offset, n) in nonzero_runs(chunk) {
-            let addr = GuestAddress(at + offset as u64);
             memory
-                .write(addr, &chunk[offset..offset + n])
+                .load_state(at + offset as u64, &chunk[offset..offset + n])
                 .map_err(io::Error::other)?;
         }
         Ok(())
@@ -107,6 +109,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
+    use vmwb_mem::{GuestAddress, RegionId, RegionKind, RegionSpec};
 
     #[test]
     fn save_then_restore_gives_the_same_memory_and_keeps_holes() {
@@ -147,11 +150,46 @@ mod tests {
         assert_eq!(refused.code(), "bad_state");
     }
 
+    /// 2 MiB of RAM, a ROM and video memory.
+    fn with_regions() -> GuestMemory {
+        let spec = |kind| RegionSpec {
+            bytes: 0x1_0000,
+            kind,
+        };
+        let regions = [spec(RegionKind::Rom), spec(RegionKind::Video)];
+        GuestMemory::with_regions(2 << 20, &regions).unwrap()
+    }
+
     #[test]
-    fn restore_of_data_in_the_display_window_is_refused() {
+    fn video_memory_and_what_lies_behind_the_display_window_are_saved_and_roms_are_not() {
+        let memory = with_regions();
+        memory.region_load(RegionId(0), 0, &[1; 8]).unwrap();
+        memory.region_write(RegionId(1), 0x2000, &[2; 8]).unwrap();
+        memory.load_state(0xA_0000, &[3; 8]).unwrap();
         let file = tempfile::tempfile().unwrap();
-        file.set_len(2 << 20).unwrap();
-        file.write_all_at(&[1; 16], 0xB_8000).unwrap();
-        assert!(restore(&GuestMemory::new(2 << 20).unwrap(), &file).is_err());
+        save(&memory, &file).unwrap();
+        let other = with_regions();
+        restore(&other, &file).unwrap();
+        let mut seen = [[0; 1]; 2];
+        other.region_read(RegionId(0), 0, &mut seen[0]).unwrap();
+        other
+            .region_read(RegionId(1), 0x2007, &mut seen[1])
+            .unwrap();
+        assert_eq!(seen, [[0], [2]]);
+        let mut written = Vec::new();
+        other.take_dirty(RegionId(1), |p| written.push(p)).unwrap();
+        assert_eq!(written, [2]);
+        let mut again = vec![0; 8];
+        file.read_exact_at(&mut again, 0xA_0000).unwrap();
+        assert_eq!(again, [3; 8]);
+    }
+
+    #[test]
+    fn restore_of_data_in_a_rom_is_refused() {
+        let file = tempfile::tempfile().unwrap();
+        let memory = with_regions();
+        file.set_len(span(&memory)).unwrap();
+        file.write_all_at(&[1; 16], 2 << 20).unwrap();
+        assert!(restore(&memory, &file).is_err());
     }
 }

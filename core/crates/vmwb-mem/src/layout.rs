@@ -15,7 +15,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::address::{GuestAddress, PAGE_BYTES};
-use crate::memory::{GuestMemory, MemError, PageFlags};
+use crate::memory::{GuestMemory, MemError};
+use crate::watch::PageFlags;
 
 /// Most bytes of one region: 64 MiB.
 pub const MAX_REGION_BYTES: u64 = 64 << 20;
@@ -73,6 +74,15 @@ pub enum PageView {
 }
 
 impl PageView {
+    /// Backing page that writes reach.
+    #[must_use]
+    pub fn writable(self) -> Option<u64> {
+        match self {
+            Self::Memory { write, .. } => write,
+            Self::Device => None,
+        }
+    }
+
     fn ram(page: u64) -> Self {
         Self::Memory {
             read: page,
@@ -106,7 +116,6 @@ pub(crate) struct Layout {
     smram_open: AtomicBool,
     a20_closed: AtomicBool,
     generation: AtomicU64,
-    revocations: AtomicU64,
 }
 
 impl Layout {
@@ -139,7 +148,6 @@ impl Layout {
             smram_open: AtomicBool::new(false),
             a20_closed: AtomicBool::new(false),
             generation: AtomicU64::new(0),
-            revocations: AtomicU64::new(0),
         })
     }
 
@@ -446,23 +454,6 @@ impl GuestMemory {
         self.layout.generation.load(Ordering::Acquire)
     }
 
-    /// Counts the calls that took away the right to write past [`GuestMemory::note_write`]: whoever caches such rights looks
-    /// them up again when it has moved.
-    #[inline]
-    #[must_use]
-    pub fn revocations(&self) -> u64 {
-        self.layout.revocations.load(Ordering::Acquire)
-    }
-
-    /// Notes that the processor is about to write to a page whose flags have [`PageFlags::CLEAN`]: it is clean no longer.
-    pub fn note_write(&self, backing: u64) {
-        if let Some(s) = self.page_flags(backing)
-            && s.fetch_and(!PageFlags::CLEAN, Ordering::Relaxed) & PageFlags::CLEAN != 0
-        {
-            self.layout.note_written(backing);
-        }
-    }
-
     /// Tells the pages of a Video region, counted from its start, that have been written since they were last taken, in
     /// ascending order. Costs one load when there are none.
     ///
@@ -486,7 +477,7 @@ impl GuestMemory {
             }
         }
         if revoked & PageFlags::GRANTED != 0 {
-            self.layout.revocations.fetch_add(1, Ordering::Release);
+            self.notes.revoked();
         }
         Ok(())
     }

@@ -6,17 +6,17 @@
 //! address space ([`GuestMemory::view`]). Nobody holds a `&[u8]` into guest memory: the guest may change it at any time, so
 //! access is by raw pointer copies and per-page pointers.
 //!
-//! Every page has a state byte ([`PageFlags`]): the processor marks pages it has decoded code from or walked as page
-//! tables; whoever else writes to such a page ([`GuestMemory::write`]) leaves a note, which the processor collects with
+//! Every page has a state word ([`PageFlags`]): processors mark pages they have decoded code from or walked as page tables;
+//! whoever else writes to such a page ([`GuestMemory::write`]) leaves a note, which the processor collects with
 //! [`GuestMemory::take_noted_writes`] before it runs on.
 
 mod address;
 mod layout;
 mod memory;
 mod sys;
+mod watch;
 
 pub use address::{GuestAddress, PAGE_BYTES};
 pub use layout::{MAX_REGION_BYTES, MAX_REGIONS, PageView, RegionId, RegionKind, RegionSpec};
-pub use memory::{
-    GuestMemory, MAX_RAM_BYTES, MIN_RAM_BYTES, MemError, NotedWrite, PageFlags, RamRange,
-};
+pub use memory::{GuestMemory, MAX_RAM_BYTES, MIN_RAM_BYTES, MemError, RamRange};
+pub use watch::{CpuSlot, MAX_CPUS, NotedWrite, PageFlags};

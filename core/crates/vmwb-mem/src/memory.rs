@@ -1,16 +1,16 @@
-//! [`GuestMemory`]: bounds, page states, noted writes.
+//! [`GuestMemory`]: bounds, copies, the file.
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use thiserror::Error;
 
 use crate::address::{GuestAddress, PAGE_BYTES};
 use crate::layout::{Layout, RegionKind, RegionSpec};
-use crate::sys::Mapping;
+use crate::sys::{Mapping, zeroed_words};
+use crate::watch::{Notes, PageFlags};
 
 /// Least RAM of a machine, in bytes: 2 MiB.
 pub const MIN_RAM_BYTES: u64 = 2 << 20;
@@ -70,32 +70,6 @@ pub enum MemError {
     BadPlace(GuestAddress),
 }
 
-/// What the processor has used a page for. Bits of one byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PageFlags(pub u8);
-
-impl PageFlags {
-    /// Instructions of this page are cached, decoded.
-    pub const CODE: u8 = 1;
-    /// This page was walked as a page table and translations from it are cached.
-    pub const TABLE: u8 = 2;
-    /// A page of a Video region that was not written since the region's written pages were last taken.
-    pub const CLEAN: u8 = 4;
-    /// Its write is in the list of noted writes.
-    pub(crate) const NOTED: u8 = 8;
-    /// Some processor may write to the page without asking.
-    pub const GRANTED: u8 = 1 << 7;
-    /// Writes to a page with one of these must not go unseen.
-    pub const WATCHED: u8 = Self::CODE | Self::TABLE | Self::CLEAN;
-}
-
-/// A write by somebody else than the processor to a page that carries flags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotedWrite {
-    /// Backing page number.
-    pub page: u64,
-}
-
 /// One range of RAM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RamRange {
@@ -114,9 +88,8 @@ pub struct GuestMemory {
     pub(crate) low_pages: Range<u64>,
     pub(crate) high_pages: Range<u64>,
     pub(crate) layout: Layout,
-    states: Box<[AtomicU8]>,
-    noted: Mutex<Vec<NotedWrite>>,
-    has_noted: AtomicBool,
+    pub(crate) states: Box<[AtomicU32]>,
+    pub(crate) notes: Notes,
 }
 
 impl GuestMemory {
@@ -162,9 +135,8 @@ impl GuestMemory {
             high_pages: HIGH_START / PAGE_BYTES..ram_end.max(HIGH_START) / PAGE_BYTES,
             ranges,
             layout,
-            states: (0..pages).map(|_| AtomicU8::new(0)).collect(),
-            noted: Mutex::new(Vec::new()),
-            has_noted: AtomicBool::new(false),
+            states: zeroed_words(pages),
+            notes: Notes::new(),
         };
         if let Some(ones) = memory.layout.ones() {
             memory.copy_in_and_note(ones * PAGE_BYTES, &[0xFF; 4096])?;
@@ -238,13 +210,6 @@ impl GuestMemory {
     #[must_use]
     pub fn backing_pages(&self) -> u64 {
         self.states.len() as u64
-    }
-
-    /// The state byte of a backing page, `None` beyond the last one.
-    #[inline]
-    #[must_use]
-    pub fn page_flags(&self, backing: u64) -> Option<&AtomicU8> {
-        self.states.get(usize::try_from(backing).ok()?)
     }
 
     fn check(&self, addr: GuestAddress, len: u64) -> Result<usize, MemError> {
@@ -343,6 +308,41 @@ impl GuestMemory {
         Ok(())
     }
 
+    /// Ranges of the memory file that belong to a machine's state, in bytes, ascending and apart: RAM with what lies behind the
+    /// display window, and Video regions.
+    #[must_use]
+    pub fn state_ranges(&self) -> Vec<RamRange> {
+        let regions = self.layout.pages_of(RegionKind::Video).map(|p| RamRange {
+            start: p.start * PAGE_BYTES,
+            end: p.end * PAGE_BYTES,
+        });
+        let mut all: Vec<RamRange> = self.ranges.iter().copied().chain(regions).collect();
+        all.sort_by_key(|r| r.start);
+        let mut joined: Vec<RamRange> = Vec::new();
+        for r in all {
+            match joined.last_mut() {
+                Some(last) if last.end == r.start => last.end = r.end,
+                _ => joined.push(r),
+            }
+        }
+        joined
+    }
+
+    /// Writes a part of a saved state to its place in the memory file.
+    ///
+    /// # Errors
+    /// [`MemError::NotRam`] when it does not lie inside one of [`GuestMemory::state_ranges`]; nothing is then written.
+    pub fn load_state(&self, offset: u64, bytes: &[u8]) -> Result<(), MemError> {
+        let len = bytes.len() as u64;
+        let end = offset.checked_add(len);
+        let fits = |r: &RamRange| offset >= r.start && end.is_some_and(|end| end <= r.end);
+        if !self.state_ranges().iter().any(fits) {
+            let addr = GuestAddress(offset);
+            return Err(MemError::NotRam { addr, len });
+        }
+        self.copy_in_and_note(offset, bytes)
+    }
+
     /// Fills RAM and Video regions with zeros; whole pages go back to the host.
     ///
     /// # Errors
@@ -375,43 +375,6 @@ impl GuestMemory {
             self.note(first, first + (pages - 1));
         }
         Ok(())
-    }
-
-    fn note(&self, first: u64, last: u64) {
-        for page in first..=last {
-            let Some(s) = self.page_flags(page) else {
-                return;
-            };
-            let flags = s.load(Ordering::Relaxed);
-            if flags & PageFlags::WATCHED == 0 {
-                continue;
-            }
-            if flags & PageFlags::CLEAN != 0 {
-                self.note_write(page);
-            }
-            let cached = flags & (PageFlags::CODE | PageFlags::TABLE) != 0;
-            if cached && s.fetch_or(PageFlags::NOTED, Ordering::Relaxed) & PageFlags::NOTED == 0 {
-                self.noted
-                    .lock()
-                    .expect("no holder of this lock panics")
-                    .push(NotedWrite { page });
-                self.has_noted.store(true, Ordering::Release);
-            }
-        }
-    }
-
-    /// Takes the writes that were noted since the last call. Cheap when there are none.
-    #[must_use]
-    pub fn take_noted_writes(&self) -> Vec<NotedWrite> {
-        if !self.has_noted.load(Ordering::Relaxed) || !self.has_noted.swap(false, Ordering::Acquire)
-        {
-            return Vec::new();
-        }
-        let noted = std::mem::take(&mut *self.noted.lock().expect("no holder of this lock panics"));
-        for s in noted.iter().filter_map(|w| self.page_flags(w.page)) {
-            s.fetch_and(!PageFlags::NOTED, Ordering::Relaxed);
-        }
-        noted
     }
 
     /// Reads a little-endian 64-bit value.

@@ -4,6 +4,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU32;
+
+/// `n` words that are 0 and cost no memory before they are written.
+pub(crate) fn zeroed_words(n: usize) -> Box<[AtomicU32]> {
+    // SAFETY: all bits zero is a valid AtomicU32.
+    unsafe { Box::new_zeroed_slice(n).assume_init() }
+}
 
 /// A shared mapping of an anonymous file, unmapped on drop.
 #[derive(Debug)]

@@ -2,6 +2,13 @@
 
 use super::*;
 use crate::layout::{PageView, RegionId};
+use crate::watch::{MAX_CPUS, NotedWrite};
+
+fn mark(m: &GuestMemory, page: u64, flags: u32) {
+    m.page_flags(page)
+        .unwrap()
+        .fetch_or(flags, Ordering::Relaxed);
+}
 
 #[test]
 fn new_size_out_of_range_is_refused() {
@@ -28,14 +35,13 @@ fn legacy_window_is_not_ram() {
 }
 
 #[test]
-fn write_to_a_flagged_page_is_noted_once_taken() {
+fn write_to_a_marked_page_is_noted_until_taken() {
     let m = GuestMemory::new(2 << 20).unwrap();
-    m.page_flags(0x100)
-        .unwrap()
-        .store(PageFlags::CODE, Ordering::Relaxed);
+    let cpu = m.attach_cpu().unwrap();
+    mark(&m, 0x100, PageFlags::code_of(cpu));
     m.write(GuestAddress(0xF_FFFF), &[1, 2]).unwrap();
-    assert_eq!(m.take_noted_writes(), vec![NotedWrite { page: 0x100 }]);
-    assert!(m.take_noted_writes().is_empty());
+    assert_eq!(m.take_noted_writes(cpu), [NotedWrite { page: 0x100 }]);
+    assert!(m.take_noted_writes(cpu).is_empty());
 }
 
 #[test]
@@ -91,10 +97,7 @@ fn seen(m: &GuestMemory, page: u64) -> Option<u8> {
 
 /// Where the processor's writes to a page go.
 fn sink(m: &GuestMemory, page: u64) -> Option<u64> {
-    match m.view(page) {
-        PageView::Memory { write, .. } => write,
-        PageView::Device => None,
-    }
+    m.view(page).writable()
 }
 
 fn taken(m: &GuestMemory) -> Vec<u64> {
@@ -327,14 +330,57 @@ fn clear_all_empties_ram_and_video_memory_and_keeps_roms() {
 #[test]
 fn notes_of_one_page_do_not_pile_up() {
     let m = GuestMemory::new(2 << 20).unwrap();
-    let flags = m.page_flags(0x100).unwrap();
-    flags.store(PageFlags::CODE | PageFlags::GRANTED, Ordering::Relaxed);
+    let cpu = m.attach_cpu().unwrap();
+    mark(&m, 0x100, PageFlags::table_of(cpu) | PageFlags::GRANTED);
     for _ in 0..3 {
         m.write(GuestAddress(0x10_0000), &[1]).unwrap();
     }
-    assert_eq!(m.take_noted_writes().len(), 1);
+    assert_eq!(m.take_noted_writes(cpu).len(), 1);
     m.write(GuestAddress(0x10_0000), &[1]).unwrap();
-    assert_eq!(m.take_noted_writes().len(), 1);
+    assert_eq!(m.take_noted_writes(cpu).len(), 1);
+}
+
+#[test]
+fn notes_reach_the_processors_that_marked_the_page_and_no_other() {
+    let m = GuestMemory::new(2 << 20).unwrap();
+    let [a, b, c] = [0; 3].map(|_| m.attach_cpu().unwrap());
+    mark(&m, 7, PageFlags::code_of(a) | PageFlags::table_of(b));
+    m.note_for_others(7, a);
+    let counts = |m: &GuestMemory| [a, b, c].map(|cpu| m.take_noted_writes(cpu).len());
+    assert_eq!(counts(&m), [0, 1, 0]);
+    m.write(GuestAddress(0x7000), &[1]).unwrap();
+    assert_eq!(counts(&m), [1, 1, 0]);
+}
+
+#[test]
+fn revoke_tells_the_others_when_somebody_could_write_unseen() {
+    let m = GuestMemory::new(2 << 20).unwrap();
+    let a = m.attach_cpu().unwrap();
+    mark(&m, 7, PageFlags::GRANTED);
+    assert!(m.revoke(7, a) && !m.revoke(7, a));
+    assert_eq!(m.revocations(), 0);
+    let b = m.attach_cpu().unwrap();
+    mark(&m, 7, PageFlags::GRANTED);
+    assert!(m.revoke(7, b));
+    assert_eq!(m.revocations(), 1);
+}
+
+#[test]
+fn detached_processor_leaves_its_place_and_no_marks() {
+    let m = GuestMemory::new(2 << 20).unwrap();
+    let cpus: Vec<_> = (0..MAX_CPUS).filter_map(|_| m.attach_cpu()).collect();
+    assert_eq!((cpus.len(), m.attach_cpu()), (MAX_CPUS, None));
+    mark(
+        &m,
+        3,
+        PageFlags::code_of(cpus[5]) | PageFlags::table_of(cpus[4]),
+    );
+    m.write(GuestAddress(0x3000), &[1]).unwrap();
+    m.detach_cpu(cpus[5]);
+    let left = m.page_flags(3).unwrap().load(Ordering::Relaxed) & PageFlags::WATCHED;
+    assert_eq!(left, PageFlags::table_of(cpus[4]));
+    assert_eq!(m.attach_cpu(), Some(cpus[5]));
+    assert!(m.take_noted_writes(cpus[5]).is_empty());
 }
 
 #[test]
@@ -354,14 +400,13 @@ fn regions_beside_ram_above_four_gib_lie_in_the_hole() {
 fn discarded_pages_read_as_zeros_and_are_noted() {
     let m = GuestMemory::new(2 << 20).unwrap();
     m.write(GuestAddress(0x10_0FFF), &[7; 0x1002]).unwrap();
-    m.page_flags(0x101)
-        .unwrap()
-        .store(PageFlags::TABLE, Ordering::Relaxed);
+    let cpu = m.attach_cpu().unwrap();
+    mark(&m, 0x101, PageFlags::table_of(cpu));
     m.discard(0x101, 1).unwrap();
     let mut around = [0; 3];
     m.read(GuestAddress(0x10_0FFF), &mut around).unwrap();
     assert_eq!(around, [7, 0, 0]);
-    assert_eq!(m.take_noted_writes(), vec![NotedWrite { page: 0x101 }]);
+    assert_eq!(m.take_noted_writes(cpu), vec![NotedWrite { page: 0x101 }]);
 }
 
 #[test]
@@ -374,4 +419,26 @@ fn discard_of_what_is_no_ram_is_refused() {
             .all(|&(first, n)| m.discard(first, n).is_err())
     );
     assert!(m.discard(0x100, 0).is_ok());
+}
+
+#[test]
+fn state_lies_in_ram_and_video_memory() {
+    let m = with_regions();
+    let range = |start, end| crate::RamRange { start, end };
+    let video = 2 * MIB + 256 * 1024;
+    assert_eq!(
+        m.state_ranges(),
+        [range(0, 2 * MIB), range(video, video + MIB)]
+    );
+    m.load_state(0xB_8000, &[1; 4]).unwrap();
+    m.load_state(video + MIB - 4, &[1; 4]).unwrap();
+    assert_eq!(taken(&m), [255]);
+    let refused = [2 * MIB - 2, 2 * MIB, video + MIB - 2, u64::MAX - 1];
+    assert!(refused.iter().all(|&at| m.load_state(at, &[1; 4]).is_err()));
+    let spec = RegionSpec {
+        bytes: MIB,
+        kind: RegionKind::Video,
+    };
+    let m = GuestMemory::with_regions(2 * MIB, &[spec; 2]).unwrap();
+    assert_eq!(m.state_ranges(), [range(0, 4 * MIB)]);
 }

@@ -8,7 +8,7 @@ use crate::cpuid::Features;
 use crate::fpu::F80;
 use crate::tlb::{JumpEntry, Spaces, TlbEntry};
 use crate::trace::TraceCache;
-use crate::vcpu::{CpuBus, CpuConfig, CpuStop};
+use crate::vcpu::{CpuBus, CpuConfig};
 
 /// Arithmetic flags and the others, as EFLAGS bits (SDM volume 1, section 3.4.3).
 pub mod flag {
@@ -366,8 +366,6 @@ pub(crate) enum Why {
     Alone,
     /// HLT.
     Halt,
-    /// `stop` is set.
-    Stop,
 }
 
 /// Ends the running instruction: the reason is in [`Cpu::why`].
@@ -436,7 +434,6 @@ pub struct Cpu {
     pub xcr0: u64,
 
     pub(crate) fault: Fault,
-    pub(crate) stop: Option<CpuStop>,
     /// The next instruction runs before interrupts are looked at (STI, MOV SS, POP SS).
     pub(crate) shadow: bool,
     /// The shadow is one of MOV SS or POP SS: debug traps wait too (SDM volume 3, section 6.8.3).
@@ -486,7 +483,13 @@ pub struct Cpu {
     pub(crate) retire_at_end: u64,
     pub(crate) bus: Option<*mut (dyn CpuBus + 'static)>,
     pub(crate) memory: Arc<GuestMemory>,
+    /// Host address of the memory file's first byte.
     pub(crate) ram: *mut u8,
+    /// Which processor of this memory it is.
+    pub(crate) slot: vmwb_mem::CpuSlot,
+    /// [`GuestMemory::layout_generation`] and [`GuestMemory::revocations`] that its caches agree with.
+    pub(crate) layout_seen: u64,
+    pub(crate) revocations_seen: u64,
     pub(crate) spaces: Box<Spaces>,
     pub(crate) traces: TraceCache,
     pub(crate) tables: crate::mmu::TableWatch,

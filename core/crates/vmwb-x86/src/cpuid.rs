@@ -35,7 +35,7 @@ pub struct Model {
     pub name: &'static str,
     vendor: [u8; 12],
     /// Family, model, stepping as leaf 1 gives them.
-    signature: u32,
+    pub(crate) signature: u32,
     /// Brand index of leaf 1, for processors without a brand string.
     brand_index: u32,
     max_basic: u32,

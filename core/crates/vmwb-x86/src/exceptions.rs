@@ -38,9 +38,6 @@ impl Cpu {
                 return Ok(());
             }
             self.eflags = self.eflags & !flag::RF | keep_rf;
-            if self.why == Why::Stop {
-                return Err(self.take_stop());
-            }
             self.why = Why::Jump;
             let second = self.fault;
             if fault.vector == vector::DF {
@@ -92,7 +89,6 @@ impl Cpu {
         };
         match self.observed(f, Delivery::Interrupt(source), |c| c.attempt(f)) {
             Ok(()) => Ok(()),
-            Err(_) if self.why == Why::Stop => Err(self.take_stop()),
             Err(_) => {
                 self.why = Why::Jump;
                 let fault = self.fault;
@@ -188,26 +184,6 @@ impl Cpu {
         Ok(())
     }
 
-    /// Ends the run with a sentence: the guest asked for something that is not there.
-    #[cold]
-    pub(crate) fn unimplemented(&mut self, what: &str) -> crate::cpu::Stop {
-        let bytes = self.bytes_at_rip();
-        self.stop = Some(CpuStop::Unimplemented {
-            rip: self.linear_pc(),
-            bytes,
-            what: what.to_owned(),
-        });
-        self.why = Why::Stop;
-        crate::cpu::Stop
-    }
-
-    pub(crate) fn take_stop(&mut self) -> CpuStop {
-        self.stop.take().unwrap_or(CpuStop::TripleFault {
-            rip: self.rip,
-            vector: self.fault.vector,
-        })
-    }
-
     /// Linear address of the next instruction.
     pub(crate) fn linear_pc(&self) -> u64 {
         if self.code64() {
@@ -215,19 +191,5 @@ impl Cpu {
         } else {
             self.seg[seg::CS].base.wrapping_add(self.rip) & 0xFFFF_FFFF
         }
-    }
-
-    fn bytes_at_rip(&mut self) -> String {
-        let pc = self.linear_pc();
-        let saved = (self.fault, self.cr2, self.why);
-        let mut out = Vec::new();
-        for i in 0..15 {
-            match self.system_read(pc.wrapping_add(i), 1) {
-                Ok(b) => out.push(format!("{b:02x}")),
-                Err(_) => break,
-            }
-        }
-        (self.fault, self.cr2, self.why) = saved;
-        out.join(" ")
     }
 }

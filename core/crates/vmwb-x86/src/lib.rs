@@ -15,6 +15,7 @@ pub mod decode;
 mod descriptor;
 mod exceptions;
 mod exec;
+mod fetch;
 pub mod fpu;
 mod gates;
 pub mod inspect;
@@ -33,5 +34,5 @@ mod v86;
 pub mod vcpu;
 
 pub use inspect::Inspect;
-pub use run::{Interpreter, UnknownModel};
+pub use run::{EngineError, Interpreter};
 pub use vcpu::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Vcpu};

@@ -4,11 +4,13 @@
 //! Page tables are watched: a page that was walked carries [`PageFlags::TABLE`], and a write to it marks the address
 //! spaces that used it as stale, so that the next load of their CR3 starts from nothing. Until then stale translations
 //! are what a real processor may use too.
+//!
+//! Physical addresses are the guest's: bit 20 is masked with address line 20, and [`vmwb_mem::GuestMemory::view`] says which page of
+//! the memory file stands there. Everything cached (soft TLBs, traces, marks) goes by that *backing page*.
 
 use std::sync::atomic::Ordering;
 
-use vmwb_hw::GuestAddress;
-use vmwb_mem::PageFlags;
+use vmwb_mem::{PageFlags, PageView};
 
 use crate::cpu::{Cpu, Res, cr0, cr4, efer, vector};
 use crate::observe::TraceEvent;
@@ -23,8 +25,6 @@ const PTE_A: u64 = 0x20;
 const PTE_D: u64 = 0x40;
 const PTE_PS: u64 = 0x80;
 const PTE_NX: u64 = 1 << 63;
-/// Page-state bit of our own: some soft TLB may hold an unwatched write tag.
-pub(crate) const WRITE_GRANTED: u8 = 1 << 7;
 /// Writes to a former page table before it stops being watched.
 const FORGIVE_AFTER: u8 = 200;
 
@@ -39,10 +39,12 @@ pub(crate) enum Access {
 /// Where a linear address leads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target {
-    /// Host address of the byte.
+    /// Host address of the byte: RAM, ROM or video memory.
     Ram(*mut u8),
-    /// Physical address that is not RAM.
+    /// Physical address of device memory.
     Device(u64),
+    /// A write that is lost: to a ROM.
+    Lost,
 }
 
 /// A translation with its rights.
@@ -76,13 +78,36 @@ impl TableWatch {
 }
 
 impl Cpu {
-    /// Host address of the first byte of the RAM page that holds `phys`.
+    /// What stands at a physical address.
     #[inline]
-    pub(crate) fn ram_page(&self, phys: u64) -> Option<*mut u8> {
-        self.memory.page_ptr(phys >> 12)
+    fn view_at(&self, phys: u64) -> PageView {
+        self.memory.view((phys & self.memory.a20_mask()) >> 12)
     }
 
-    /// Physical address of a byte in RAM by its host address.
+    /// Host address of a byte of a backing page.
+    #[inline]
+    fn host_of(&self, backing: u64, phys: u64) -> *mut u8 {
+        self.memory
+            .backing_ptr(backing)
+            .expect("a view names pages that exist")
+            .wrapping_add((phys & 0xFFF) as usize)
+    }
+
+    /// Reads `size` bytes (1 to 8, inside one page) of memory at a physical address, without any effect; `None` where there
+    /// is none.
+    pub(crate) fn peek_physical(&self, phys: u64, size: usize) -> Option<u64> {
+        let PageView::Memory { read, .. } = self.view_at(phys) else {
+            return None;
+        };
+        let mut bytes = [0u8; 8];
+        let host = self.host_of(read, phys);
+        let inside = size.min(8).min(0x1000 - (phys & 0xFFF) as usize);
+        // SAFETY: the page has `inside` bytes from here on; guest memory overlaps no local.
+        unsafe { std::ptr::copy_nonoverlapping(host, bytes.as_mut_ptr(), inside) };
+        Some(u64::from_le_bytes(bytes))
+    }
+
+    /// Place in the memory file of a byte, by its host address: the key of traces and marks.
     #[inline]
     pub(crate) fn phys_of(&self, host: *mut u8) -> u64 {
         (host as u64).wrapping_sub(self.ram as u64)
@@ -142,15 +167,24 @@ impl Cpu {
                 return Err(self.raise_code(vector::PF, code));
             }
         };
-        let phys = (walk.phys & !0xFFF) | (linear & 0xFFF);
+        let phys = ((walk.phys & !0xFFF) | (linear & 0xFFF)) & self.memory.a20_mask();
         let watched = self.data_breakpoint_in_page(linear) || self.points.in_page(linear);
         let breakpoint = access != Access::Exec && watched;
         if breakpoint && !self.devices_ok {
             return Err(self.alone());
         }
-        let Some(host) = self.ram_page(phys) else {
-            return Ok(Target::Device(phys));
+        let (backing, sink) = match self.memory.view(phys >> 12) {
+            PageView::Memory { read, write } => (read, write),
+            PageView::Device => return Ok(Target::Device(phys)),
         };
+        if access == Access::Write && sink != Some(backing) {
+            // Such writes are looked at each time: an entry has one address for reads and writes.
+            return Ok(match sink {
+                Some(page) => Target::Ram(self.host_of(page, phys)),
+                None => Target::Lost,
+            });
+        }
+        let host = self.host_of(backing, phys & !0xFFF);
         self.counters.tlb_fills += 1;
         let page = linear & !0xFFF;
         let view = self.view_of(user);
@@ -159,20 +193,20 @@ impl Cpu {
             space.note_large(linear & !(walk.page_bytes - 1), walk.page_bytes);
         }
         space.views[view].mark_filled();
-        let write_allowed = walk.dirty && self.may_write(&walk, user);
+        let write_allowed = walk.dirty && sink == Some(backing) && self.may_write(&walk, user);
         let exec_allowed = self.may_execute(&walk, user);
         // What an access to code may do the data of the page may not: SMAP, breakpoints.
         let data_allowed = !watched && self.may_touch(&walk, user);
         let flags = self
             .memory
-            .page_flags(phys >> 12)
-            .expect("RAM pages have a state byte");
+            .page_flags(backing)
+            .expect("backing pages have a state word");
         let mut write = NO_TAG;
         if write_allowed && data_allowed {
-            let watched = flags.load(Ordering::Relaxed) & (PageFlags::CODE | PageFlags::TABLE) != 0;
+            let watched = flags.load(Ordering::Relaxed) & PageFlags::WATCHED != 0;
             write = page | (u64::from(watched) * WATCHED);
             if !watched {
-                flags.fetch_or(WRITE_GRANTED, Ordering::Relaxed);
+                flags.fetch_or(PageFlags::GRANTED, Ordering::Relaxed);
             }
         }
         let view = &mut self.spaces.list[self.spaces.current].views[view];
@@ -207,14 +241,15 @@ impl Cpu {
         user || !walk.user || self.cr4 & cr4::SMAP == 0 || self.view_of(user) == view::OPEN
     }
 
-    /// Reads a table entry of `size` bytes and notes that the current space depends on its page.
+    /// Reads a table entry of `size` bytes and notes that the current space depends on its page. Device memory reads as
+    /// ones.
     fn table_entry(&mut self, addr: u64, size: u64) -> u64 {
-        let Some(host) = self.ram_page(addr) else {
+        let PageView::Memory { read, .. } = self.view_at(addr) else {
             return u64::MAX >> (64 - 8 * size);
         };
-        self.watch_table(addr, host);
-        let at = host.wrapping_add((addr & 0xFFF) as usize);
-        // SAFETY: entries are aligned to their size, so they lie inside the page; RAM outlives the processor.
+        self.watch_table(read);
+        let at = self.host_of(read, addr);
+        // SAFETY: entries are aligned to their size, so they lie inside the page; guest memory outlives the processor.
         unsafe {
             if size == 8 {
                 at.cast::<u64>().read()
@@ -224,32 +259,53 @@ impl Cpu {
         }
     }
 
-    fn watch_table(&mut self, addr: u64, host: *mut u8) {
-        let page = (addr >> 12) as usize;
+    fn watch_table(&mut self, backing: u64) {
+        let page = backing as usize;
         let bit = 1u8 << self.spaces.current;
         self.tables.idle_writes[page] = 0;
         if self.tables.users[page] & bit != 0 {
             return;
         }
         self.tables.users[page] |= bit;
+        let own = PageFlags::table_of(self.slot);
         let flags = self
             .memory
-            .page_flags(addr >> 12)
-            .expect("RAM pages have a state byte");
-        let before = flags.fetch_or(PageFlags::TABLE, Ordering::Relaxed);
-        if before & PageFlags::TABLE == 0 {
-            self.revoke_writes(addr >> 12, host);
+            .page_flags(backing)
+            .expect("backing pages have a state word");
+        if flags.fetch_or(own, Ordering::Relaxed) & own == 0 {
+            self.revoke_writes(backing);
         }
     }
 
     /// After a page has become watched: no soft TLB may write to it past the slow path.
-    pub(crate) fn revoke_writes(&mut self, page: u64, host: *mut u8) {
-        let flags = self
-            .memory
-            .page_flags(page)
-            .expect("RAM pages have a state byte");
-        if flags.fetch_and(!WRITE_GRANTED, Ordering::Relaxed) & WRITE_GRANTED != 0 {
-            self.spaces.watch_writes(host as u64);
+    pub(crate) fn revoke_writes(&mut self, backing: u64) {
+        if self.memory.revoke(backing, self.slot) {
+            let host = self.host_of(backing, 0);
+            self.spaces.watch_writes(|page| page == host as u64);
+        }
+    }
+
+    /// Takes account of what others did since the last time: writes to pages that are watched, rights to write that were
+    /// taken away, a changed layout of the address space. Called between two instructions.
+    pub(crate) fn catch_up(&mut self) {
+        for w in self.memory.take_noted_writes(self.slot) {
+            self.own_write(w.page << 12, 4096);
+        }
+        let revocations = self.memory.revocations();
+        if revocations != self.revocations_seen {
+            self.revocations_seen = revocations;
+            let (memory, ram) = (&self.memory, self.ram as u64);
+            self.spaces.watch_writes(|host| {
+                let backing = host.wrapping_sub(ram) >> 12;
+                memory
+                    .page_flags(backing)
+                    .is_none_or(|f| f.load(Ordering::Relaxed) & PageFlags::WATCHED != 0)
+            });
+        }
+        let layout = self.memory.layout_generation();
+        if layout != self.layout_seen {
+            self.layout_seen = layout;
+            self.forget_translations();
         }
     }
 
@@ -264,22 +320,27 @@ impl Cpu {
         if self.tables.idle_writes[p] >= FORGIVE_AFTER {
             self.tables.idle_writes[p] = 0;
             if let Some(f) = self.memory.page_flags(page) {
-                f.fetch_and(!PageFlags::TABLE, Ordering::Relaxed);
+                f.fetch_and(!PageFlags::table_of(self.slot), Ordering::Relaxed);
             }
         }
     }
 
     fn set_entry_bits(&mut self, addr: u64, size: u64, bits: u64) {
-        if let Some(host) = self.ram_page(addr) {
-            let at = host.wrapping_add((addr & 0xFFF) as usize);
+        // Entries in a ROM stay as they are.
+        if let PageView::Memory {
+            read,
+            write: Some(write),
+        } = self.view_at(addr)
+        {
+            self.memory.note_write(write);
+            let (from, to) = (self.host_of(read, addr), self.host_of(write, addr));
             // SAFETY: as in `table_entry`.
             unsafe {
                 if size == 8 {
-                    let p = at.cast::<u64>();
-                    p.write(p.read() | bits);
+                    to.cast::<u64>().write(from.cast::<u64>().read() | bits);
                 } else {
-                    let p = at.cast::<u32>();
-                    p.write(p.read() | bits as u32);
+                    to.cast::<u32>()
+                        .write(from.cast::<u32>().read() | bits as u32);
                 }
             }
         }
@@ -412,10 +473,7 @@ impl Cpu {
         let base = cr3 & 0xFFFF_FFE0;
         let mut entries = [0u64; 4];
         for (i, e) in entries.iter_mut().enumerate() {
-            *e = self
-                .memory
-                .read_u64(GuestAddress(base + 8 * i as u64))
-                .unwrap_or(0);
+            *e = self.peek_physical(base + 8 * i as u64, 8).unwrap_or(0);
             // Bits 2:1, 8:5 and those above the physical width are reserved.
             if *e & PTE_P != 0 && *e & (0x1E6 | (!self.phys_mask)) != 0 {
                 return false;

@@ -1,7 +1,8 @@
 //! States that software finds: after power-on or reset, and at the entry of a direct boot.
 
 use crate::cpu::{
-    Cpu, Fpu, Msrs, RBP, RBX, RSI, RSP, Segment, TableRegister, cr0, cr4, efer, flag, seg, slot,
+    Cpu, Fpu, Msrs, RBP, RBX, RDX, RSI, RSP, Segment, TableRegister, cr0, cr4, efer, flag, seg,
+    slot,
 };
 use crate::vcpu::BootState;
 
@@ -34,6 +35,7 @@ impl Cpu {
     pub(crate) fn reset_state(&mut self) {
         let retired = self.retired();
         self.r = [0; slot::COUNT];
+        self.r[RDX] = u64::from(self.features.model().signature);
         self.set_flags(flag::FIXED);
         self.rip = 0xFFF0;
         self.cpl = 0;
@@ -65,7 +67,6 @@ impl Cpu {
         self.fpu = Fpu::new();
         self.xcr0 = 1;
         self.ferr = false;
-        self.stop = None;
         (self.debug_shadow, self.pending_debug, self.fault_streak) = (false, 0, 0);
         (
             self.shadow,
@@ -101,6 +102,7 @@ impl Cpu {
     pub(crate) fn enter_boot_state(&mut self, state: BootState) {
         self.set_flags(flag::FIXED);
         self.cpl = 0;
+        self.r[RDX] = 0;
         if !matches!(state, BootState::Real16 { .. }) {
             self.seg = [flat(0x18, 0xC093); 6];
             self.idtr = TableRegister { base: 0, limit: 0 };
@@ -119,7 +121,7 @@ impl Cpu {
                 self.seg[seg::SS] = real_segment(ss);
                 self.cr0 = cr0::ET;
                 self.rip = u64::from(ip);
-                (self.r[RSP], self.r[crate::cpu::RDX]) = (u64::from(sp), u64::from(dx));
+                (self.r[RSP], self.r[RDX]) = (u64::from(sp), u64::from(dx));
                 self.idtr = TableRegister {
                     base: 0,
                     limit: 0x3FF,

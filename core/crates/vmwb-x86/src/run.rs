@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use vmwb_hw::{GuestMemory, Payload, SnapshotError};
+use vmwb_mem::MAX_CPUS;
 
 use crate::cpu::{
     Counters, Cpu, Fault, Fpu, Msrs, Res, Segment, TableRegister, Why, cr0, cr4, efer, flag, seg,
@@ -85,20 +86,27 @@ pub struct Interpreter {
 
 /// Why an engine cannot be made.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("there is no processor model '{0}'; choose one of: {list}", list = crate::cpuid::MODELS.join(", "))]
-pub struct UnknownModel(pub String);
+pub enum EngineError {
+    /// The model's name is none that is known.
+    #[error("there is no processor model '{0}'; choose one of: {list}", list = crate::cpuid::MODELS.join(", "))]
+    UnknownModel(String),
+    /// The memory has as many processors as it can have.
+    #[error("a machine has at most {MAX_CPUS} processors")]
+    TooManyCpus,
+}
 
 impl Interpreter {
     /// A processor in its reset state on this memory.
     ///
     /// # Errors
-    /// [`UnknownModel`].
-    pub fn new(memory: Arc<GuestMemory>, config: CpuConfig) -> Result<Self, UnknownModel> {
-        let features =
-            Features::of(&config.model).ok_or_else(|| UnknownModel(config.model.clone()))?;
+    /// [`EngineError`].
+    pub fn new(memory: Arc<GuestMemory>, config: CpuConfig) -> Result<Self, EngineError> {
+        let features = Features::of(&config.model)
+            .ok_or_else(|| EngineError::UnknownModel(config.model.clone()))?;
         let form_ok = FORMS.iter().map(|f| features.has(f.feature)).collect();
-        let ram = memory.page_ptr(0).expect("page 0 is always RAM");
-        let pages = (memory.ranges().last().map_or(0, |r| r.end) >> 12) as usize;
+        let slot = memory.attach_cpu().ok_or(EngineError::TooManyCpus)?;
+        let ram = memory.backing_ptr(0).expect("page 0 is always RAM");
+        let pages = memory.backing_pages() as usize;
         let mut cpu = Box::new(Cpu {
             r: [0; slot::COUNT],
             cc_res: 1,
@@ -131,7 +139,6 @@ impl Interpreter {
                 vector: 0,
                 error: None,
             },
-            stop: None,
             shadow: false,
             debug_shadow: false,
             pending_debug: 0,
@@ -158,7 +165,10 @@ impl Interpreter {
             next_op: std::ptr::null_mut(),
             retire_at_end: 0,
             bus: None,
-            traces: TraceCache::new(Arc::clone(&memory)),
+            slot,
+            layout_seen: memory.layout_generation(),
+            revocations_seen: memory.revocations(),
+            traces: TraceCache::new(Arc::clone(&memory), slot),
             tables: TableWatch::new(pages),
             memory,
             ram,
@@ -289,9 +299,13 @@ impl Cpu {
         let user = self.cpl == 3;
         let host = match self.resolve(pc, Access::Exec, user, false) {
             Ok(Target::Ram(p)) => p,
-            Ok(Target::Device(_)) => {
-                self.unimplemented("code in device memory");
+            Ok(_) if m & mode::ALONE == 0 => {
+                self.alone();
                 return None;
+            }
+            Ok(_) => {
+                let built = self.build_from_device(pc, m, most)?;
+                return self.finished(built, most);
             }
             Err(_) => return None,
         };
@@ -301,7 +315,7 @@ impl Cpu {
             // SAFETY: `find` gives live traces.
             let t = unsafe { &*found };
             let tail = &t.tail[..usize::from(t.tail_len)];
-            if tail.is_empty() || self.next_page_bytes(pc, tail.len())? == tail {
+            if tail.is_empty() || self.next_page_bytes(pc, tail.len(), m)? == tail {
                 return self.within_limit(found, most);
             }
             self.drop_trace_at(phys);
@@ -321,11 +335,16 @@ impl Cpu {
                 return None;
             }
             Built::Truncated => {
-                let tail = self.next_page_bytes(pc, most - room)?;
+                let tail = self.next_page_bytes(pc, most - room, m)?;
                 self.build_trace(phys, window, Some(&tail), m)
             }
             other => other,
         };
+        self.finished(built, most)
+    }
+
+    /// The trace that was built, or the fault of what stands there instead.
+    fn finished(&mut self, built: Built, most: usize) -> Option<*mut Trace> {
         match built {
             Built::Trace(t) => self.within_limit(t, most),
             Built::TooLong | Built::Truncated => {
@@ -351,8 +370,9 @@ impl Cpu {
         Some(t)
     }
 
-    /// The first bytes of the page behind the one that `pc` lies in.
-    fn next_page_bytes(&mut self, pc: u64, len: usize) -> Option<Vec<u8>> {
+    /// The first bytes of the page behind the one that `pc` lies in. `None`: a fault is set, or the instruction must run
+    /// alone, because they are a device's.
+    fn next_page_bytes(&mut self, pc: u64, len: usize, m: u32) -> Option<Vec<u8>> {
         let next = (pc | 0xFFF).wrapping_add(1);
         let next = if self.long_mode() {
             next
@@ -360,14 +380,18 @@ impl Cpu {
             next & 0xFFFF_FFFF
         };
         let user = self.cpl == 3;
-        match self.resolve(next, Access::Exec, user, false) {
+        match self.resolve(next, Access::Exec, user, false).ok()? {
             // SAFETY: `len` is at most 15 and the page has 4096 bytes.
-            Ok(Target::Ram(p)) => Some(unsafe { std::slice::from_raw_parts(p, len).to_vec() }),
-            Ok(Target::Device(_)) => {
-                self.unimplemented("code in device memory");
+            Target::Ram(p) => Some(unsafe { std::slice::from_raw_parts(p, len).to_vec() }),
+            Target::Device(phys) if m & mode::ALONE != 0 => Some(
+                (0..len as u64)
+                    .map(|n| self.device_byte(phys + n))
+                    .collect(),
+            ),
+            _ => {
+                self.alone();
                 None
             }
-            Err(_) => None,
         }
     }
 
@@ -460,7 +484,7 @@ impl Cpu {
 
     fn run_budget(&mut self) -> Exit {
         self.look = true;
-        self.collect_noted_writes();
+        self.catch_up();
         if self.halted {
             if let Err(stop) = self.take_interrupts() {
                 return Exit::Stopped(stop);
@@ -478,6 +502,7 @@ impl Cpu {
             }
             if self.touched {
                 self.touched = false;
+                self.catch_up();
                 if self.bus().attention() {
                     return Exit::Attention;
                 }
@@ -590,7 +615,6 @@ impl Cpu {
                     Ok(())
                 }
             }
-            Why::Stop => Err(Exit::Stopped(self.take_stop())),
         }
     }
 }

@@ -264,7 +264,6 @@ pub(crate) fn restore(c: &mut Cpu, payload: &Payload) -> Result<(), SnapshotErro
         mxcsr: s.mxcsr,
     };
     (c.shadow, c.nmi_blocked, c.halted) = (s.interrupt_shadow, s.nmi_blocked, s.halted);
-    c.stop = None;
     // The board knows whether it has seen the exception; to say that it is over does no harm when it has not.
     c.ferr = s.x87_status & 0x80 != 0;
     (c.look, c.touched) = (true, false);

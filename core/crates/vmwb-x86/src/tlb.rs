@@ -3,7 +3,7 @@
 //! An entry caches one 4-KiB translation: `host = linear + addend`. Three tags say what is allowed; each holds the linear
 //! page, or [`NO_TAG`]. A fast access compares the tag with the page of its *last* byte while the index comes from the
 //! first byte, so an access that crosses a page never hits. Pages that carry decoded code or page tables get a write tag
-//! that never matches ([`WATCHED`]): writes to them take the slow path. Device memory never gets a tag.
+//! that never matches ([`WATCHED`]): writes to them take the slow path. Device memory never gets a tag, a ROM none for writes.
 
 /// Entries of one table, a power of two.
 pub const TLB_ENTRIES: usize = 4096;
@@ -339,8 +339,8 @@ impl Spaces {
             .for_each(View::clear_jumps);
     }
 
-    /// Marks the write tag of every entry that maps the host page at `host` as watched.
-    pub(crate) fn watch_writes(&mut self, host: u64) {
+    /// Marks the write tag of every entry as watched whose host page, by its address, is.
+    pub(crate) fn watch_writes(&mut self, watched: impl Fn(u64) -> bool) {
         for view in self
             .list
             .iter_mut()
@@ -348,7 +348,7 @@ impl Spaces {
             .filter(|v| v.dirty)
         {
             for e in view.tlb.iter_mut() {
-                if e.write & 0xFFF == 0 && e.write.wrapping_add(e.addend) == host {
+                if e.write & 0xFFF == 0 && watched(e.write.wrapping_add(e.addend)) {
                     e.write |= WATCHED;
                 }
             }

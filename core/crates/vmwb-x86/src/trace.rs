@@ -1,7 +1,7 @@
 //! Pre-decoded traces: what the interpreter runs instead of bytes.
 //!
 //! A trace is a straight run of instructions of one physical page, each an [`Op`] whose handler ends in a sibling call of
-//! the next one's. Traces are found by physical address and decode mode and do not depend on the linear address: RIP
+//! the next one's. Traces are found by their place in the memory file (`phys`) and decode mode and do not depend on the linear address: RIP
 //! relative operands and return addresses count from the pseudo register `PAGE`. A trace is entered at its first op only;
 //! conditional branches leave it on the way, and links between traces of one page are patched into the branch.
 //!
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use vmwb_hw::GuestMemory;
-use vmwb_mem::PageFlags;
+use vmwb_mem::{CpuSlot, PageFlags};
 
 use crate::cpu::Cpu;
 
@@ -113,7 +113,7 @@ impl Op {
 #[derive(Debug)]
 #[repr(C, align(32))]
 pub struct Trace {
-    /// Physical address of the first instruction.
+    /// Offset of the first instruction in the memory file.
     pub(crate) phys: u64,
     pub(crate) mode: u32,
     /// Instructions.
@@ -170,6 +170,8 @@ pub(crate) struct TraceCache {
     buckets: Box<[*mut Trace]>,
     pages: Box<[PageCode]>,
     memory: Arc<GuestMemory>,
+    /// Whose traces these are; given back in the end.
+    slot: CpuSlot,
 }
 
 const ARENA_LAYOUT: std::alloc::Layout = match std::alloc::Layout::from_size_align(ARENA_BYTES, 64)
@@ -179,11 +181,12 @@ const ARENA_LAYOUT: std::alloc::Layout = match std::alloc::Layout::from_size_ali
 };
 
 impl TraceCache {
-    pub(crate) fn new(memory: Arc<GuestMemory>) -> Self {
+    pub(crate) fn new(memory: Arc<GuestMemory>, slot: CpuSlot) -> Self {
         // SAFETY: the layout has a size above zero.
         let arena = NonNull::new(unsafe { std::alloc::alloc_zeroed(ARENA_LAYOUT) })
             .unwrap_or_else(|| std::alloc::handle_alloc_error(ARENA_LAYOUT));
-        let pages = memory.ranges().last().map_or(0, |r| r.end >> 12) as usize;
+        // One more for code that lies in no memory.
+        let pages = memory.backing_pages() as usize + 1;
         let empty = PageCode {
             granules: 0,
             first: std::ptr::null_mut(),
@@ -195,6 +198,7 @@ impl TraceCache {
             buckets: vec![std::ptr::null_mut(); BUCKETS].into_boxed_slice(),
             pages: vec![empty; pages].into_boxed_slice(),
             memory,
+            slot,
         }
     }
 
@@ -253,14 +257,14 @@ impl TraceCache {
 
     fn watch(&self, page: u64) {
         if let Some(f) = self.memory.page_flags(page) {
-            f.fetch_or(PageFlags::CODE, Ordering::Relaxed);
+            f.fetch_or(PageFlags::code_of(self.slot), Ordering::Relaxed);
         }
     }
 
     pub(crate) fn is_watched(&self, page: u64) -> bool {
         self.memory
             .page_flags(page)
-            .is_some_and(|f| f.load(Ordering::Relaxed) & PageFlags::CODE != 0)
+            .is_some_and(|f| f.load(Ordering::Relaxed) & PageFlags::code_of(self.slot) != 0)
     }
 
     /// Whether a write to these bytes of a watched page hits decoded code.
@@ -274,7 +278,7 @@ impl TraceCache {
             if page.idle_writes >= FORGIVE_AFTER {
                 page.idle_writes = 0;
                 if let Some(f) = self.memory.page_flags(phys >> 12) {
-                    f.fetch_and(!PageFlags::CODE, Ordering::Relaxed);
+                    f.fetch_and(!PageFlags::code_of(self.slot), Ordering::Relaxed);
                 }
             }
         }
@@ -336,9 +340,9 @@ impl TraceCache {
                 };
             }
             if let Some(f) = self.memory.page_flags(i as u64)
-                && f.load(Ordering::Relaxed) & PageFlags::CODE != 0
+                && f.load(Ordering::Relaxed) & PageFlags::code_of(self.slot) != 0
             {
-                f.fetch_and(!PageFlags::CODE, Ordering::Relaxed);
+                f.fetch_and(!PageFlags::code_of(self.slot), Ordering::Relaxed);
             }
         }
     }
@@ -346,6 +350,7 @@ impl TraceCache {
 
 impl Drop for TraceCache {
     fn drop(&mut self) {
+        self.memory.detach_cpu(self.slot);
         // SAFETY: allocated in `new` with the same layout.
         unsafe { std::alloc::dealloc(self.arena.as_ptr(), ARENA_LAYOUT) }
     }

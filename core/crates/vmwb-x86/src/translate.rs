@@ -406,9 +406,7 @@ impl Cpu {
         let t = self
             .traces
             .insert(Trace::new(phys, m, count as u32, covered, tail_bytes), ops);
-        if let Some(host) = self.ram_page(phys) {
-            self.revoke_writes(phys >> 12, host);
-        }
+        self.revoke_writes(phys >> 12);
         Built::Trace(t)
     }
 

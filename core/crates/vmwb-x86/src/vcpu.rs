@@ -83,15 +83,6 @@ pub enum CpuStop {
         /// RIP after the HLT.
         rip: u64,
     },
-    /// An instruction that exists on real processors of this model and is not implemented here.
-    Unimplemented {
-        /// Linear address.
-        rip: u64,
-        /// Its bytes, up to 15, in hexadecimal.
-        bytes: String,
-        /// What it is, as far as the decoder knows.
-        what: String,
-    },
 }
 
 impl CpuStop {
@@ -105,9 +96,6 @@ impl CpuStop {
             ),
             Self::HaltedForGood { rip } => format!(
                 "The guest halted its processor with interrupts disabled (at {rip:#x}); only a reset can wake it."
-            ),
-            Self::Unimplemented { rip, bytes, what } => format!(
-                "The guest used an instruction that this version does not implement: {what} (bytes {bytes} at {rip:#x})."
             ),
         }
     }

@@ -14,22 +14,26 @@
 //!
 //! | Kept and read back, without effect | Omitted |
 //! |---|---|
-//! | PAM and SMRAM (RAM is always there), PMBASE (the block is always at 600h), status bits | mechanism #2, buses behind bridges, special cycles, PCI Express |
+//! | PMBASE (the block is always at 600h), status bits | mechanism #2, buses behind bridges, special cycles, PCI Express, system management mode |
 //!
 //! | Threat | Answer |
 //! |---|---|
 //! | Base addresses over RAM or each other | the board decides who decodes; RAM and chipset come first |
+//! | SMRAM opened to hide what runs there | it is ordinary memory; nothing here runs in it by itself |
 //! | Accesses across the data window's end | cut off there |
 
 mod device;
 mod function;
+mod host_bridge;
 mod msix;
 pub(crate) mod regs;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use vmwb_hw::{AccessSize, Ctx, Device, Nanos, Payload, PioDevice, ResetKind, SnapshotError};
+use vmwb_hw::{
+    AccessSize, Ctx, Device, GuestMemory, Nanos, Payload, PioDevice, ResetKind, SnapshotError,
+};
 
 use crate::bits::not_decoded;
 
@@ -97,8 +101,10 @@ impl PciHost {
             config_address: 0,
             functions: Vec::new(),
         };
-        host.functions
-            .push((PciAddress::HOST_BRIDGE.devfn(), Box::new(host_bridge())));
+        host.functions.push((
+            PciAddress::HOST_BRIDGE.devfn(),
+            Box::new(host_bridge::host_bridge()),
+        ));
         host.functions
             .push((PciAddress::ISA_BRIDGE.devfn(), Box::new(isa_bridge())));
         host.functions.push((
@@ -160,6 +166,13 @@ impl PciHost {
         Some((self.find(at.devfn())?, register))
     }
 
+    /// Brings the memory to what the host bridge says.
+    fn apply_layout(&self, memory: &GuestMemory) {
+        if let Some(at) = self.find(PciAddress::HOST_BRIDGE.devfn()) {
+            host_bridge::apply(self.functions[at].1.as_ref(), memory);
+        }
+    }
+
     fn data(&self) -> u32 {
         self.selected_own().map_or(u32::MAX, |(at, register)| {
             self.functions[at].1.config_read(register)
@@ -172,17 +185,6 @@ impl PciHost {
 pub fn lanes(lane: u16, size: AccessSize) -> (u32, u32) {
     let shift = 8 * u32::from(lane & 3);
     (shift, not_decoded(size) << shift)
-}
-
-fn host_bridge() -> ConfigSpace {
-    let mut space = ConfigSpace::new(regs::HOST_BRIDGE, 0x0600_0002, regs::SUBSYSTEM_VALUE);
-    space.fix(regs::COMMAND_STATUS, 0x0280_0006);
-    space.allow(0x50, u32::MAX);
-    space.allow(regs::PAM, 0x3333_3000);
-    space.allow(regs::PAM + 4, 0x3333_3333);
-    space.fix(regs::SMRAM, 0x02 << 16);
-    space.allow(regs::SMRAM, 0x78 << 16);
-    space
 }
 
 fn isa_bridge() -> ConfigSpace {
@@ -202,6 +204,8 @@ fn power_management(pm_base: u16) -> ConfigSpace {
     space.fix(regs::INTERRUPT, 0x0109);
     space.fix(regs::PM_BASE, u32::from(pm_base & 0xFFC0) | 1);
     space.allow(regs::PM_BASE, 0xFFC0);
+    space.fix(regs::DEVACTB, regs::DEVACTB_APMC);
+    space.allow(regs::DEVACTB, regs::DEVACTB_APMC);
     space.fix(regs::PM_MISC, 1);
     space.allow(regs::PM_MISC, 1);
     space
@@ -212,19 +216,22 @@ impl Device for PciHost {
         "pci"
     }
 
-    fn reset(&mut self, _ctx: &mut Ctx<'_>, _kind: ResetKind) {
+    fn reset(&mut self, ctx: &mut Ctx<'_>, _kind: ResetKind) {
         self.config_address = 0;
         self.functions
             .iter_mut()
             .for_each(|(_, function)| function.reset());
+        self.apply_layout(ctx.memory);
     }
 
     fn save(&self) -> Result<Payload, SnapshotError> {
         Payload::encode(self.name(), &self.to_v1())
     }
 
-    fn restore(&mut self, _ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
-        self.take_v1(&payload.decode::<PciV1>()?)
+    fn restore(&mut self, ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
+        self.take_v1(&payload.decode::<PciV1>()?)?;
+        self.apply_layout(ctx.memory);
+        Ok(())
     }
 }
 
@@ -241,15 +248,20 @@ impl PioDevice for PciHost {
         }
     }
 
-    fn pio_write(&mut self, _ctx: &mut Ctx<'_>, offset: u16, size: AccessSize, value: u32) {
+    fn pio_write(&mut self, ctx: &mut Ctx<'_>, offset: u16, size: AccessSize, value: u32) {
         match (offset, size) {
             (0, AccessSize::Dword) => self.config_address = value & regs::ADDRESS_WRITABLE,
             (4..=7, _) => {
                 let (shift, mask) = lanes(offset, size);
-                if let Some((at, register)) = self.selected_own() {
-                    self.functions[at]
-                        .1
-                        .config_write(register, value << shift, mask);
+                let Some((at, register)) = self.selected_own() else {
+                    return;
+                };
+                let (devfn, function) = &mut self.functions[at];
+                if *devfn == PciAddress::HOST_BRIDGE.devfn() {
+                    host_bridge::write(function.as_mut(), register, value << shift, mask);
+                    self.apply_layout(ctx.memory);
+                } else {
+                    function.config_write(register, value << shift, mask);
                 }
             }
             _ => {}

@@ -53,11 +53,22 @@ pub const SUBSYSTEM_VALUE: u32 = 0x1100_1AF4;
 pub const PAM: u8 = 0x58;
 /// 440FX: system management RAM control, in the third byte.
 pub const SMRAM: u8 = 0x70;
+/// SMRAM: the register's functions are enabled (G_SMRAME).
+pub const SMRAM_ENABLE: u32 = 0x08 << 16;
+/// SMRAM: locked until reset (D_LCK).
+pub const SMRAM_LOCK: u32 = 0x10 << 16;
+/// SMRAM: seen outside of system management mode (D_OPEN).
+pub const SMRAM_OPEN: u32 = 0x40 << 16;
 /// PIIX3: interrupt routes of PIRQA to PIRQD, one byte each.
 pub const PIRQ_ROUTE: u8 = 0x60;
 /// PIIX3 route: not routed.
 pub const PIRQ_DISABLED: u8 = 0x80;
 /// PIIX4: base of the power-management block.
 pub const PM_BASE: u8 = 0x40;
+/// PIIX4: device activity B.
+pub const DEVACTB: u8 = 0x58;
+/// PIIX4 device activity B: a write to port B2h raises an SMI (APMC_EN). Set from power-on, which tells firmware that it has
+/// been here and set SMM up already: SeaBIOS then leaves it alone, and does not wait for an SMI that never comes.
+pub const DEVACTB_APMC: u32 = 1 << 25;
 /// PIIX4: miscellaneous; bit 0 enables the decode of the block.
 pub const PM_MISC: u8 = 0x80;

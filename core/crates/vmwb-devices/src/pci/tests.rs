@@ -60,6 +60,9 @@ impl Subject for Worked {
         );
         write(b, host, CARD, regs::BAR0, 0xF000_0000);
         write(b, host, CARD, regs::COMMAND_STATUS, 3);
+        // As in states of before the bit was set from power-on.
+        write(b, host, PciAddress::POWER_MANAGEMENT, regs::DEVACTB, 0);
+        select(b, host, CARD, regs::COMMAND_STATUS);
     }
 
     fn access(host: &mut PciHost, b: &mut Bench, a: Access) {
@@ -232,4 +235,67 @@ fn saved_bus_of_another_machine_is_refused() {
     let mut b = Bench::new();
     let saved = host().save().unwrap();
     assert!(PciHost::new(0x600).restore(&mut b.ctx(), &saved).is_err());
+}
+
+#[test]
+fn attribute_map_of_the_host_bridge_acts_on_memory() {
+    let rom = vmwb_hw::RegionSpec {
+        bytes: 128 * 1024,
+        kind: vmwb_hw::RegionKind::Rom,
+    };
+    let mut b = Bench::new();
+    b.memory = vmwb_hw::GuestMemory::with_regions(2 << 20, &[rom]).unwrap();
+    b.memory.set_firmware(Some(vmwb_hw::RegionId(0))).unwrap();
+    let mut h = host();
+    let writable =
+        |b: &Bench| [0xC0, 0xDC, 0xE4, 0xF0].map(|p| b.memory.view(p).writable() == Some(p));
+    h.reset(&mut b.ctx(), ResetKind::Hard);
+    assert_eq!(writable(&b), [false; 4]);
+    // PAM0 to PAM2 in the upper three bytes: F0000h and C0000h; then PAM4's upper half and PAM5's: DC000h, E4000h.
+    write(
+        &mut b,
+        &mut h,
+        PciAddress::HOST_BRIDGE,
+        regs::PAM,
+        0x0003_3000,
+    );
+    assert_eq!(writable(&b), [true, false, false, true]);
+    write(
+        &mut b,
+        &mut h,
+        PciAddress::HOST_BRIDGE,
+        regs::PAM + 4,
+        0x0030_3000,
+    );
+    assert_eq!(writable(&b), [true; 4]);
+    let saved = h.save().unwrap();
+    h.reset(&mut b.ctx(), ResetKind::Hard);
+    assert_eq!(writable(&b), [false; 4]);
+    host().restore(&mut b.ctx(), &saved).unwrap();
+    assert_eq!(writable(&b), [true; 4]);
+}
+
+#[test]
+fn smram_is_seen_while_open_and_never_again_once_locked() {
+    let (mut b, mut h) = (Bench::new(), host());
+    let mut set = |b: &mut Bench, value: u32| {
+        write(b, &mut h, PciAddress::HOST_BRIDGE, regs::SMRAM, value << 16);
+        let seen = b.memory.view(0xA0).writable().is_some();
+        (
+            seen,
+            read(b, &mut h, PciAddress::HOST_BRIDGE, regs::SMRAM) >> 16,
+        )
+    };
+    assert_eq!(set(&mut b, 0x42), (false, 0x42));
+    assert_eq!(set(&mut b, 0x4A), (true, 0x4A));
+    assert_eq!(set(&mut b, 0x0A), (false, 0x0A));
+    assert_eq!(set(&mut b, 0x5A), (false, 0x1A));
+    assert_eq!(set(&mut b, 0x4A), (false, 0x1A));
+}
+
+#[test]
+fn power_management_says_that_smm_was_set_up_before() {
+    let (mut b, mut h) = (Bench::new(), host());
+    let devactb = read(&mut b, &mut h, PciAddress::POWER_MANAGEMENT, regs::DEVACTB);
+    assert_eq!(devactb, 1 << 25);
 }

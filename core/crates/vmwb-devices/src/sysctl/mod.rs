@@ -1,8 +1,9 @@
 //! System control: fast A20 and reset (port 92h), the reset control register (CF9h), the POST code (80h). Source:
 //! Intel 290550-002 section 2.5.4 (PIIX3).
 //!
-//! Owns three bytes. It resets nothing itself: it asks for a reset of the processor (port 92h) or of everything (CF9h). Address line 20 is open when port
-//! 92h or the keyboard controller opens it; the board joins the two.
+//! Owns three bytes. It resets nothing itself: it asks for a reset of the processor (port 92h) or of everything (CF9h).
+//! Address line 20 has one state, which port 92h and the keyboard controller both set and show; the memory has it, and the
+//! board saves it.
 //!
 //! | Registers | Offset | |
 //! |---|---|---|
@@ -37,24 +38,28 @@ use regs::{
 };
 
 /// Ports 92h, CF9h and 80h. See the module for offsets.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SysCtl {
     port_92: u8,
     reset_control: u8,
     post_code: u8,
 }
 
+impl Default for SysCtl {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl SysCtl {
-    /// The registers as after power-on: all 0.
+    /// The registers as after power-on: all 0, but the line is open.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether port 92h opens address line 20.
-    #[must_use]
-    pub fn a20(&self) -> bool {
-        self.port_92 & PORT_92_A20 != 0
+        Self {
+            port_92: PORT_92_A20,
+            reset_control: 0,
+            post_code: 0,
+        }
     }
 
     /// The last byte that firmware has shown on port 80h.
@@ -69,22 +74,28 @@ impl Device for SysCtl {
         "sysctl"
     }
 
-    fn reset(&mut self, _ctx: &mut Ctx<'_>, _kind: ResetKind) {
+    fn reset(&mut self, ctx: &mut Ctx<'_>, _kind: ResetKind) {
         *self = Self::new();
+        ctx.memory.set_a20(true);
     }
 
     fn save(&self) -> Result<Payload, SnapshotError> {
         Payload::encode(self.name(), &SysCtlV1::from(self))
     }
 
-    fn restore(&mut self, _ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
+    fn restore(&mut self, ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
         *self = Self::try_from(payload.decode::<SysCtlV1>()?)?;
+        // As this port knew it last; the board, which saves the line itself, has the last word.
+        ctx.memory.set_a20(self.port_92 & PORT_92_A20 != 0);
         Ok(())
     }
 }
 
 impl PioDevice for SysCtl {
     fn pio_read(&mut self, ctx: &mut Ctx<'_>, offset: u16, size: AccessSize) -> u32 {
+        // The bit follows the line, whoever moved it last.
+        let line = PORT_92_A20 * u8::from(ctx.memory.a20());
+        self.port_92 = self.port_92 & !PORT_92_A20 | line;
         self.pio_peek(ctx.now, offset, size)
     }
 
@@ -109,6 +120,7 @@ impl PioDevice for SysCtl {
                     *ctx.power = Some(PowerRequest::ResetProcessor);
                 }
                 self.port_92 = value & PORT_92_KEPT;
+                ctx.memory.set_a20(value & PORT_92_A20 != 0);
             }
             RESET_CONTROL => {
                 if value & !self.reset_control & RESET_CPU != 0 {

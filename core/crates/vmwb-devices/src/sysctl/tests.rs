@@ -28,9 +28,21 @@ conformance!(conforms, SysCtlSubject);
 #[test]
 fn a20_follows_port_92_without_reset() {
     let (mut b, mut s) = (Bench::new(), SysCtl::new());
+    b.out(&mut s, PORT_92, 0);
+    assert_eq!((b.memory.a20(), b.inp(&mut s, PORT_92)), (false, 0));
     b.out(&mut s, PORT_92, 0x02);
-    assert!(s.a20());
-    assert_eq!((b.inp(&mut s, PORT_92), b.power), (0x02, None));
+    assert_eq!((b.memory.a20(), b.inp(&mut s, PORT_92)), (true, 0x02));
+    assert_eq!(b.power, None);
+}
+
+#[test]
+fn port_92_shows_a_line_that_another_moved_and_reset_opens_it() {
+    let (mut b, mut s) = (Bench::new(), SysCtl::new());
+    assert_eq!(b.inp(&mut s, PORT_92), 0x02);
+    b.memory.set_a20(false);
+    assert_eq!(b.inp(&mut s, PORT_92), 0);
+    s.reset(&mut b.ctx(), ResetKind::Hard);
+    assert_eq!((b.memory.a20(), b.inp(&mut s, PORT_92)), (true, 0x02));
 }
 
 #[test]

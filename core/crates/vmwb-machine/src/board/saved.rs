@@ -24,6 +24,19 @@ impl Schema for BoardV1 {
     const VERSION: u32 = 1;
 }
 
+/// Saved state of the guest's address space that no device owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddressSpaceV1 {
+    /// Address line 20 is open.
+    pub a20: bool,
+}
+
+impl Schema for AddressSpaceV1 {
+    const KIND: &'static str = "address_space";
+    const VERSION: u32 = 1;
+}
+
 impl Board {
     /// Adds the state of every device, of the clock and of the board itself. The clock stands still.
     ///
@@ -45,6 +58,10 @@ impl Board {
         };
         into.push(Payload::encode("board", &own)?);
         into.push(Payload::encode("lines", &self.devices.irq.save_lines())?);
+        let space = AddressSpaceV1 {
+            a20: self.common.memory.a20(),
+        };
+        into.push(Payload::encode(AddressSpaceV1::KIND, &space)?);
         Ok(())
     }
 
@@ -64,6 +81,13 @@ impl Board {
                 Err(other) => return Err(other),
             }
         }
+        let a20 = match from.take(AddressSpaceV1::KIND) {
+            Ok(payload) => payload.decode::<AddressSpaceV1>()?.a20,
+            // In states of versions up to 0.2 the line could not be closed.
+            Err(SnapshotError::Missing(_)) => true,
+            Err(other) => return Err(other),
+        };
+        self.common.memory.set_a20(a20);
         let own: BoardV1 = from.take("board")?.decode()?;
         if own.pending_serial.len() != self.pending_serial.len() {
             return Err(SnapshotError::damaged(

@@ -248,6 +248,20 @@ fn save_then_restore_keeps_waiting_input_and_gives_the_same_bytes() {
 }
 
 #[test]
+fn closed_address_line_20_is_saved_and_open_in_states_that_do_not_know_it() {
+    let mut b = board();
+    out(&mut b, 0x92, 0);
+    let mut saved = Container::new();
+    b.save(0, &mut saved).unwrap();
+    let mut again = board();
+    again.restore(0, &mut saved.clone()).unwrap();
+    assert_eq!(input(&mut again, 0x92, 0), 0);
+    saved.take("address_space").unwrap();
+    again.restore(0, &mut saved).unwrap();
+    assert_eq!(input(&mut again, 0x92, 0), 2);
+}
+
+#[test]
 fn hard_reset_forgets_waiting_input_and_interrupts() {
     let mut b = board();
     open_pic(&mut b);

@@ -11,7 +11,7 @@ use vmwb_mem::PageFlags;
 
 use super::interp::left_trace;
 use crate::cpu::{Cpu, Res, Stop, Why, seg, size_mask, vector};
-use crate::mmu::{Access, Target, WRITE_GRANTED};
+use crate::mmu::{Access, Target};
 use crate::tlb::{WATCHED, tlb_index};
 use crate::trace::{Op, mode};
 
@@ -240,7 +240,7 @@ impl Cpu {
         let t = self.resolve(linear, Access::Write, user, stack)?;
         match t {
             Target::Device(_) if !self.devices_ok => return Err(self.alone()),
-            Target::Device(_) => {}
+            Target::Device(_) | Target::Lost => {}
             Target::Ram(p) => {
                 let phys = self.phys_of(p);
                 let code = self.traces.is_watched(phys >> 12);
@@ -324,6 +324,7 @@ impl Cpu {
                 self.trace_mmio(phys, n, v, false);
                 Ok(v)
             }
+            Target::Lost => unreachable!("only writes are lost"),
         }
     }
 
@@ -360,11 +361,30 @@ impl Cpu {
                 self.trace_mmio(phys, n, v & size_mask(n), true);
                 Ok(())
             }
+            Target::Lost => Ok(()),
         }
     }
 
-    /// Keeps decoded code and cached translations true before bytes of one RAM page change.
+    /// Keeps decoded code and cached translations true before bytes of one page of memory change: this processor's, and by
+    /// notes those of others.
     pub(crate) fn before_ram_write(&mut self, phys: u64, n: u64) {
+        let page = phys >> 12;
+        let Some(flags) = self.memory.page_flags(page) else {
+            return;
+        };
+        let flags = flags.load(Ordering::Relaxed);
+        if flags & PageFlags::WATCHED == 0 {
+            return;
+        }
+        if flags & PageFlags::CLEAN != 0 {
+            self.memory.note_write(page);
+        }
+        self.memory.note_for_others(page, self.slot);
+        self.own_write(phys, n);
+    }
+
+    /// What a write means for this processor's own traces and translations.
+    pub(crate) fn own_write(&mut self, phys: u64, n: u64) {
         let page = phys >> 12;
         let Some(flags) = self
             .memory
@@ -373,10 +393,10 @@ impl Cpu {
         else {
             return;
         };
-        if flags & PageFlags::CODE != 0 && self.traces.hits(phys, n) {
+        if flags & PageFlags::code_of(self.slot) != 0 && self.traces.hits(phys, n) {
             self.counters.invalidated += self.traces.invalidate(phys, n, left_trace);
         }
-        if flags & PageFlags::TABLE != 0 {
+        if flags & PageFlags::table_of(self.slot) != 0 {
             self.table_written(page);
         }
     }
@@ -387,20 +407,13 @@ impl Cpu {
         let Some(flags) = self.memory.page_flags(page) else {
             return;
         };
-        if flags.load(Ordering::Relaxed) & (PageFlags::CODE | PageFlags::TABLE) == 0 {
-            flags.fetch_or(WRITE_GRANTED, Ordering::Relaxed);
+        if flags.load(Ordering::Relaxed) & PageFlags::WATCHED == 0 {
+            flags.fetch_or(PageFlags::GRANTED, Ordering::Relaxed);
             let view = self.view_of(user);
             let e = &mut self.spaces.list[self.spaces.current].views[view].tlb[tlb_index(linear)];
             if e.write == (linear & !0xFFF) | WATCHED {
                 e.write &= !WATCHED;
             }
-        }
-    }
-
-    /// Writes that other parties (DMA, loaders) made to pages that are watched.
-    pub(crate) fn collect_noted_writes(&mut self) {
-        for w in self.memory.take_noted_writes() {
-            self.before_ram_write(w.page << 12, 4096);
         }
     }
 

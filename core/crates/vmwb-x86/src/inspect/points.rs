@@ -1,7 +1,5 @@
 //! Breakpoints and watchpoints: the sets, and the questions that the slow paths ask of them.
 
-use vmwb_hw::GuestAddress;
-
 use super::{DebugStop, InspectError, WatchKind, Watchpoint};
 use crate::cpu::Cpu;
 use crate::decode::{MAX_LEN, Rep, decode};
@@ -158,11 +156,10 @@ impl Cpu {
             let Some(physical) = self.quiet_walk(at).physical else {
                 return i;
             };
-            let mut one = [0];
-            if self.memory.read(GuestAddress(physical), &mut one).is_err() {
+            let Some(value) = self.peek_physical(physical, 1) else {
                 return i;
-            }
-            *byte = one[0];
+            };
+            *byte = value as u8;
         }
         out.len()
     }

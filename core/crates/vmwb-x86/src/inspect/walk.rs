@@ -2,7 +2,6 @@
 //! Source: Intel SDM volume 3, chapter 4.
 
 use serde::Serialize;
-use vmwb_hw::GuestAddress;
 
 use crate::cpu::{Cpu, cr0, cr4, efer};
 use crate::mmu::PHYS_BITS;
@@ -115,14 +114,7 @@ impl Cpu {
             let shift = 12 + bits * (level - 1);
             let index = linear >> shift & ((1 << bits) - 1);
             let address = table + index * size;
-            let value = if pae {
-                self.memory.read_u64(GuestAddress(address)).ok()
-            } else {
-                self.memory
-                    .read_u32(GuestAddress(address))
-                    .ok()
-                    .map(u64::from)
-            };
+            let value = self.peek_physical(address, size as usize);
             let Some(value) = value else {
                 return WalkEnd::TableOutsideRam;
             };

@@ -2,8 +2,13 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use vmwb_hw::{AccessSize, GuestAddress};
+use std::sync::Arc;
+
+use vmwb_hw::{AccessSize, GuestAddress, GuestMemory};
 use vmwb_x86::CpuBus;
+
+/// What a write of a value to a port does to memory.
+pub type Act = (Arc<GuestMemory>, fn(&GuestMemory, u32));
 
 /// A bus without devices, unless a test gives answers. Every record is in order, its last part the stamp: instructions
 /// retired before the one that asked.
@@ -31,6 +36,8 @@ pub struct TestBus {
     pub ignne: bool,
     /// Vector of the interrupt that FERR# asserts while IGNNE# is not.
     pub ferr_vector: Option<u8>,
+    /// What a write to a port does to memory.
+    pub act: Option<Act>,
 }
 
 impl Default for TestBus {
@@ -47,6 +54,7 @@ impl Default for TestBus {
             ferr: Vec::new(),
             ignne: false,
             ferr_vector: None,
+            act: None,
         }
     }
 }
@@ -57,6 +65,9 @@ impl CpuBus for TestBus {
     }
     fn pio_write(&mut self, port: u16, _size: AccessSize, value: u32, retired: u64) {
         self.out.push((port, value, retired));
+        if let Some((memory, act)) = &self.act {
+            act(memory, value);
+        }
     }
     fn mmio_read(&mut self, addr: GuestAddress, _size: AccessSize, retired: u64) -> u64 {
         self.loads.push((addr.0, retired));

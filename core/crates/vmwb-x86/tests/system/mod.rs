@@ -98,12 +98,11 @@ pub struct Rig {
 }
 
 impl Rig {
-    fn bare() -> Self {
-        Self::bare_as(&CpuConfig::default().model)
+    fn bare_as(model: &str) -> Self {
+        Self::bare_on(Arc::new(GuestMemory::new(8 << 20).unwrap()), model)
     }
 
-    fn bare_as(model: &str) -> Self {
-        let memory = Arc::new(GuestMemory::new(8 << 20).unwrap());
+    fn bare_on(memory: Arc<GuestMemory>, model: &str) -> Self {
         let config = CpuConfig {
             model: model.to_owned(),
             ..CpuConfig::default()
@@ -124,7 +123,12 @@ impl Rig {
 
     /// Real mode: CS = 2000h, DS = ES = 3000h, SS:SP = 0:8000h, the vectors at 0 leading to 0:HANDLERS.
     pub fn real() -> Self {
-        let mut rig = Self::bare();
+        Self::real_on(Arc::new(GuestMemory::new(8 << 20).unwrap()))
+    }
+
+    /// [`Rig::real`] on memory that may have regions, with a processor of its own.
+    pub fn real_on(memory: Arc<GuestMemory>) -> Self {
+        let mut rig = Self::bare_on(memory, &CpuConfig::default().model);
         (0..256).for_each(|v| rig.put(4 * v, HANDLERS + 16 * v, 4));
         rig.cpu.set_boot_state(BootState::Real16 {
             cs: (CODE >> 4) as u16,
@@ -140,7 +144,12 @@ impl Rig {
     /// 32-bit protected mode at ring 0 with flat segments, no paging, all vectors through 32-bit interrupt gates that
     /// every ring may use.
     pub fn protected() -> Self {
-        let mut rig = Self::bare();
+        Self::protected_on(Arc::new(GuestMemory::new(8 << 20).unwrap()))
+    }
+
+    /// [`Rig::protected`] on memory that may have regions, with a processor of its own.
+    pub fn protected_on(memory: Arc<GuestMemory>) -> Self {
+        let mut rig = Self::bare_on(memory, &CpuConfig::default().model);
         rig.flat_gdt(descriptor(TSS as u32, 0xFFF, 0x8B, 0));
         (0..256).for_each(|v| rig.gate(v as u8, gate(CODE0, HANDLERS as u32 + 16 * v, 0xEE, 0)));
         // 32-bit TSS: ESP0, SS0, ESP1, SS1, ESP2, SS2, and no I/O bitmap.
