@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use crate::error::ImageError;
 use crate::host::HostFile;
+use crate::qcow2::Qcow2;
 use crate::raw::Raw;
 
 /// Unit of every offset and length that a guest uses.
@@ -17,6 +18,8 @@ pub const MAX_CHAIN: usize = 64;
 pub enum ImageFormat {
     /// The medium's bytes, nothing else.
     Raw,
+    /// QEMU's format, versions 2 and 3.
+    Qcow2,
 }
 
 impl ImageFormat {
@@ -25,6 +28,7 @@ impl ImageFormat {
     pub fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
         }
     }
 }
@@ -33,7 +37,7 @@ impl FromStr for ImageFormat {
     type Err = ImageError;
 
     fn from_str(name: &str) -> Result<Self, ImageError> {
-        [Self::Raw]
+        [Self::Raw, Self::Qcow2]
             .into_iter()
             .find(|format| format.name() == name)
             .ok_or_else(|| ImageError::Unsupported {
@@ -63,6 +67,7 @@ pub struct Image {
 #[derive(Debug)]
 enum Kind {
     Raw(Raw),
+    Qcow2(Box<Qcow2>),
 }
 
 impl Image {
@@ -86,6 +91,10 @@ impl Image {
             let kind = match layer.format {
                 ImageFormat::Raw if below.is_some() => return Err(ImageError::BackingUnexpected),
                 ImageFormat::Raw => Kind::Raw(Raw::open(layer.file)?),
+                ImageFormat::Qcow2 => {
+                    let opened = Qcow2::open(layer.file, below.take(), read_only)?;
+                    Kind::Qcow2(Box::new(opened))
+                }
             };
             below = Some(Self { kind, read_only });
         }
@@ -97,6 +106,7 @@ impl Image {
     pub fn bytes(&self) -> u64 {
         match &self.kind {
             Kind::Raw(raw) => raw.bytes(),
+            Kind::Qcow2(image) => image.bytes(),
         }
     }
 
@@ -114,6 +124,7 @@ impl Image {
         self.contains(offset, len as u64)?;
         match &mut self.kind {
             Kind::Raw(raw) => raw.read(offset, len, out),
+            Kind::Qcow2(image) => image.read(offset, len, out),
         }
     }
 
@@ -125,6 +136,7 @@ impl Image {
         self.may_change(offset, data.len() as u64)?;
         match &mut self.kind {
             Kind::Raw(raw) => raw.write(offset, data),
+            Kind::Qcow2(image) => image.write(offset, data),
         }
     }
 
@@ -136,6 +148,7 @@ impl Image {
         self.may_change(offset, len)?;
         match &mut self.kind {
             Kind::Raw(raw) => raw.zero(offset, len),
+            Kind::Qcow2(image) => image.write_zeroes(offset, len),
         }
     }
 
@@ -147,6 +160,7 @@ impl Image {
         self.may_change(offset, len)?;
         match &mut self.kind {
             Kind::Raw(raw) => raw.discard(offset, len),
+            Kind::Qcow2(image) => image.discard(offset, len),
         }
     }
 
@@ -160,6 +174,7 @@ impl Image {
         }
         match &mut self.kind {
             Kind::Raw(raw) => raw.flush(),
+            Kind::Qcow2(image) => image.flush(),
         }
     }
 
@@ -178,7 +193,7 @@ impl Image {
     }
 }
 
-fn claim(file: &dyn HostFile, write: bool) -> Result<(), ImageError> {
+pub(crate) fn claim(file: &dyn HostFile, write: bool) -> Result<(), ImageError> {
     use std::io::ErrorKind::{PermissionDenied, ResourceBusy};
     file.claim(write).map_err(|error| match error.kind() {
         ResourceBusy => ImageError::Busy,
@@ -295,7 +310,7 @@ mod tests {
 
     #[test]
     fn format_that_is_not_known_is_refused_by_name() {
-        assert_eq!("raw".parse::<ImageFormat>().unwrap(), ImageFormat::Raw);
+        assert_eq!("qcow2".parse::<ImageFormat>().unwrap(), ImageFormat::Qcow2);
         let refused = "vhd\n".parse::<ImageFormat>().unwrap_err();
         assert!(refused.to_string().contains("vhd\\n"), "{refused}");
     }
