@@ -55,6 +55,26 @@ pub struct Layer {
     pub file: Box<dyn HostFile>,
 }
 
+/// How an image is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Writes are refused.
+    pub read_only: bool,
+    /// Memory for tables of each image of the chain; a few tables are kept in any case.
+    pub cache_bytes: usize,
+}
+
+impl OpenOptions {
+    /// 24 MiB of tables an image: enough for 128 GiB of a medium with clusters of 64 KiB.
+    #[must_use]
+    pub fn new(read_only: bool) -> Self {
+        Self {
+            read_only,
+            cache_bytes: 24 << 20,
+        }
+    }
+}
+
 /// A medium in image files. Offsets and lengths are in bytes and multiples of [`SECTOR_BYTES`].
 ///
 /// What was written is durable after [`Image::flush`] only; whoever drops an image flushes it before.
@@ -77,6 +97,15 @@ impl Image {
     /// # Errors
     /// What is wrong with which part; nothing was changed then, except that a repair may have been begun.
     pub fn open(chain: Vec<Layer>, read_only: bool) -> Result<Self, ImageError> {
+        Self::open_with(chain, OpenOptions::new(read_only))
+    }
+
+    /// The same with all choices.
+    ///
+    /// # Errors
+    /// As of [`Image::open`].
+    pub fn open_with(chain: Vec<Layer>, options: OpenOptions) -> Result<Self, ImageError> {
+        let read_only = options.read_only;
         if chain.len() > MAX_CHAIN {
             return Err(ImageError::TooLarge {
                 what: format!("more than {MAX_CHAIN} images based on one another"),
@@ -92,7 +121,11 @@ impl Image {
                 ImageFormat::Raw if below.is_some() => return Err(ImageError::BackingUnexpected),
                 ImageFormat::Raw => Kind::Raw(Raw::open(layer.file)?),
                 ImageFormat::Qcow2 => {
-                    let opened = Qcow2::open(layer.file, below.take(), read_only)?;
+                    let options = OpenOptions {
+                        read_only,
+                        ..options
+                    };
+                    let opened = Qcow2::open(layer.file, below.take(), options)?;
                     Kind::Qcow2(Box::new(opened))
                 }
             };

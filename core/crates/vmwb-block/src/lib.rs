@@ -18,7 +18,7 @@ mod sys;
 
 pub use error::ImageError;
 pub use host::HostFile;
-pub use image::{Image, ImageFormat, Layer, MAX_CHAIN, SECTOR_BYTES};
+pub use image::{Image, ImageFormat, Layer, MAX_CHAIN, OpenOptions, SECTOR_BYTES};
 
 /// A length that has been bounded, as an index.
 pub(crate) fn to_usize(value: u64) -> usize {

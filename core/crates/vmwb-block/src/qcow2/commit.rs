@@ -4,7 +4,7 @@
 //!    Then everything is made durable.
 //! 2. If blocks are new: the refcount table's entries of them, or the header's reference to a new table. Durable.
 //! 3. L2 entries and L1 entries: from here on the file refers to what is new, and not to what was given up. Durable.
-//! 4. Clusters that were given up lose their references, in memory: the file is told with the next step 1. A power cut
+//! 4. Clusters that were given up lose their references. The file is told, whenever that becomes durable: a power cut
 //!    before leaves them counted and unused.
 //!
 //! Each entry is a unit that a torn sector cannot tear. A step that fails is repeated by the next flush. When the host
@@ -33,7 +33,9 @@ impl Qcow2 {
         if self.l2.is_dirty() || !self.writer().l1_dirty.is_empty() {
             self.write_references()?;
         }
-        self.release_given_up();
+        if !self.writer().given_up.is_empty() {
+            self.release_given_up();
+        }
         Ok(())
     }
 
@@ -126,6 +128,11 @@ impl Qcow2 {
                 }
             }
             punch(&**file, &free, bits);
+        }
+        // Only counts that fell have changed since step 1; if the file is not told now, it is at the next.
+        let blocks = &mut writer.refcounts.blocks;
+        if blocks.write(&**file, false).is_ok() {
+            blocks.written(false);
         }
     }
 

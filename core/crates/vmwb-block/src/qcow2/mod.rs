@@ -42,7 +42,7 @@ use std::ops::Range;
 
 use crate::error::ImageError;
 use crate::host::HostFile;
-use crate::image::Image;
+use crate::image::{Image, OpenOptions};
 use crate::to_usize;
 
 pub use check::{CheckReport, check};
@@ -54,9 +54,6 @@ pub use repair::repair;
 use cache::Cache;
 use header::{AT_INCOMPATIBLE, CORRUPT, Header, be64};
 use refcount::Refcounts;
-
-/// Bytes of L2 tables that are kept in memory: enough for 128 GiB of a medium with clusters of 64 KiB.
-const L2_CACHE_BYTES: usize = 16 << 20;
 
 /// An open image.
 #[derive(Debug)]
@@ -106,8 +103,9 @@ impl Qcow2 {
     pub fn open(
         file: Box<dyn HostFile>,
         below: Option<Image>,
-        read_only: bool,
+        options: OpenOptions,
     ) -> Result<Self, ImageError> {
+        let read_only = options.read_only;
         let mut header = Header::read(&*file)?;
         match (&header.backing, &below) {
             (Some(backing), None) => {
@@ -129,10 +127,12 @@ impl Qcow2 {
         let writer = if read_only {
             None
         } else {
-            Some(Writer::new(&*file, &header, &l1)?)
+            // A third for counts: a block of them reaches four times as far as an L2 table.
+            Some(Writer::new(&*file, &header, &l1, options.cache_bytes / 3)?)
         };
+        let l2_bytes = options.cache_bytes / 3 * 2;
         Ok(Self {
-            l2: Cache::new(to_usize(header.geometry.cluster_bytes()), L2_CACHE_BYTES),
+            l2: Cache::new(to_usize(header.geometry.cluster_bytes()), l2_bytes),
             file,
             header,
             l1,
@@ -174,9 +174,14 @@ fn read_table(file: &dyn HostFile, offset: u64, entries: u64) -> Result<Vec<u64>
 }
 
 impl Writer {
-    fn new(file: &dyn HostFile, header: &Header, l1: &[u64]) -> Result<Self, ImageError> {
+    fn new(
+        file: &dyn HostFile,
+        header: &Header,
+        l1: &[u64],
+        cache_bytes: usize,
+    ) -> Result<Self, ImageError> {
         let geometry = header.geometry;
-        let refcounts = Refcounts::read(file, header)?;
+        let refcounts = Refcounts::read(file, header, cache_bytes)?;
         let fixed = fixed_clusters(file, header)?;
         let mut tables = HashSet::new();
         let blocks = refcounts.table.iter().copied();

@@ -12,8 +12,6 @@ use crate::to_usize;
 use super::cache::Cache;
 use super::header::{Geometry, Header, MAX_HOST_BYTES, MAX_REFTABLE_BYTES, be64};
 
-/// Bytes of blocks that are kept in memory.
-const CACHE_BYTES: usize = 8 << 20;
 /// Bits 9 to 63 of a table's entry: the offset of a block.
 const OFFSET: u64 = !511;
 
@@ -40,7 +38,11 @@ pub(super) struct Refcounts {
 }
 
 impl Refcounts {
-    pub fn read(file: &dyn HostFile, header: &Header) -> Result<Self, ImageError> {
+    pub fn read(
+        file: &dyn HostFile,
+        header: &Header,
+        cache_bytes: usize,
+    ) -> Result<Self, ImageError> {
         let geometry = header.geometry;
         let mut bytes = Vec::new();
         let len = to_usize(header.reftable_clusters << geometry.cluster_bits);
@@ -60,7 +62,7 @@ impl Refcounts {
             table_offset: header.reftable_offset,
             table_dirty: 0..0,
             moved: false,
-            blocks: Cache::new(to_usize(geometry.cluster_bytes()), CACHE_BYTES),
+            blocks: Cache::new(to_usize(geometry.cluster_bytes()), cache_bytes),
             first_free: 0,
             reserved: 0..0,
             made: Vec::new(),

@@ -10,7 +10,7 @@ use super::header::{Header, MAX_HOST_BYTES, MAX_L1_BYTES, be32, be64};
 const MAX_SNAPSHOTS: u32 = 65_536;
 const MAX_TABLE_BYTES: u64 = 16 << 20;
 /// Entries of all L1 tables of snapshots together.
-const MAX_L1_ENTRIES: u64 = 16 << 20;
+const MAX_L1_ENTRIES: u64 = 4 << 20;
 /// Fields of an entry that are always there.
 const FIXED_BYTES: u64 = 40;
 

@@ -202,9 +202,20 @@ impl Walk {
     }
 
     fn visit_l2(&mut self, file: &dyn HostFile, header: &Header) -> Result<(), ImageError> {
-        let tables: Vec<(u64, L2Use)> = self.l2.iter().map(|(&o, &u)| (o, u)).collect();
+        let tables = std::mem::take(&mut self.l2);
+        let visited = self.visit_tables(file, header, &tables);
+        self.l2 = tables;
+        visited
+    }
+
+    fn visit_tables(
+        &mut self,
+        file: &dyn HostFile,
+        header: &Header,
+        tables: &BTreeMap<u64, L2Use>,
+    ) -> Result<(), ImageError> {
         let mut reader = TableReader::new(file, self.geometry);
-        for (offset, used) in tables {
+        for (&offset, &used) in tables {
             self.refer(offset, 1, used.times, "an L2 table")?;
             let Some(table) = reader.read(offset)? else {
                 continue;

@@ -83,8 +83,6 @@ struct State {
     pending: Vec<Pending>,
     fault: Option<Fault>,
     changes: u64,
-    /// Data ends here for the host: what a hole is.
-    bytes_read: u64,
 }
 
 impl State {
@@ -103,6 +101,9 @@ impl State {
         (self.changes > fault.after && self.changes <= fault.after + fault.times).then_some(fault)
     }
 }
+
+/// The longest file that there is room for.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// A file in memory. Clones are the same file.
 #[derive(Debug, Clone, Default)]
@@ -134,10 +135,6 @@ impl SimFile {
     /// Changes since the last call of [`SimFile::fail`].
     pub fn changes(&self) -> u64 {
         self.state().changes
-    }
-
-    pub fn bytes_read(&self) -> u64 {
-        self.state().bytes_read
     }
 
     /// What may be on the disk after a power cut now: what was synced, and of everything later a random part, writes
@@ -182,8 +179,7 @@ impl HostFile for SimFile {
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let mut state = self.state();
-        state.bytes_read += out.len() as u64;
+        let state = self.state();
         out.fill(0);
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         if let Some(there) = state.content.get(from..) {
@@ -200,11 +196,16 @@ impl HostFile for SimFile {
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        if offset + data.len() as u64 > MAX_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let mut state = self.state();
         let at = usize::try_from(offset).unwrap();
         if let Some(fault) = state.fails(false) {
             if fault.short {
-                state.change(Pending::Write(at, data[..data.len() / 2].to_vec()));
+                // Whole sectors: no disk tears one.
+                let half = data.len() / 2 / SECTOR * SECTOR;
+                state.change(Pending::Write(at, data[..half].to_vec()));
             }
             return Err(io::Error::from_raw_os_error(fault.error));
         }
@@ -213,6 +214,9 @@ impl HostFile for SimFile {
     }
 
     fn set_size(&self, bytes: u64) -> io::Result<()> {
+        if bytes > MAX_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let mut state = self.state();
         if let Some(fault) = state.fails(false) {
             return Err(io::Error::from_raw_os_error(fault.error));
@@ -226,8 +230,12 @@ impl HostFile for SimFile {
         if let Some(fault) = state.fails(true) {
             return Err(io::Error::from_raw_os_error(fault.error));
         }
-        state.durable = state.content.clone();
-        state.pending.clear();
+        let State {
+            durable, pending, ..
+        } = &mut *state;
+        for change in pending.drain(..) {
+            apply(durable, &change);
+        }
         Ok(())
     }
 
@@ -236,7 +244,11 @@ impl HostFile for SimFile {
             usize::try_from(offset).unwrap(),
             usize::try_from(len).unwrap(),
         );
-        self.state().change(Pending::Punch(at, len));
+        let mut state = self.state();
+        if let Some(fault) = state.fails(false) {
+            return Err(io::Error::from_raw_os_error(fault.error));
+        }
+        state.change(Pending::Punch(at, len));
         Ok(())
     }
 
