@@ -30,7 +30,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         ),
     ),
     "guests": ("ca-certificates", "xz-utils"),
-    "tests": ("gdb",),
+    "tests": ("gdb", "qemu-utils"),
     "bench": ("gcc-multilib", "qemu-system-x86"),
     "fresh": ("debootstrap", "rsync"),
 }
