@@ -15,7 +15,7 @@
 //!   [`repair`]; [`create`] and [`info`].
 //!
 //! Not here: encryption, external data files and subclusters, which are refused by name; making and applying internal
-//! snapshots, which are left intact; writing compressed clusters, of which zlib's are read.
+//! snapshots, which are left intact; writing compressed clusters, which are read.
 //!
 //! Threats: every offset and size of a file is bounded before memory is taken for it; no table is followed twice; data
 //! is never written where a table of the image lies (the image is marked corrupt instead).

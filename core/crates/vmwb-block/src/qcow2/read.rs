@@ -1,7 +1,10 @@
 //! Reading the medium.
 
+use std::io::Read;
+
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use crate::error::ImageError;
 use crate::to_usize;
@@ -9,6 +12,9 @@ use crate::to_usize;
 use super::Qcow2;
 use super::entry::{Mapping, l2_place};
 use super::header::Compression;
+
+/// Largest window of zstd that memory is taken for: nothing larger is of use for a cluster of 2 MiB.
+const MAX_WINDOW_BYTES: u64 = 8 << 20;
 
 /// Where a run of bytes of the medium is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,11 +146,6 @@ impl Qcow2 {
 
     /// Content of a compressed cluster.
     fn inflate(&mut self, entry: u64, offset: u64, bytes: u64) -> Result<&[u8], ImageError> {
-        if self.header.compression == Compression::Zstd {
-            return Err(ImageError::Unsupported {
-                feature: "zstd compression".to_owned(),
-            });
-        }
         if self
             .inflated
             .as_ref()
@@ -156,12 +157,10 @@ impl Qcow2 {
                 .append_at(offset, to_usize(bytes), &mut packed)
                 .map_err(ImageError::host("read"))?;
             let mut cluster = vec![0; to_usize(self.header.geometry.cluster_bytes())];
-            // Raw deflate, without zlib's header and checksum. What follows its end belongs to others; more than a cluster
-            // never comes out.
-            let mut state = Box::<DecompressorOxide>::default();
-            let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-            let (_, _, len) = decompress(&mut state, &packed, &mut cluster, 0, flags);
-            let whole = len == cluster.len();
+            let whole = match self.header.compression {
+                Compression::Zlib => unpack_zlib(&packed, &mut cluster),
+                Compression::Zstd => unpack_zstd(&packed, &mut cluster),
+            };
             if !whole {
                 return Err(ImageError::damaged(format!(
                     "the compressed cluster at {offset:#x} cannot be unpacked"
@@ -172,4 +171,21 @@ impl Qcow2 {
         let (_, cluster) = self.inflated.as_ref().expect("it has just been put there");
         Ok(cluster)
     }
+}
+
+/// Unpacks a cluster: raw deflate, without zlib's header and checksum. What follows its end in the file belongs to
+/// others, and more than a cluster never comes out.
+fn unpack_zlib(packed: &[u8], cluster: &mut [u8]) -> bool {
+    let mut state = Box::<DecompressorOxide>::default();
+    let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+    let (_, _, len) = decompress(&mut state, packed, cluster, 0, flags);
+    len == cluster.len()
+}
+
+/// Unpacks a cluster that is one frame of zstd.
+fn unpack_zstd(packed: &[u8], cluster: &mut [u8]) -> bool {
+    let mut decoder = FrameDecoder::new();
+    decoder.set_max_window_size(MAX_WINDOW_BYTES);
+    StreamingDecoder::new_with_decoder(packed, decoder)
+        .is_ok_and(|mut frame| frame.read_exact(cluster).is_ok())
 }
