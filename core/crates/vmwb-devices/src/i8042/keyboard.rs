@@ -2,8 +2,13 @@
 //!
 //! It sends set 2 unless told otherwise; translation is the controller's. Answers to commands go out before scan codes
 //! that wait (PS/2 Technical Reference, "Keyboard", commands).
+//!
+//! The keyboard repeats a held key itself, at the rate that the guest has set; repeats of the host's own keyboard, which
+//! come in as presses of a key that is down already, are dropped.
 
 use std::collections::VecDeque;
+
+use vmwb_hw::Nanos;
 
 use super::regs::device::{
     ACK, BAT_OK, DEFAULTS, DISABLE, ENABLE, IDENTIFY, RESEND, RESEND_PLEASE, RESET, SET_RATE,
@@ -60,6 +65,10 @@ pub(super) struct Keyboard {
     pub held: u8,
     /// Print Screen went down as SysRq.
     pub sysrq_down: bool,
+    /// Keys that are down, by set 1 code: without and with the E0h prefix.
+    pub down: [u128; 2],
+    /// The key that repeats, and when next.
+    pub repeat: Option<(u16, Nanos)>,
 }
 
 impl Keyboard {
@@ -75,6 +84,8 @@ impl Keyboard {
             typematic: DEFAULT_TYPEMATIC,
             held: 0,
             sysrq_down: false,
+            down: [0; 2],
+            repeat: None,
         }
     }
 
@@ -84,11 +95,15 @@ impl Keyboard {
     }
 
     /// A key goes down or up. `code` is its set 1 make code, extended keys with E0h in the high byte.
-    pub fn key(&mut self, code: u16, down: bool) {
+    pub fn key(&mut self, now: Nanos, code: u16, down: bool) {
+        if self.note_key(code, down) && down {
+            return;
+        }
         self.note_modifier(code, down);
         if !self.scanning {
             return;
         }
+        self.note_repeat(now, code, down);
         let mut sequence = Vec::with_capacity(MAX_SEQUENCE);
         match code {
             PRINT_SCREEN if self.set != 3 => self.print_screen(down, &mut sequence),
@@ -96,6 +111,63 @@ impl Keyboard {
             _ => self.plain(code, down, &mut sequence),
         }
         self.buffer(&sequence);
+    }
+
+    /// Notes the key's position. Says whether it was down before.
+    fn note_key(&mut self, code: u16, down: bool) -> bool {
+        let Some((bank, bit)) = key_bit(code) else {
+            return false;
+        };
+        let was_down = self.down[bank] & bit != 0;
+        if down {
+            self.down[bank] |= bit;
+        } else {
+            self.down[bank] &= !bit;
+        }
+        was_down
+    }
+
+    /// The key pressed last repeats until it comes up; Pause never does.
+    fn note_repeat(&mut self, now: Nanos, code: u16, down: bool) {
+        if down {
+            let repeats = key_bit(code).is_some() && !PAUSE_CODES.contains(&code);
+            self.repeat = repeats.then(|| (code, now.plus(self.delay_ns())));
+        } else if self.repeat.is_some_and(|(held, _)| held == code) {
+            self.repeat = None;
+        }
+    }
+
+    /// Time from the press of a key to its first repeat: 250 to 1,000 ms.
+    fn delay_ns(&self) -> u64 {
+        250_000_000 * (u64::from(self.typematic >> 5 & 3) + 1)
+    }
+
+    /// Time between two repeats: (8 + A) * 2^B * 4.17 ms.
+    fn period_ns(&self) -> u64 {
+        let (a, b) = (self.typematic & 7, self.typematic >> 3 & 3);
+        (u64::from(8 + a) << b) * 4_170_000
+    }
+
+    /// When the held key is sent again.
+    pub fn deadline(&self) -> Option<Nanos> {
+        self.repeat.map(|(_, at)| at)
+    }
+
+    /// Sends the held key again if its time has come. A guest that does not read its bytes gets no more of them.
+    pub fn repeat_due(&mut self, now: Nanos) {
+        let Some((code, _)) = self.repeat.filter(|&(_, at)| at <= now) else {
+            return;
+        };
+        self.repeat = Some((code, now.plus(self.period_ns())));
+        if self.scan.is_empty() {
+            let code = match code {
+                PRINT_SCREEN if self.sysrq_down => u16::from(SYSRQ_SET1),
+                code => code,
+            };
+            let mut sequence = Vec::with_capacity(MAX_SEQUENCE);
+            self.plain(code, true, &mut sequence);
+            self.buffer(&sequence);
+        }
     }
 
     fn note_modifier(&mut self, code: u16, down: bool) {
@@ -226,6 +298,7 @@ impl Keyboard {
             DISABLE | DEFAULTS => {
                 self.defaults();
                 self.scanning = byte == DEFAULTS;
+                self.repeat = None;
             }
             RESEND => reply = self.last_sent,
             _ => reply = RESEND_PLEASE,
@@ -249,4 +322,15 @@ impl Keyboard {
         self.typematic = DEFAULT_TYPEMATIC;
         self.sysrq_down = false;
     }
+}
+
+/// Where a key stands in [`Keyboard::down`]; `None` for codes that no key has.
+pub(super) fn key_bit(code: u16) -> Option<(usize, u128)> {
+    let [key, prefix] = code.to_le_bytes();
+    let bank = match prefix {
+        0 => 0,
+        EXTENDED => 1,
+        _ => return None,
+    };
+    (key < BREAK_SET1).then(|| (bank, 1 << key))
 }

@@ -19,16 +19,17 @@
 //! | Left out | Why |
 //! |---|---|
 //! | Time on the wires, parity and time-out errors | bytes arrive at once and whole |
-//! | Typematic repeat by the keyboard | the host repeats keys; rate and delay are kept |
 //! | Key types of set 3 (F7h to FDh) | accepted; every key makes and breaks |
 //! | Shifts that cursor keys add with Num Lock | the E0h prefix says which key it is |
-//! | Scaling 2:1, mouse wheel | kept in the status only; a standard mouse has none |
+//! | Resolution of the mouse | kept in the status; the host's counts are passed on |
 //! | Passwords | none is installed |
 //!
 //! | Threat | Answer |
 //! |---|---|
 //! | The host types faster than the guest reads | 16 bytes, then the overrun code; [`I8042::wants_keys`] tells the board to wait |
-//! | Mouse floods | movement adds up to at most 4,096 counts; a report goes out when the last one was read |
+//! | Mouse floods | movement adds up to at most 4,096 counts; a report goes out when the last one was read, at the sample rate |
+//! | A held key that nobody reads | repeats only into an empty buffer |
+//! | Address line 20 closed while a driver runs | one state for port 92h and this controller, in the memory |
 //! | Commands without end | answers are at most 4 bytes and replace each other |
 //! | Restored queues and states | lengths and values are checked |
 
@@ -40,11 +41,11 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub use snapshot::{I8042V1, KeyboardV1, MouseV1};
+pub use snapshot::{I8042V1, I8042V2, KeyboardV1, KeyboardV2, MouseV1, MouseV2};
 
 use vmwb_hw::{
     AccessSize, Ctx, Device, IrqLine, Nanos, Payload, PioDevice, PowerRequest, ResetKind,
-    SnapshotError,
+    SnapshotError, Timed, TimerId,
 };
 
 use crate::bits::{byte_answer, low};
@@ -82,7 +83,6 @@ struct State {
     command_last: bool,
     /// The keyboard's break prefix was swallowed; the next byte is a break.
     breaking: bool,
-    a20: bool,
     /// Levels of IRQ 1 and IRQ 12.
     lines: [bool; 2],
     keyboard: Keyboard,
@@ -101,7 +101,6 @@ impl State {
             expects: None,
             command_last: false,
             breaking: false,
-            a20: true,
             lines: [false; 2],
             keyboard: Keyboard::power_on(),
             mouse: Mouse::power_on(),
@@ -129,17 +128,17 @@ impl State {
             | bit(self.command_last, STATUS_COMMAND_LAST)
     }
 
-    fn output_port(&self) -> u8 {
+    fn output_port(&self, a20: bool) -> u8 {
         let bit = |on: bool, bit: u8| if on { bit } else { 0 };
         OUTPUT_IDLE
             | OUTPUT_NO_RESET
-            | bit(self.a20, OUTPUT_A20)
+            | bit(a20, OUTPUT_A20)
             | bit(self.output.is_some_and(|o| !o.aux), OUTPUT_KBD_FULL)
             | bit(self.output.is_some_and(|o| o.aux), OUTPUT_AUX_FULL)
     }
 
     /// Moves the next byte into the empty output buffer.
-    fn fill(&mut self) {
+    fn fill(&mut self, now: Nanos) {
         while self.output.is_none() {
             if let Some(answer) = self.answer.take() {
                 self.output = Some(answer);
@@ -147,7 +146,7 @@ impl State {
                 self.output = self
                     .translated(byte)
                     .map(|byte| Output { byte, aux: false });
-            } else if let Some(byte) = self.next_of_mouse() {
+            } else if let Some(byte) = self.next_of_mouse(now) {
                 self.output = Some(Output { byte, aux: true });
             } else {
                 return;
@@ -162,11 +161,11 @@ impl State {
         self.keyboard.send()
     }
 
-    fn next_of_mouse(&mut self) -> Option<u8> {
+    fn next_of_mouse(&mut self, now: Nanos) -> Option<u8> {
         if self.mode() & MODE_AUX_OFF != 0 {
             return None;
         }
-        self.mouse.send()
+        self.mouse.send(now)
     }
 
     /// The keyboard's byte as the guest sees it; `None` for a break prefix, which becomes bit 7 of the next byte.
@@ -184,12 +183,18 @@ impl State {
         Some(scancodes::translate(byte) | if breaking { 0x80 } else { 0 })
     }
 
+    /// When a held key repeats or the mouse may report again.
+    fn deadline(&self, now: Nanos) -> Option<Nanos> {
+        let mouse = self.mouse.deadline(now);
+        self.keyboard.deadline().into_iter().chain(mouse).min()
+    }
+
     fn answer(&mut self, byte: u8) {
         self.answer = Some(Output { byte, aux: false });
     }
 
     /// A command at port 64h. Says whether the machine is to be reset.
-    fn command(&mut self, byte: u8) -> bool {
+    fn command(&mut self, ctx: &Ctx<'_>, byte: u8) -> bool {
         self.expects = None;
         match byte {
             command::READ_MEMORY..=command::READ_MEMORY_LAST => {
@@ -211,8 +216,8 @@ impl State {
             command::KBD_OFF => self.set_mode(MODE_KBD_OFF, true),
             command::KBD_ON => self.set_mode(MODE_KBD_OFF, false),
             command::READ_INPUT => self.answer(INPUT_PORT),
-            command::READ_OUTPUT => self.answer(self.output_port()),
-            command::A20_OFF | command::A20_ON => self.a20 = byte == command::A20_ON,
+            command::READ_OUTPUT => self.answer(self.output_port(ctx.memory.a20())),
+            command::A20_OFF | command::A20_ON => ctx.memory.set_a20(byte == command::A20_ON),
             command::READ_TEST => self.answer(TEST_INPUTS),
             // Bits 3-0 that are 0 are pulsed low; bit 0 is the reset line.
             command::PULSE.. => return byte & OUTPUT_NO_RESET == 0,
@@ -222,13 +227,13 @@ impl State {
     }
 
     /// A byte at port 60h. Says whether the machine is to be reset.
-    fn data(&mut self, byte: u8) -> bool {
+    fn data(&mut self, ctx: &Ctx<'_>, byte: u8) -> bool {
         match self.expects.take() {
             Some(at @ command::WRITE_MEMORY..=command::WRITE_MEMORY_LAST) => {
                 self.memory[usize::from(at & 0x1F)] = byte;
             }
             Some(command::WRITE_OUTPUT) => {
-                self.a20 = byte & OUTPUT_A20 != 0;
+                ctx.memory.set_a20(byte & OUTPUT_A20 != 0);
                 return byte & OUTPUT_NO_RESET == 0;
             }
             Some(command::WRITE_KBD_BUFFER) => self.answer(byte),
@@ -236,7 +241,7 @@ impl State {
             Some(command::WRITE_AUX) => {
                 // Sending switches the interface on (PS/2 Technical Reference, command D4h).
                 self.set_mode(MODE_AUX_OFF, false);
-                self.mouse.receive(byte);
+                self.mouse.receive(ctx.now, byte);
             }
             _ => {
                 self.set_mode(MODE_KBD_OFF, false);
@@ -251,16 +256,18 @@ impl State {
 /// The controller with keyboard and mouse. See the module for offsets.
 #[derive(Debug)]
 pub struct I8042 {
+    timer: TimerId,
     irqs: [IrqLine; 2],
     state: State,
 }
 
 impl I8042 {
     /// A controller as a BIOS leaves it: translating, keyboard on with its interrupt, mouse interface off.
-    /// `keyboard_irq` and `mouse_irq` are lines 1 and 12 of a PC.
+    /// `timer` paces held keys and the mouse; `keyboard_irq` and `mouse_irq` are lines 1 and 12 of a PC.
     #[must_use]
-    pub fn new(keyboard_irq: IrqLine, mouse_irq: IrqLine) -> Self {
+    pub fn new(timer: TimerId, keyboard_irq: IrqLine, mouse_irq: IrqLine) -> Self {
         Self {
+            timer,
             irqs: [keyboard_irq, mouse_irq],
             state: State::power_on(),
         }
@@ -269,7 +276,7 @@ impl I8042 {
     /// A key goes down or up. `code` is its set 1 make code, extended keys E0xxh (cursor up E048h); Print Screen is
     /// E037h, Pause E046h, E11Dh or E145h. Codes that no key has are ignored.
     pub fn key(&mut self, ctx: &mut Ctx<'_>, code: u16, down: bool) {
-        self.state.keyboard.key(code, down);
+        self.state.keyboard.key(ctx.now, code, down);
         self.advance(ctx);
     }
 
@@ -279,9 +286,18 @@ impl I8042 {
         self.state.keyboard.has_room()
     }
 
-    /// The mouse moves by counts, to the right and downwards; `buttons` bit 0 left, 1 right, 2 middle are down.
-    pub fn mouse_event(&mut self, ctx: &mut Ctx<'_>, dx: i32, dy: i32, buttons: u8) {
-        self.state.mouse.moved(dx, dy.saturating_neg(), buttons);
+    /// The mouse moves by counts, to the right and downwards, and its wheel turns away from the user; `buttons` bit 0
+    /// left, 1 right, 2 middle, 3 and 4 side are down. Movement that the guest does not read adds up within bounds.
+    pub fn pointer_motion(&mut self, ctx: &mut Ctx<'_>, dx: i32, dy: i32, wheel: i32, buttons: u8) {
+        let steps = [dx, dy.saturating_neg(), wheel];
+        self.state.mouse.moved(ctx.now, steps, buttons);
+        self.advance(ctx);
+    }
+
+    /// Lets the mouse send a report although nothing about it has changed: the interrupt by which drivers of an absolute
+    /// pointer learn that it has news. Nothing happens while the guest does not listen to the mouse.
+    pub fn pointer_nudge(&mut self, ctx: &mut Ctx<'_>) {
+        self.state.mouse.nudge(ctx.now);
         self.advance(ctx);
     }
 
@@ -291,15 +307,10 @@ impl I8042 {
         self.state.keyboard.leds
     }
 
-    /// Whether the controller opens address line 20.
-    #[must_use]
-    pub fn a20(&self) -> bool {
-        self.state.a20
-    }
-
     fn advance(&mut self, ctx: &mut Ctx<'_>) {
-        self.state.fill();
+        self.state.fill(ctx.now);
         self.drive(ctx);
+        ctx.scheduler.set(self.timer, self.state.deadline(ctx.now));
     }
 
     /// Brings both lines to the levels that the output buffer asks for.
@@ -332,14 +343,21 @@ impl Device for I8042 {
             ctx.lines.deassert(*irq);
         }
         self.state = State::power_on();
+        ctx.memory.set_a20(true);
+        ctx.scheduler.disarm(self.timer);
     }
 
     fn save(&self) -> Result<Payload, SnapshotError> {
-        Payload::encode(self.name(), &I8042V1::from(&self.state))
+        Payload::encode(self.name(), &I8042V2::from(&self.state))
     }
 
-    fn restore(&mut self, _ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
-        self.state = State::try_from(payload.decode::<I8042V1>()?)?;
+    fn restore(&mut self, ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
+        let saved = match payload.version {
+            1 => payload.decode::<I8042V1>()?.into(),
+            _ => payload.decode::<I8042V2>()?,
+        };
+        self.state = State::try_from(saved)?;
+        ctx.scheduler.set(self.timer, self.state.deadline(ctx.now));
         Ok(())
     }
 }
@@ -374,13 +392,20 @@ impl PioDevice for I8042 {
         self.state.command_last = offset == STATUS_COMMAND;
         let value = low(value);
         let reset = if offset == DATA {
-            self.state.data(value)
+            self.state.data(ctx, value)
         } else {
-            self.state.command(value)
+            self.state.command(ctx, value)
         };
         if reset {
             *ctx.power = Some(PowerRequest::ResetProcessor);
         }
+        self.advance(ctx);
+    }
+}
+
+impl Timed for I8042 {
+    fn on_deadline(&mut self, ctx: &mut Ctx<'_>, _timer: TimerId) {
+        self.state.keyboard.repeat_due(ctx.now);
         self.advance(ctx);
     }
 }

@@ -197,4 +197,14 @@ pub mod mouse {
     pub const REPORT_Y_SIGN: u8 = 1 << 5;
     /// Buttons: left, right, middle.
     pub const BUTTONS: u8 = 0x07;
+    /// Buttons with the two at the side, which only the Explorer protocol reports.
+    pub const ALL_BUTTONS: u8 = 0x1F;
+    /// Identity with a wheel (IntelliMouse).
+    pub const WHEEL: u8 = 0x03;
+    /// Sample rates that, set one after another, switch the wheel on.
+    pub const WHEEL_KNOCK: [u8; 3] = [200, 100, 80];
+    /// Identity with a wheel and five buttons (IntelliMouse Explorer).
+    pub const EXPLORER: u8 = 0x04;
+    /// Sample rates that switch to five buttons.
+    pub const EXPLORER_KNOCK: [u8; 3] = [200, 200, 80];
 }

@@ -1,10 +1,10 @@
 //! Saved state of the keyboard controller. Frozen: a change is a new version with an upgrade.
 
 use serde::{Deserialize, Serialize};
-use vmwb_hw::{Schema, SnapshotError};
+use vmwb_hw::{Nanos, Schema, SnapshotError};
 
-use super::keyboard::{HELD_ALT, HELD_CTRL, HELD_SHIFT, Keyboard, MAX_REPLIES};
-use super::mouse::{MAX_MOVEMENT, MAX_QUEUE, Mouse};
+use super::keyboard::{HELD_ALT, HELD_CTRL, HELD_SHIFT, Keyboard, MAX_REPLIES, key_bit};
+use super::mouse::{MAX_MOVEMENT, MAX_QUEUE, MAX_WHEEL, Mouse};
 use super::regs::{keyboard as kbd, mouse as ms};
 use super::{MEMORY_BYTES, Output, State};
 
@@ -30,7 +30,7 @@ pub struct I8042V1 {
     pub command_last: bool,
     /// A break prefix was swallowed.
     pub breaking: bool,
-    /// Address line 20 is open.
+    /// Address line 20 is open. From version 2 on that is part of the memory's state, and this is true.
     pub a20: bool,
     /// Level of IRQ 1.
     pub keyboard_line: bool,
@@ -100,6 +100,109 @@ pub struct MouseV1 {
     pub enabled: bool,
 }
 
+/// Version 2: the keyboard repeats held keys, the mouse has a wheel and keeps its sample rate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct I8042V2 {
+    /// What version 1 has.
+    pub base: I8042V1,
+    /// More of the keyboard.
+    pub keyboard: KeyboardV2,
+    /// More of the mouse.
+    pub mouse: MouseV2,
+}
+
+/// What version 2 adds to the keyboard.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyboardV2 {
+    /// Keys that are down: bit n is set 1 code n; codes 0 to 127, then the same with the E0h prefix.
+    pub down: [u64; 4],
+    /// The key that repeats, and when next, in nanoseconds of virtual time.
+    pub repeat: Option<(u16, u64)>,
+}
+
+/// What version 2 adds to the mouse.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MouseV2 {
+    /// Identity: 0, 3 or 4.
+    pub identity: u8,
+    /// The last three sample rates.
+    pub knock: [u8; 3],
+    /// Turns of the wheel not yet reported, -128 to 128.
+    pub wheel: i32,
+    /// Before this virtual time no movement is reported again, in nanoseconds.
+    pub ready_ns: u64,
+}
+
+impl From<I8042V1> for I8042V2 {
+    fn from(base: I8042V1) -> Self {
+        Self {
+            base,
+            keyboard: KeyboardV2::default(),
+            mouse: MouseV2::default(),
+        }
+    }
+}
+
+impl Schema for I8042V2 {
+    const KIND: &'static str = "i8042";
+    const VERSION: u32 = 2;
+}
+
+impl From<&State> for I8042V2 {
+    fn from(s: &State) -> Self {
+        let halves = |keys: u128| {
+            let low = u64::try_from(keys & u128::from(u64::MAX)).unwrap_or(0);
+            [low, u64::try_from(keys >> 64).unwrap_or(0)]
+        };
+        let [[a, b], [c, d]] = s.keyboard.down.map(halves);
+        Self {
+            base: I8042V1::from(s),
+            keyboard: KeyboardV2 {
+                down: [a, b, c, d],
+                repeat: s.keyboard.repeat.map(|(code, at)| (code, at.0)),
+            },
+            mouse: MouseV2 {
+                identity: s.mouse.identity,
+                knock: s.mouse.knock,
+                wheel: s.mouse.wheel,
+                ready_ns: s.mouse.ready.0,
+            },
+        }
+    }
+}
+
+impl TryFrom<I8042V2> for State {
+    type Error = SnapshotError;
+
+    fn try_from(v: I8042V2) -> Result<Self, SnapshotError> {
+        let mut state = Self::try_from(v.base)?;
+        let [a, b, c, d] = v.keyboard.down.map(u128::from);
+        state.keyboard.down = [a | b << 64, c | d << 64];
+        let repeats = v.keyboard.repeat.map(|(code, at)| (code, Nanos(at)));
+        check(
+            repeats.is_none_or(|(code, _)| key_bit(code).is_some()),
+            "a key that repeats does not exist",
+        )?;
+        state.keyboard.repeat = repeats;
+        check(
+            matches!(v.mouse.identity, ms::IDENTITY | ms::WHEEL | ms::EXPLORER),
+            "a mouse of this kind does not exist",
+        )?;
+        check(
+            (-MAX_WHEEL..=MAX_WHEEL).contains(&v.mouse.wheel),
+            "a movement is out of range",
+        )?;
+        state.mouse.identity = v.mouse.identity;
+        state.mouse.knock = v.mouse.knock;
+        state.mouse.wheel = v.mouse.wheel;
+        state.mouse.ready = Nanos(v.mouse.ready_ns);
+        Ok(state)
+    }
+}
+
 impl Schema for I8042V1 {
     const KIND: &'static str = "i8042";
     const VERSION: u32 = 1;
@@ -126,7 +229,7 @@ impl From<&State> for I8042V1 {
             expects: s.expects,
             command_last: s.command_last,
             breaking: s.breaking,
-            a20: s.a20,
+            a20: true,
             keyboard_line,
             mouse_line,
             keyboard: KeyboardV1::from(&s.keyboard),
@@ -151,7 +254,6 @@ impl TryFrom<I8042V1> for State {
             expects: v.expects,
             command_last: v.command_last,
             breaking: v.breaking,
-            a20: v.a20,
             lines: [v.keyboard_line, v.mouse_line],
             keyboard: v.keyboard.try_into()?,
             mouse: v.mouse.try_into()?,
@@ -203,6 +305,7 @@ impl TryFrom<KeyboardV1> for Keyboard {
             typematic: v.typematic,
             held: v.held,
             sysrq_down: v.sysrq_down,
+            ..Self::power_on()
         })
     }
 }
@@ -241,7 +344,7 @@ impl TryFrom<MouseV1> for Mouse {
             "a movement is out of range",
         )?;
         check(
-            (v.buttons | v.reported_buttons) & !ms::BUTTONS == 0,
+            (v.buttons | v.reported_buttons) & !ms::ALL_BUTTONS == 0,
             "a button does not exist",
         )?;
         check(v.resolution <= 3, "the resolution does not exist")?;
@@ -259,6 +362,7 @@ impl TryFrom<MouseV1> for Mouse {
             remote: v.remote,
             wrap: v.wrap,
             enabled: v.enabled,
+            ..Self::power_on()
         })
     }
 }

@@ -6,7 +6,9 @@ use crate::testbench::Bench;
 use vmwb_hw::TimerId;
 
 fn controller() -> (Bench, I8042) {
-    (Bench::new(), I8042::new(IrqLine(1), IrqLine(12)))
+    let mut b = Bench::new();
+    let k = I8042::new(b.timer(), IrqLine(1), IrqLine(12));
+    (b, k)
 }
 
 /// Everything that waits, read as a driver does.
@@ -49,15 +51,15 @@ struct I8042Subject;
 
 impl Subject for I8042Subject {
     type Dev = I8042;
-    fn build(_b: &mut Bench) -> I8042 {
-        I8042::new(IrqLine(1), IrqLine(12))
+    fn build(b: &mut Bench) -> I8042 {
+        I8042::new(b.timer(), IrqLine(1), IrqLine(12))
     }
     fn mutate(k: &mut I8042, b: &mut Bench) {
         b.out(k, STATUS_COMMAND, 0x60);
         b.out(k, DATA, 0x47);
-        let _ = mouse(b, k, &[0xE8, 1, 0xF3, 40, 0xF4]);
+        let _ = mouse(b, k, &[0xE8, 1, 0xF3, 200, 0xF3, 100, 0xF3, 80, 0xF4]);
         let _ = keyboard(b, k, &[0xED, 5]);
-        k.mouse_event(&mut b.ctx(), 700, -20, 1);
+        k.pointer_motion(&mut b.ctx(), 700, -20, 3, 1);
         k.key(&mut b.ctx(), 0x1D, true);
         k.key(&mut b.ctx(), 0xE048, true);
         b.out(k, STATUS_COMMAND, 0xD0);
@@ -68,9 +70,12 @@ impl Subject for I8042Subject {
         let [_, code, prefix, choice] = a.value.to_le_bytes();
         let code = u16::from(code & 0x7F) | if prefix & 1 != 0 { 0xE000 } else { 0 };
         let (dx, dy) = (i32::from(prefix) - 100, i32::from(choice) * 40);
+        // Address line 20 is the memory's, which no copy of the device has.
+        b.memory.set_a20(true);
         match choice & 3 {
             0 => k.key(&mut b.ctx(), code, prefix & 2 != 0),
-            1 => k.mouse_event(&mut b.ctx(), dx, dy, prefix),
+            1 => k.pointer_motion(&mut b.ctx(), dx, dy, dx & 3, prefix),
+            2 => k.pointer_nudge(&mut b.ctx()),
             _ => {}
         }
         let offset = if a.offset < 8 { a.offset & 4 } else { a.offset };
@@ -78,7 +83,9 @@ impl Subject for I8042Subject {
         assert!(k.state.keyboard.scan.len() <= 17 && k.state.keyboard.replies.len() <= 4);
         assert!(k.state.mouse.queue.len() <= 16);
     }
-    fn deadline(_k: &mut I8042, _b: &mut Bench, _timer: TimerId) {}
+    fn deadline(k: &mut I8042, b: &mut Bench, timer: TimerId) {
+        k.on_deadline(&mut b.ctx(), timer);
+    }
 }
 
 conformance!(conforms, I8042Subject);
@@ -171,8 +178,8 @@ fn print_screen_with_alt_is_sysrq_until_it_comes_up() {
 fn overfull_buffer_ends_with_one_overrun_code() {
     let (mut b, mut k) = controller();
     b.out(&mut k, STATUS_COMMAND, command::KBD_OFF);
-    for _ in 0..40 {
-        k.key(&mut b.ctx(), 0x1E, true);
+    for code in 0x10..0x40 {
+        k.key(&mut b.ctx(), code, true);
     }
     assert!(!k.wants_keys());
     b.out(&mut k, STATUS_COMMAND, command::KBD_ON);
@@ -253,10 +260,10 @@ fn address_line_20_follows_the_output_port() {
     let (mut b, mut k) = controller();
     b.out(&mut k, STATUS_COMMAND, 0xD1);
     b.out(&mut k, DATA, 0xDD);
-    assert!(!k.a20());
+    assert!(!b.memory.a20());
     b.out(&mut k, STATUS_COMMAND, 0xD1);
     b.out(&mut k, DATA, 0xDF);
-    assert!(k.a20());
+    assert!(b.memory.a20());
 }
 
 #[test]
@@ -275,7 +282,7 @@ fn mouse_reports_movement_and_buttons_with_its_interrupt() {
     b.out(&mut k, DATA, 0x47);
     assert_eq!(mouse(&mut b, &mut k, &[0xF4]), [0xFA]);
     let _ = b.take_lines();
-    k.mouse_event(&mut b.ctx(), 5, 3, 1);
+    k.pointer_motion(&mut b.ctx(), 5, 3, 0, 1);
     assert_eq!(b.take_lines(), [(12, true)]);
     assert_eq!(read_all(&mut b, &mut k), [0x29, 0x05, 0xFD]);
 }
@@ -284,20 +291,21 @@ fn mouse_reports_movement_and_buttons_with_its_interrupt() {
 fn mouse_movement_beyond_one_report_follows_in_the_next() {
     let (mut b, mut k) = controller();
     let _ = mouse(&mut b, &mut k, &[0xF4]);
-    k.mouse_event(&mut b.ctx(), -300, 0, 0);
-    assert_eq!(
-        read_all(&mut b, &mut k),
-        [0x18, 0x01, 0x00, 0x18, 0xD3, 0x00]
-    );
+    k.pointer_motion(&mut b.ctx(), -300, 0, 0, 0);
+    assert_eq!(read_all(&mut b, &mut k), [0x18, 0x01, 0x00]);
+    b.run_for(&mut k, 9_999_999);
+    assert!(read_all(&mut b, &mut k).is_empty());
+    b.run_for(&mut k, 1);
+    assert_eq!(read_all(&mut b, &mut k), [0x18, 0xD3, 0x00]);
 }
 
 #[test]
 fn mouse_click_while_a_report_waits_is_not_lost() {
     let (mut b, mut k) = controller();
     let _ = mouse(&mut b, &mut k, &[0xF4]);
-    k.mouse_event(&mut b.ctx(), 1, 0, 0);
-    k.mouse_event(&mut b.ctx(), 0, 0, 1);
-    k.mouse_event(&mut b.ctx(), 0, 0, 0);
+    k.pointer_motion(&mut b.ctx(), 1, 0, 0, 0);
+    k.pointer_motion(&mut b.ctx(), 0, 0, 0, 1);
+    k.pointer_motion(&mut b.ctx(), 0, 0, 0, 0);
     assert_eq!(read_all(&mut b, &mut k), [8, 1, 0, 9, 0, 0, 8, 0, 0]);
 }
 
@@ -305,7 +313,7 @@ fn mouse_click_while_a_report_waits_is_not_lost() {
 fn mouse_in_remote_mode_reports_when_asked() {
     let (mut b, mut k) = controller();
     let _ = mouse(&mut b, &mut k, &[0xF4, 0xF0]);
-    k.mouse_event(&mut b.ctx(), 2, 0, 0);
+    k.pointer_motion(&mut b.ctx(), 2, 0, 0, 0);
     assert!(read_all(&mut b, &mut k).is_empty());
     assert_eq!(mouse(&mut b, &mut k, &[0xEB]), [0xFA, 0x08, 2, 0]);
 }
@@ -325,4 +333,126 @@ fn saved_buffer_longer_than_the_keyboards_is_refused() {
     let mut v = I8042V1::from(&k.state);
     v.keyboard.scan = vec![0; 18];
     assert!(State::try_from(v).is_err());
+}
+
+#[test]
+fn held_key_repeats_after_the_delay_at_the_rate_of_the_guest() {
+    let (mut b, mut k) = controller();
+    let _ = keyboard(&mut b, &mut k, &[0xF3, 0x00]);
+    k.key(&mut b.ctx(), 0x1E, true);
+    assert_eq!(read_all(&mut b, &mut k), [0x1E]);
+    b.run_for(&mut k, 249_999_999);
+    assert!(read_all(&mut b, &mut k).is_empty());
+    b.run_for(&mut k, 1);
+    assert_eq!(read_all(&mut b, &mut k), [0x1E]);
+    b.run_for(&mut k, 8 * 4_170_000);
+    assert_eq!(read_all(&mut b, &mut k), [0x1E]);
+    k.key(&mut b.ctx(), 0x1E, false);
+    b.run_for(&mut k, 2_000_000_000);
+    assert_eq!(read_all(&mut b, &mut k), [0x9E]);
+    assert_eq!(b.scheduler.next(), None);
+}
+
+#[test]
+fn held_key_is_not_pressed_again_by_the_hosts_repeats() {
+    let (mut b, mut k) = controller();
+    for _ in 0..5 {
+        k.key(&mut b.ctx(), 0x1E, true);
+    }
+    assert_eq!(read_all(&mut b, &mut k), [0x1E]);
+}
+
+#[test]
+fn held_key_that_nobody_reads_repeats_only_into_an_empty_buffer() {
+    let (mut b, mut k) = controller();
+    k.key(&mut b.ctx(), 0xE048, true);
+    b.run_for(&mut k, 60_000_000_000);
+    assert_eq!(read_all(&mut b, &mut k), [0xE0, 0x48]);
+}
+
+#[test]
+fn last_key_pressed_repeats_and_stops_with_its_own_release() {
+    let (mut b, mut k) = controller();
+    k.key(&mut b.ctx(), 0x1E, true);
+    k.key(&mut b.ctx(), 0x30, true);
+    k.key(&mut b.ctx(), 0x1E, false);
+    let _ = read_all(&mut b, &mut k);
+    b.run_for(&mut k, 500_000_000);
+    assert_eq!(read_all(&mut b, &mut k), [0x30]);
+}
+
+#[test]
+fn pause_does_not_repeat() {
+    let (mut b, mut k) = controller();
+    k.key(&mut b.ctx(), 0xE046, true);
+    assert_eq!(b.scheduler.next(), None);
+}
+
+#[test]
+fn mouse_after_the_wheel_knock_sends_four_bytes() {
+    let (mut b, mut k) = controller();
+    let _ = mouse(&mut b, &mut k, &[0xF3, 200, 0xF3, 100, 0xF3, 80]);
+    assert_eq!(mouse(&mut b, &mut k, &[0xF2]), [0xFA, 0x03]);
+    let _ = mouse(&mut b, &mut k, &[0xF4]);
+    k.pointer_motion(&mut b.ctx(), 1, 0, 1, 0x08);
+    assert_eq!(read_all(&mut b, &mut k), [0x08, 1, 0, 0xFF]);
+    assert_eq!(mouse(&mut b, &mut k, &[0xFF]), [0xFA, 0xAA, 0]);
+    assert_eq!(mouse(&mut b, &mut k, &[0xF2]), [0xFA, 0]);
+}
+
+#[test]
+fn mouse_after_the_explorer_knock_has_five_buttons() {
+    let (mut b, mut k) = controller();
+    let _ = mouse(&mut b, &mut k, &[0xF3, 200, 0xF3, 200, 0xF3, 80, 0xF4]);
+    k.pointer_motion(&mut b.ctx(), 0, 0, -9, 0x18);
+    assert_eq!(read_all(&mut b, &mut k), [0x08, 0, 0, 0x37]);
+    b.run_for(&mut k, 12_500_000);
+    assert_eq!(read_all(&mut b, &mut k), [0x08, 0, 0, 0x32]);
+}
+
+#[test]
+fn mouse_scaled_two_to_one_moves_further_when_fast() {
+    let (mut b, mut k) = controller();
+    let _ = mouse(&mut b, &mut k, &[0xE7, 0xF4]);
+    k.pointer_motion(&mut b.ctx(), 5, -20, 0, 0);
+    assert_eq!(read_all(&mut b, &mut k), [0x08, 9, 40]);
+}
+
+#[test]
+fn mouse_click_is_reported_before_the_sample_rate_allows_movement() {
+    let (mut b, mut k) = controller();
+    let _ = mouse(&mut b, &mut k, &[0xF3, 10, 0xF4]);
+    k.pointer_motion(&mut b.ctx(), 1, 0, 0, 0);
+    k.pointer_motion(&mut b.ctx(), 1, 0, 0, 0);
+    assert_eq!(read_all(&mut b, &mut k), [8, 1, 0]);
+    k.pointer_motion(&mut b.ctx(), 0, 0, 0, 1);
+    assert_eq!(read_all(&mut b, &mut k), [9, 1, 0]);
+    assert_eq!(b.scheduler.next(), None);
+}
+
+#[test]
+fn mouse_nudged_reports_without_a_change_only_to_a_listener() {
+    let (mut b, mut k) = controller();
+    k.pointer_nudge(&mut b.ctx());
+    assert!(read_all(&mut b, &mut k).is_empty());
+    let _ = mouse(&mut b, &mut k, &[0xF4]);
+    k.pointer_nudge(&mut b.ctx());
+    assert_eq!(read_all(&mut b, &mut k), [8, 0, 0]);
+}
+
+#[test]
+fn state_of_version_1_still_opens() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/i8042-v1.cbor");
+    let payload = Payload {
+        name: "i8042".to_owned(),
+        kind: "i8042".to_owned(),
+        version: 1,
+        bytes: std::fs::read(path).expect("the golden file is there"),
+    };
+    let (mut b, mut k) = controller();
+    k.restore(&mut b.ctx(), &payload).expect("version 1 opens");
+    assert_eq!(
+        (k.leds(), k.state.mouse.rate, k.state.mouse.identity),
+        (5, 40, 0)
+    );
 }

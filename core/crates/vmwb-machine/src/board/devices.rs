@@ -59,6 +59,7 @@ enum TimerOwner {
     Acpi,
     Uart(u8),
     Fdc,
+    Keyboard,
 }
 
 /// What a board is built with besides its definition.
@@ -179,12 +180,17 @@ impl Devices {
         for n in (1u8..).take(spec.cpus.saturating_sub(1) as usize) {
             lapics.push(lapic(n, timer(TimerOwner::Lapic(n))));
         }
+        let keyboard = I8042::new(
+            timer(TimerOwner::Keyboard),
+            IrqLine(IRQ_KEYBOARD),
+            IrqLine(IRQ_MOUSE),
+        );
         Self {
             irq: InterruptControllers::new(lapics),
             pit,
             rtc,
             uarts,
-            keyboard: I8042::new(IrqLine(IRQ_KEYBOARD), IrqLine(IRQ_MOUSE)),
+            keyboard,
             sysctl: SysCtl::new(),
             coprocessor: Coprocessor::new(IrqLine(IRQ_COPROCESSOR)),
             pci: PciHost::new(acpi::PM_BASE),
@@ -384,6 +390,7 @@ impl Devices {
             TimerOwner::Pit => &mut self.pit,
             TimerOwner::Rtc => &mut self.rtc,
             TimerOwner::Acpi => &mut self.acpi,
+            TimerOwner::Keyboard => &mut self.keyboard,
             TimerOwner::Uart(n) => self.uarts.get_mut(usize::from(*n))?,
             TimerOwner::Fdc => &mut self.pc.as_mut()?.fdc,
         })
