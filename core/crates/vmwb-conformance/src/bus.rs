@@ -82,6 +82,9 @@ impl CpuBus for TestBus {
     fn pio_write(&mut self, port: u16, _size: AccessSize, value: u32, retired: u64) {
         self.note(AccessKind::PortWrite, port.into(), value.into(), retired);
     }
+    fn backdoor(&mut self, _registers: &mut [u32; 6], _retired: u64) -> bool {
+        false
+    }
     fn mmio_read(&mut self, addr: GuestAddress, size: AccessSize, retired: u64) -> u64 {
         self.note(AccessKind::MemoryRead, addr.0, 0, retired);
         (0..size.bytes()).rev().fold(0, |value, n| {

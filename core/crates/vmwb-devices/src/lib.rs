@@ -10,7 +10,7 @@
 //! | 8254 | `pit::Pit::new(timer, irq0)` | 0-3 = 40h-43h; 4 = 61h |
 //! | MC146818A | `rtc::Rtc::new(timer, irq8, start_unix_s)` | 0, 1 = 70h, 71h |
 //! | 16550A | `uart::Uart::new(name, timer, irq, backend)` | 0-7 from 3F8h, 2F8h, 3E8h, 2E8h |
-//! | 8042, keyboard, mouse | `i8042::I8042::new(irq1, irq12)` | 0 = 60h; 4 = 64h |
+//! | 8042, keyboard, mouse | `i8042::I8042::new(timer, irq1, irq12)` | 0 = 60h; 4 = 64h |
 //! | reset, A20 and POST ports | `sysctl::SysCtl::new()` | 0 = 92h; 1 = CF9h; 2 = 80h |
 //! | 8237A pair | `dma::Dma::new()` | 00h-0Fh = 00h-0Fh; 10h-2Fh = C0h-DFh; 31h-3Fh = 81h-8Fh |
 //! | 82077AA | `fdc::Fdc::new(timer, irq6, drives)` | 2-5, 7 = 3F2h-3F5h, 3F7h; DMA channel 2 |
@@ -22,6 +22,7 @@
 //! | PIIX3 IDE | `ide::Ide::new(name, irqs, drives)` | 00h-08h = 1F0h-1F7h, 3F6h; 10h-18h = 170h-177h, 376h |
 //! | VGA | `vga::Vga::new()` | ports from 3B0h, memory from A0000h |
 //! | virtio functions | `virtio::VirtioBlk::new(name, irq, backend, serial)` and its sisters | PCI, base addresses 1 and 4 |
+//! | VMware's absolute pointer | `vmmouse::VmMouse::new()` | no port of its own: the processor's backdoor at 5658h |
 //! | test ports | `debug::DebugExit::new()`, `debug::DebugConsole::new(backend)` | 0-3 from the spec's port; 0, 1 = E9h, 402h |
 #![forbid(unsafe_code)]
 
@@ -43,6 +44,7 @@ pub mod sysctl;
 pub mod uart;
 pub mod vga;
 pub mod virtio;
+pub mod vmmouse;
 
 mod bits;
 pub mod bytes;

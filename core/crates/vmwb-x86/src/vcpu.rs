@@ -14,6 +14,9 @@ pub trait CpuBus {
     fn pio_read(&mut self, port: u16, size: AccessSize, retired: u64) -> u32;
     /// Writes an I/O port; 1, 2 or 4 bytes.
     fn pio_write(&mut self, port: u16, size: AccessSize, value: u32, retired: u64);
+    /// A call through VMware's backdoor: `IN EAX, DX` at port 5658h with 564D5868h in EAX, whatever the privilege level.
+    /// EAX, EBX, ECX, EDX, ESI, EDI; the answer replaces them. `false`: this board has none, the port is an ordinary one.
+    fn backdoor(&mut self, registers: &mut [u32; 6], retired: u64) -> bool;
     /// Reads a guest-physical address that is not RAM.
     fn mmio_read(&mut self, addr: GuestAddress, size: AccessSize, retired: u64) -> u64;
     /// Writes a guest-physical address that is not RAM.

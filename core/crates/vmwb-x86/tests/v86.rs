@@ -361,3 +361,37 @@ fn string_io_is_checked_before_its_memory() {
     rig.changed();
     assert_eq!(rig.run(&[0x6C]), GP);
 }
+
+/// MOV EAX, magic; MOV EDX, 5658h; IN EAX, DX; INT3, with `in_form` as the IN.
+fn backdoor_call(magic: u32, in_form: &[u8]) -> Vec<u8> {
+    let mut code = vec![0xB8];
+    code.extend(magic.to_le_bytes());
+    code.extend([0xBA, 0x58, 0x56, 0, 0]);
+    code.extend(in_form);
+    code.push(0xCC);
+    code
+}
+
+#[test]
+fn backdoor_answers_in_six_registers_at_ring_3_without_permission() {
+    let mut rig = Rig::protected();
+    rig.bus.backdoor = Some(|r| *r = [1, 2, 3, r[0], r[3], 6]);
+    let end = rig.ring3().run(&backdoor_call(0x564D_5868, &[0xED]));
+    assert_eq!(end, End::Vector(vector::BP, 0));
+    let r = rig.c().r;
+    let seen = [r[0], r[3], r[1], r[2], r[6], r[7]];
+    assert_eq!(seen, [1, 2, 3, 0x564D_5868, 0x5658, 6]);
+}
+
+#[test]
+fn backdoor_without_its_magic_its_width_or_a_board_that_has_one_is_a_port() {
+    let access = |magic: u32, in_form: &[u8], board: bool| {
+        let mut rig = Rig::protected();
+        rig.bus.backdoor = board.then_some(|r| *r = [0; 6]);
+        rig.ring3().run(&backdoor_call(magic, in_form))
+    };
+    assert_eq!(access(0x564D_5869, &[0xED], true), GP);
+    assert_eq!(access(0x564D_5868, &[0x66, 0xED], true), GP);
+    assert_eq!(access(0x564D_5868, &[0xEC], true), GP);
+    assert_eq!(access(0x564D_5868, &[0xED], false), GP);
+}

@@ -573,6 +573,10 @@ impl CpuBus for Board {
         }
     }
 
+    fn backdoor(&mut self, _registers: &mut [u32; 6], _retired: u64) -> bool {
+        false
+    }
+
     fn mmio_read(&mut self, addr: GuestAddress, size: AccessSize, retired: u64) -> u64 {
         self.counts.mmio += 1;
         let now = self.clock.now(retired);

@@ -567,6 +567,9 @@ mod tests {
         fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _retired: u64) {
             unreachable!("no form of the trial does I/O")
         }
+        fn backdoor(&mut self, _registers: &mut [u32; 6], _retired: u64) -> bool {
+            unreachable!("no form of the trial does I/O")
+        }
         fn mmio_read(&mut self, addr: GuestAddress, _size: AccessSize, _retired: u64) -> u64 {
             unreachable!("{addr:?} is not RAM")
         }

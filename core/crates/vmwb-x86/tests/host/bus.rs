@@ -18,6 +18,8 @@ pub struct TestBus {
     pub port: fn(u16) -> u32,
     /// What memory that is not RAM reads as.
     pub memory: fn(u64) -> u64,
+    /// What a call of the backdoor makes of the registers; `None`: there is no backdoor.
+    pub backdoor: Option<fn(&mut [u32; 6])>,
     /// Writes to ports.
     pub out: Vec<(u16, u32, u64)>,
     /// Reads of memory that is not RAM: address.
@@ -45,6 +47,7 @@ impl Default for TestBus {
         Self {
             port: |_| 0,
             memory: |_| 0,
+            backdoor: None,
             out: Vec::new(),
             loads: Vec::new(),
             stores: Vec::new(),
@@ -68,6 +71,12 @@ impl CpuBus for TestBus {
         if let Some((memory, act)) = &self.act {
             act(memory, value);
         }
+    }
+    fn backdoor(&mut self, registers: &mut [u32; 6], _retired: u64) -> bool {
+        if let Some(call) = self.backdoor {
+            call(registers);
+        }
+        self.backdoor.is_some()
     }
     fn mmio_read(&mut self, addr: GuestAddress, _size: AccessSize, retired: u64) -> u64 {
         self.loads.push((addr.0, retired));
