@@ -22,6 +22,7 @@
 //! | PIIX3 IDE | `ide::Ide::new(name, irqs, drives)` | 00h-08h = 1F0h-1F7h, 3F6h; 10h-18h = 170h-177h, 376h |
 //! | VGA | `vga::Vga::new()` | ports from 3B0h, memory from A0000h |
 //! | virtio functions | `virtio::VirtioBlk::new(name, irq, backend, serial)` and its sisters | PCI, base addresses 1 and 4 |
+//! | HPET | `hpet::Hpet::new(timer, legacy_lines)` | memory FED00000h |
 //! | VMware's absolute pointer | `vmmouse::VmMouse::new()` | no port of its own: the processor's backdoor at 5658h |
 //! | test ports | `debug::DebugExit::new()`, `debug::DebugConsole::new(backend)` | 0-3 from the spec's port; 0, 1 = E9h, 402h |
 #![forbid(unsafe_code)]
@@ -32,6 +33,7 @@ pub mod debug;
 pub mod dma;
 pub mod fdc;
 pub mod fwcfg;
+pub mod hpet;
 pub mod i8042;
 pub mod ide;
 pub mod ioapic;
