@@ -30,7 +30,7 @@ pub use snapshot::VirtioBlkV1;
 
 use vmwb_hw::{
     BlockBackend, BlockClient, BlockReply, BlockRequest, Ctx, IrqLine, MAX_IN_FLIGHT,
-    MAX_REQUEST_BYTES, Nanos, SnapshotError,
+    MAX_REQUEST_BYTES, Nanos, NoMedium, SnapshotError,
 };
 
 use super::{Chain, QueueFault, QueueSpec, Transport, TransportV1, VirtioFunction, VirtioPci};
@@ -550,6 +550,16 @@ impl VirtioPci<Blk> {
         self.function.stale = 0;
         self.transport.config_changed(ctx);
         old
+    }
+
+    /// Gives the medium back when the machine is taken apart; the drive is empty afterwards. Requests under way are
+    /// carried out, the guest does not hear of them.
+    pub fn take_medium(&mut self) -> Box<dyn BlockBackend> {
+        let blk = &mut self.function;
+        while blk.backend.wait_reply().is_some() {}
+        let medium = std::mem::replace(&mut blk.backend, Box::new(NoMedium::default()));
+        blk.forget();
+        medium
     }
 }
 

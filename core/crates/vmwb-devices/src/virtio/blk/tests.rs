@@ -478,3 +478,14 @@ fn read_into_no_memory_breaks_the_queue_when_it_is_answered() {
     assert!(rig.dev.take_complaint().unwrap().contains("outside"));
     assert_eq!(rig.used(0), []);
 }
+
+#[test]
+fn taken_medium_has_no_request_under_way_and_leaves_an_empty_drive() {
+    let (mut rig, disk) = rig(64, ALL);
+    disk.with(|s| s.held = true);
+    rig.request(0, &[head(T_IN, 0), Buffer::In(512), Buffer::In(1)]);
+    assert_eq!(rig.dev.take_medium().in_flight(), 0);
+    assert_eq!(rig.device_config(0, AccessSize::Qword), 0);
+    let answer = ask(&mut rig, &[head(T_IN, 0), Buffer::In(512), Buffer::In(1)]);
+    assert_eq!(answer, S_IOERR);
+}
