@@ -3,6 +3,9 @@ use std::sync::{Arc, Mutex};
 
 use vmwb_hw::{AccessSize, BlockError, BlockInfo, Device, NoMedium, TimerId};
 
+use super::regs::{
+    RANGE_UNMAP, S_UNSUPP, T_DISCARD, T_FLUSH, T_GET_ID, T_IN, T_OUT, T_WRITE_ZEROES,
+};
 use super::*;
 use crate::conformance::{Access, Subject, conformance};
 use crate::testbench::Bench;
