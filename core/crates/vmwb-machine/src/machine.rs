@@ -14,7 +14,7 @@ use vmwb_mem::GuestMemory;
 use vmwb_x86::{CpuConfig, Interpreter, Vcpu};
 
 use crate::board::Media;
-use crate::boot::{BootError, Firmware, LinuxBoot, MemoryMap, Start};
+use crate::boot::{self, BootError, Firmware, MemoryMap, Start};
 use crate::confine::{self, Role};
 use crate::debug::DebugRequest;
 use crate::driver::{DisplayOutput, Driver, DriverParts, Drives, VcpuFactory, read_state};
@@ -121,7 +121,8 @@ fn start(spec: &MachineSpec, files: &mut MachineFiles) -> Result<Option<Start>, 
         return Ok(firmware.map(Start::Firmware));
     }
     let kernel = files.kernel.take();
-    let boot = kernel.map(|k| LinuxBoot::open(k, files.initrd.take()));
+    let modules = files.initrd.take().into_iter().map(Into::into).collect();
+    let boot = kernel.map(|k| boot::open(k, modules));
     Ok(boot.transpose()?.map(Start::Kernel))
 }
 

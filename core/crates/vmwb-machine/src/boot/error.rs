@@ -1,14 +1,15 @@
 //! Why a direct boot was refused.
 
-use crate::firmware::rom::RomError;
 use thiserror::Error;
 use vmwb_mem::MemError;
+
+use crate::firmware::rom::RomError;
 
 /// Why a kernel or an initial RAM disk was refused. Every message is one sentence for the user.
 #[derive(Debug, Error)]
 pub enum BootError {
     /// No kernel was given.
-    #[error("The machine has no kernel to boot; give it a Linux kernel image.")]
+    #[error("The machine has no kernel to boot; give it a kernel image.")]
     NoKernel,
     /// A machine that starts with firmware was given none.
     #[error(
@@ -20,12 +21,64 @@ pub enum BootError {
     Firmware(#[from] RomError),
     /// The file is something else.
     #[error(
-        "The kernel file is not a Linux kernel image ({0}); give a bzImage, as distributions install it under the name vmlinuz or linux."
+        "The kernel file is not a Linux kernel image ({0}); give a bzImage, as distributions install it under the name vmlinuz or linux, or an ELF kernel with a multiboot header or a PVH entry."
     )]
     NotAKernel(&'static str),
     /// The boot protocol is too old.
-    #[error("The kernel speaks boot protocol {0}.{1:02}; 2.06 or newer (Linux 2.6.22) is needed.")]
+    #[error(
+        "The kernel speaks boot protocol {0}.{1:02}; 2.00 or newer (Linux 1.3.73) is needed. Start it with a boot loader of its time, from a disk."
+    )]
     TooOld(u8, u8),
+    /// Its code asks the BIOS.
+    #[error(
+        "The kernel is a zImage, which loads below 1 MiB by 16-bit code that asks a BIOS; start the machine with firmware."
+    )]
+    NeedsFirmware,
+    /// A Linux has one RAM disk.
+    #[error(
+        "A Linux kernel takes one initial RAM disk and no modules; join several into one file."
+    )]
+    OneRamDisk,
+    /// An ELF file whose headers are wrong.
+    #[error("The kernel file is an executable that cannot be loaded: {0}.")]
+    BadElf(&'static str),
+    /// An ELF file that says no way in.
+    #[error(
+        "The kernel file is an executable without a multiboot header and without a PVH entry, so nothing says how it wants to be started."
+    )]
+    NoEntry,
+    /// A multiboot header that cannot be followed.
+    #[error("The kernel's multiboot header cannot be followed: {0}.")]
+    BadMultiboot(&'static str),
+    /// Too many modules.
+    #[error("A kernel takes at most {max} modules; {found} were given.")]
+    TooManyModules {
+        /// Most modules.
+        max: usize,
+        /// How many were given.
+        found: usize,
+    },
+    /// The modules do not fit behind the kernel.
+    #[error(
+        "The kernel's modules ({size_mib} MiB) do not fit into memory beside it; the machine has {have_mib} MiB, give it more."
+    )]
+    ModulesTooLarge {
+        /// Their size in MiB, rounded up.
+        size_mib: u64,
+        /// The machine's memory in MiB.
+        have_mib: u64,
+    },
+    /// A module's line is too long, or has a NUL.
+    #[error("The line of a module has at most {max} bytes and no NUL; this one has {len} bytes.")]
+    ModuleLine {
+        /// Most bytes.
+        max: usize,
+        /// Its bytes.
+        len: usize,
+    },
+    /// A module is an empty file.
+    #[error("A module of the kernel is an empty file; copy it again or leave it out.")]
+    ModuleEmpty,
     /// The file ends too early.
     #[error(
         "The kernel file is truncated: it should have at least {expected} bytes and has {found}; copy it again."
@@ -88,11 +141,23 @@ impl BootError {
         match self {
             Self::NoKernel => "no_kernel",
             Self::NoFirmware => "no_firmware",
-            Self::Firmware(e) => e.code(),
-            Self::NotAKernel(_) | Self::TooOld(..) | Self::BadHeader(_) => "bad_kernel",
+            Self::Firmware(error) => error.code(),
+            Self::NotAKernel(_)
+            | Self::TooOld(..)
+            | Self::NeedsFirmware
+            | Self::BadElf(_)
+            | Self::NoEntry
+            | Self::BadMultiboot(_)
+            | Self::BadHeader(_) => "bad_kernel",
             Self::Truncated { .. } => "kernel_truncated",
-            Self::KernelTooLarge { .. } | Self::InitrdTooLarge { .. } => "too_large",
-            Self::InitrdEmpty => "bad_initrd",
+            Self::KernelTooLarge { .. }
+            | Self::InitrdTooLarge { .. }
+            | Self::ModulesTooLarge { .. } => "too_large",
+            Self::InitrdEmpty
+            | Self::OneRamDisk
+            | Self::ModuleEmpty
+            | Self::ModuleLine { .. }
+            | Self::TooManyModules { .. } => "bad_initrd",
             Self::CommandLineTooLong { .. } => "bad_append",
             Self::Read { .. } => "read_error",
             Self::Memory(_) => "no_memory",

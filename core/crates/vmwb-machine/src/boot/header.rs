@@ -6,8 +6,17 @@ use super::error::BootError;
 pub const HEADER_BYTES: usize = 0x290;
 /// Where the header starts in the file and in the boot parameters.
 pub const HEADER_START: usize = 0x1F1;
-/// Oldest boot protocol that is accepted: the first with `cmdline_size`.
-const MIN_PROTOCOL: u16 = 0x0206;
+/// Oldest boot protocol that is accepted: the first with initial RAM disks and kernels above 1 MiB.
+const MIN_PROTOCOL: u16 = 0x0200;
+/// First boot protocol with the highest address of the initial RAM disk.
+const PROTOCOL_WITH_INITRD_MAX: u16 = 0x0203;
+/// First boot protocol whose `syssize` has 32 bits; before, the code reaches to the file's end.
+const PROTOCOL_WITH_SIZE: u16 = 0x0204;
+/// First boot protocol with the longest command line.
+const PROTOCOL_WITH_LINE_LIMIT: u16 = 0x0206;
+/// Highest address of the initial RAM disk, and longest command line, of kernels that do not say.
+const OLD_INITRD_MAX: u64 = 0x37FF_FFFF;
+const OLD_LINE_BYTES: u32 = 255;
 const SECTOR: u64 = 512;
 /// `setup_sects` of 0 means 4, for reasons of history.
 const DEFAULT_SETUP_SECTS: u8 = 4;
@@ -53,6 +62,11 @@ fn u64_at(b: &[u8], at: usize) -> u64 {
     u64::from(u32_at(b, at)) | u64::from(u32_at(b, at + 4)) << 32
 }
 
+/// Whether a file begins like a Linux kernel image.
+pub fn is_linux(start: &[u8]) -> bool {
+    start.len() >= 0x206 && u16_at(start, 0x1FE) == 0xAA55 && &start[0x202..0x206] == b"HdrS"
+}
+
 impl SetupHeader {
     /// Reads the header. `start` is the beginning of the file ([`HEADER_BYTES`], or the whole file where it is
     /// shorter), `file_bytes` the file's length.
@@ -63,7 +77,7 @@ impl SetupHeader {
         if start.len() < HEADER_BYTES {
             return Err(BootError::NotAKernel("it is too short"));
         }
-        if u16_at(start, 0x1FE) != 0xAA55 || &start[0x202..0x206] != b"HdrS" {
+        if !is_linux(start) {
             return Err(BootError::NotAKernel("the boot signature is missing"));
         }
         let protocol = u16_at(start, 0x206);
@@ -72,16 +86,18 @@ impl SetupHeader {
             return Err(BootError::TooOld(major, minor));
         }
         if start[0x211] & LOADED_HIGH == 0 {
-            return Err(BootError::NotAKernel(
-                "it is a zImage, which loads below 1 MiB",
-            ));
+            return Err(BootError::NeedsFirmware);
         }
         let setup_sects = match start[0x1F1] {
             0 => DEFAULT_SETUP_SECTS,
             n => n,
         };
         let payload_offset = (u64::from(setup_sects) + 1) * SECTOR;
-        let payload_bytes = u64::from(u32_at(start, 0x1F4)) * 16;
+        let payload_bytes = if protocol >= PROTOCOL_WITH_SIZE {
+            u64::from(u32_at(start, 0x1F4)) * 16
+        } else {
+            file_bytes.saturating_sub(payload_offset)
+        };
         if payload_bytes == 0 {
             return Err(BootError::BadHeader("it names no code (syssize is 0)"));
         }
@@ -103,8 +119,18 @@ impl SetupHeader {
                 "its preferred address is not between 1 MiB and 4 GiB",
             ));
         }
-        let cmdline_bytes = usize::try_from(u32_at(start, 0x238))
+        let line_bytes = if protocol >= PROTOCOL_WITH_LINE_LIMIT {
+            u32_at(start, 0x238)
+        } else {
+            OLD_LINE_BYTES
+        };
+        let cmdline_bytes = usize::try_from(line_bytes)
             .map_err(|_| BootError::BadHeader("its command line limit is out of range"))?;
+        let initrd_addr_max = if protocol >= PROTOCOL_WITH_INITRD_MAX {
+            u64::from(u32_at(start, 0x22C))
+        } else {
+            OLD_INITRD_MAX
+        };
         let header_end = (0x202 + usize::from(start[0x201])).clamp(HEADER_START, HEADER_BYTES);
         Ok(Self {
             protocol,
@@ -112,7 +138,7 @@ impl SetupHeader {
             payload_bytes,
             preferred_address,
             init_bytes: init_bytes.max(payload_bytes),
-            initrd_addr_max: u64::from(u32_at(start, 0x22C)),
+            initrd_addr_max,
             cmdline_bytes,
             entry_64: protocol >= 0x020C && u16_at(start, 0x236) & XLF_KERNEL_64 != 0,
             raw: start[HEADER_START..header_end].to_vec(),

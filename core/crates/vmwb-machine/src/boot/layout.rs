@@ -45,7 +45,10 @@ pub const ACPI_BYTES: u64 = 0x1_0000;
 /// Bytes of the last part of it, which the guest may never reclaim.
 pub const ACPI_NVS_BYTES: u64 = 0x1000;
 
-const PAGE: u64 = 4096;
+/// Longest kernel command line, in bytes without its NUL.
+pub const MAX_COMMAND_LINE: usize = 2047;
+/// Bytes of a page.
+pub const PAGE: u64 = 4096;
 
 /// Kinds of memory, as the BIOS call INT 15h E820h numbers them (ACPI specification, "Address Range Types").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +137,9 @@ impl MemoryMap {
         self.low_end
     }
 
-    fn have_mib(&self) -> u64 {
+    /// The machine's memory in MiB, for sentences.
+    #[must_use]
+    pub fn have_mib(&self) -> u64 {
         self.ram_bytes >> 20
     }
 }

@@ -1,51 +1,27 @@
 //! Direct boot of a Linux bzImage: files in, memory and an entry state out.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 
 use vmwb_mem::{GuestAddress, GuestMemory};
 use vmwb_x86::BootState;
 
+use super::entry::{CODE_32, CODE_64, GDT_LIMIT, gdt, write_bios_data};
 use super::error::BootError;
+use super::files::{beginning, copy_in, length};
 use super::header::{HEADER_BYTES, SetupHeader};
 use super::layout::{
-    BIOS_DATA, BOOT_PARAMS, COMMAND_LINE, EBDA, GDT, LEGACY_START, MemoryMap, PAGE_TABLES,
-    STACK_TOP, place,
+    BOOT_PARAMS, COMMAND_LINE, GDT, MAX_COMMAND_LINE, MemoryMap, PAGE_TABLES, STACK_TOP, place,
 };
 use super::params::{ParamsInput, build};
+use super::{BootOptions, DirectBoot};
 
 /// Offset of the 64-bit entry point from the load address.
 const ENTRY_64: u64 = 0x200;
-/// Bytes copied from a file to memory at a time.
-const CHUNK_BYTES: usize = 1 << 20;
-/// Longest command line of the layout, without its NUL.
-const MAX_COMMAND_LINE: usize = 2047;
-
-// Descriptors: present, accessed, 4 GiB flat, granularity 4 KiB (Intel SDM volume 3, "Segment Descriptors").
-const CODE_64: u64 = 0x00AF_9B00_0000_FFFF;
-const CODE_32: u64 = 0x00CF_9B00_0000_FFFF;
-const DATA: u64 = 0x00CF_9300_0000_FFFF;
-const GDT_ENTRIES: u16 = 4;
-
 // Page table entries: present, writable; page size in a page directory (Intel SDM volume 3, "4-Level Paging").
 const PRESENT_WRITABLE: u64 = 3;
 const LARGE_PAGE: u64 = 0x80;
 const TABLE_BYTES: u64 = 4096;
 const LARGE_PAGE_BYTES: u64 = 2 << 20;
-
-/// What the boot is told besides the files.
-#[derive(Debug, Clone, Copy)]
-pub struct BootOptions<'a> {
-    /// Kernel command line without its NUL.
-    pub append: &'a str,
-    /// Address of the RSDP.
-    pub rsdp: u64,
-    /// Whether a VGA adapter in text mode 3 is there.
-    pub vga: bool,
-    /// Addresses of the serial ports for the BIOS data area, 0 where there is none.
-    pub serial_ports: [u16; 4],
-}
 
 /// A kernel and its initial RAM disk, checked and ready to be loaded any number of times (each reset loads again).
 #[derive(Debug)]
@@ -62,11 +38,7 @@ impl LinuxBoot {
     /// What the kernel file is not; an unreadable file; an empty initial RAM disk.
     pub fn open(kernel: File, initrd: Option<File>) -> Result<Self, BootError> {
         let file_bytes = length(&kernel, "kernel")?;
-        let mut start =
-            vec![0; HEADER_BYTES.min(usize::try_from(file_bytes).unwrap_or(HEADER_BYTES))];
-        kernel
-            .read_exact_at(&mut start, 0)
-            .map_err(read_error("kernel"))?;
+        let start = beginning(&kernel, "kernel", file_bytes, HEADER_BYTES)?;
         let header = SetupHeader::parse(&start, file_bytes)?;
         let initrd = match initrd {
             Some(file) => {
@@ -88,12 +60,10 @@ impl LinuxBoot {
     fn initrd_bytes(&self) -> u64 {
         self.initrd.as_ref().map_or(0, |(_, len)| *len)
     }
+}
 
-    /// Checks that everything fits, without touching memory.
-    ///
-    /// # Errors
-    /// Kernel, initial RAM disk or command line too large.
-    pub fn check(&self, map: &MemoryMap, append: &str) -> Result<(), BootError> {
+impl DirectBoot for LinuxBoot {
+    fn check(&self, map: &MemoryMap, append: &str) -> Result<(), BootError> {
         let max = self.header.cmdline_bytes.min(MAX_COMMAND_LINE);
         if append.len() > max {
             return Err(BootError::CommandLineTooLong {
@@ -104,11 +74,7 @@ impl LinuxBoot {
         place(&self.header, self.initrd_bytes(), map).map(|_| ())
     }
 
-    /// Writes kernel, initial RAM disk and boot structures into memory and gives the entry state.
-    ///
-    /// # Errors
-    /// As [`LinuxBoot::check`], and unreadable files.
-    pub fn load(
+    fn load(
         &self,
         memory: &GuestMemory,
         options: &BootOptions<'_>,
@@ -149,66 +115,8 @@ impl LinuxBoot {
     }
 }
 
-fn length(file: &File, what: &'static str) -> Result<u64, BootError> {
-    let meta = file.metadata().map_err(read_error(what))?;
-    if !meta.is_file() {
-        return Err(BootError::Read {
-            what,
-            source: io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"),
-        });
-    }
-    Ok(meta.len())
-}
-
-fn read_error(what: &'static str) -> impl FnOnce(io::Error) -> BootError {
-    move |source| BootError::Read { what, source }
-}
-
-fn copy_in(
-    memory: &GuestMemory,
-    file: &File,
-    what: &'static str,
-    mut offset: u64,
-    mut to: u64,
-    mut left: u64,
-) -> Result<(), BootError> {
-    let mut buffer = vec![0; CHUNK_BYTES];
-    while left > 0 {
-        let n = usize::try_from(left).map_or(CHUNK_BYTES, |l| l.min(CHUNK_BYTES));
-        file.read_exact_at(&mut buffer[..n], offset)
-            .map_err(read_error(what))?;
-        memory.write(GuestAddress(to), &buffer[..n])?;
-        offset += n as u64;
-        to += n as u64;
-        left -= n as u64;
-    }
-    Ok(())
-}
-
-/// The few words of the BIOS data area that kernels read (IBM PC/AT technical reference, "ROM data area").
-fn write_bios_data(memory: &GuestMemory, serial_ports: [u16; 4]) -> Result<(), BootError> {
-    for (i, port) in (0u64..).zip(serial_ports) {
-        memory.write(GuestAddress(BIOS_DATA + 2 * i), &port.to_le_bytes())?;
-    }
-    let ebda_segment = u16::try_from(EBDA >> 4).expect("the EBDA lies below 1 MiB");
-    let base_kib = u16::try_from(EBDA >> 10).expect("base memory is below 1 MiB");
-    memory.write(GuestAddress(BIOS_DATA + 0x0E), &ebda_segment.to_le_bytes())?;
-    memory.write(GuestAddress(BIOS_DATA + 0x13), &base_kib.to_le_bytes())?;
-    let ebda_kib = u8::try_from((LEGACY_START - EBDA) >> 10).expect("the EBDA has 1 KiB");
-    memory.write(GuestAddress(EBDA), &[ebda_kib])?;
-    Ok(())
-}
-
-fn write_gdt(memory: &GuestMemory, code: u64) -> Result<u16, BootError> {
-    let table = [0, 0, code, DATA];
-    for (i, entry) in (0u64..).zip(table) {
-        memory.write(GuestAddress(GDT + 8 * i), &entry.to_le_bytes())?;
-    }
-    Ok(GDT_ENTRIES * 8 - 1)
-}
-
 fn enter_64(memory: &GuestMemory, kernel: u64) -> Result<BootState, BootError> {
-    let limit = write_gdt(memory, CODE_64)?;
+    memory.write(GuestAddress(GDT), &gdt(CODE_64))?;
     let (pml4, pdpt, first_pd) = (
         PAGE_TABLES,
         PAGE_TABLES + TABLE_BYTES,
@@ -229,12 +137,12 @@ fn enter_64(memory: &GuestMemory, kernel: u64) -> Result<BootState, BootError> {
         rsi: BOOT_PARAMS,
         rsp: STACK_TOP,
         cr3: pml4,
-        gdt: (GDT, limit),
+        gdt: (GDT, GDT_LIMIT),
     })
 }
 
 fn enter_32(memory: &GuestMemory, kernel: u64) -> Result<BootState, BootError> {
-    let limit = write_gdt(memory, CODE_32)?;
+    memory.write(GuestAddress(GDT), &gdt(CODE_32))?;
     let low = |v: u64| u32::try_from(v).expect("boot structures and kernel lie below 4 GiB");
     Ok(BootState::Protected32 {
         eip: low(kernel),
@@ -242,7 +150,7 @@ fn enter_32(memory: &GuestMemory, kernel: u64) -> Result<BootState, BootError> {
         ebx: 0,
         eax: 0,
         esp: low(STACK_TOP),
-        gdt: (low(GDT), limit),
+        gdt: (low(GDT), GDT_LIMIT),
     })
 }
 
@@ -398,6 +306,39 @@ pub(crate) mod tests {
             boot.check(&map, ""),
             Err(BootError::InitrdTooLarge { .. })
         ));
+    }
+
+    fn refused(kernel: &[u8], modules: usize) -> BootError {
+        let modules = (0..modules).map(|_| file_of(&[1]).into()).collect();
+        crate::boot::open(file_of(kernel), modules).unwrap_err()
+    }
+
+    #[test]
+    fn open_two_ram_disks_or_a_zimage_says_what_to_do() {
+        let mut kernel = tiny_kernel(&[0xF4; 16], 1);
+        assert!(matches!(refused(&kernel, 2), BootError::OneRamDisk));
+        kernel[0x211] = 0;
+        assert!(matches!(refused(&kernel, 0), BootError::NeedsFirmware));
+        kernel[0x207] = 1;
+        assert!(matches!(refused(&kernel, 0), BootError::TooOld(1, 15)));
+    }
+
+    #[test]
+    fn load_kernel_of_protocol_2_00_gets_its_line_in_the_old_way() {
+        let mut kernel = tiny_kernel(&[0xF4; 600], 0);
+        kernel[0x206] = 0;
+        // The size field is not trusted: all of the file is code.
+        kernel[0x1F4..0x1F8].copy_from_slice(&[1, 0, 0x55, 0x55]);
+        let memory = GuestMemory::new(8 << 20).unwrap();
+        let boot = LinuxBoot::open(file_of(&kernel), None).unwrap();
+        boot.load(&memory, &options("ro")).unwrap();
+        let at = |address| memory.read_u32(GuestAddress(address)).unwrap();
+        assert_eq!(at(0x10_0000 + 596), 0xF4F4_F4F4);
+        assert_eq!(at(BOOT_PARAMS + 0x20), 0x1000 << 16 | 0xA33F);
+        assert_eq!(at(COMMAND_LINE) & 0xFF_FFFF, 0x00_6F72);
+        let map = MemoryMap::of(&memory);
+        assert!(boot.check(&map, &"x".repeat(255)).is_ok());
+        assert!(boot.check(&map, &"x".repeat(256)).is_err());
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! The boot parameters ("zero page") of the Linux boot protocol (Documentation/arch/x86/zero-page.rst).
 
 use super::header::{HEADER_START, SetupHeader};
-use super::layout::{COMMAND_LINE, MemoryMap, Placement};
+use super::layout::{BOOT_PARAMS, COMMAND_LINE, MemoryMap, Placement};
 
 /// Bytes of the structure.
 pub const BOOT_PARAMS_BYTES: usize = 4096;
@@ -9,6 +9,10 @@ pub const BOOT_PARAMS_BYTES: usize = 4096;
 const LOADER_UNDEFINED: u8 = 0xFF;
 /// First protocol whose boot parameters carry the RSDP's address.
 const PROTOCOL_WITH_RSDP: u16 = 0x020E;
+/// First protocol whose header points to the command line.
+const PROTOCOL_WITH_LINE_POINTER: u16 = 0x0202;
+/// Before, this number stood at 20h and the line's offset from the parameters at 22h.
+const OLD_LINE_MAGIC: u16 = 0xA33F;
 const E820_TABLE: usize = 0x2D0;
 const E820_ENTRY_BYTES: usize = 20;
 const E820_MAX: usize = 128;
@@ -68,6 +72,11 @@ pub fn build(input: &ParamsInput<'_>) -> Box<[u8; BOOT_PARAMS_BYTES]> {
     let initrd_bytes = input.initrd_bytes;
     page.put(0x21C, &low32(initrd_bytes));
     page.put(0x0C4, &high32(initrd_bytes));
+    if input.header.protocol < PROTOCOL_WITH_LINE_POINTER {
+        page.put(0x020, &OLD_LINE_MAGIC.to_le_bytes());
+        let from_params = low32(COMMAND_LINE - BOOT_PARAMS);
+        page.put(0x022, &from_params[..2]);
+    }
     page.put(0x224, &0xFE00u16.to_le_bytes()); // heap_end_ptr, as loaders set it
     page.put(0x228, &low32(COMMAND_LINE));
     page.put(0x250, &[0; 8]); // setup_data: none

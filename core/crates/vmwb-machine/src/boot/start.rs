@@ -4,7 +4,7 @@ use std::fs::File;
 
 use vmwb_mem::{GuestAddress, GuestMemory, MemError, RegionId};
 
-use super::linux::LinuxBoot;
+use super::DirectBoot;
 use crate::firmware::rom::{RomError, read_bios};
 
 const FOUR_GIB: u64 = 1 << 32;
@@ -13,7 +13,7 @@ const FOUR_GIB: u64 = 1 << 32;
 #[derive(Debug)]
 pub enum Start {
     /// A kernel in memory; the processor begins at its entry.
-    Kernel(LinuxBoot),
+    Kernel(Box<dyn DirectBoot>),
     /// A BIOS; the processor begins at its reset vector.
     Firmware(Firmware),
 }
