@@ -1,5 +1,6 @@
 //! An image of any format, with the images that it is based on.
 
+use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 use crate::error::ImageError;
@@ -14,9 +15,11 @@ pub const MAX_CHAIN: usize = 64;
 
 /// Format of an image file. It is always told, never guessed: a guest could write the header of another format into its
 /// raw disk, and be given a file of the host's that it names there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ImageFormat {
     /// The medium's bytes, nothing else.
+    #[default]
     Raw,
     /// QEMU's format, versions 2 and 3.
     Qcow2,

@@ -27,9 +27,7 @@ use crate::mailbox::{Command, Mailbox, SaveFiles, SerialInput};
 use crate::power::{PowerCommand, PowerState};
 use crate::regions::Regions;
 use crate::serial::SerialHub;
-use crate::spec::{
-    BootSpec, DisplayChoice, DriveKind, DriveSlot, DriveSpec, ImageFormat, MachineSpec,
-};
+use crate::spec::{BootSpec, DisplayChoice, DriveKind, DriveSlot, DriveSpec, MachineSpec};
 use crate::sys::duplicate;
 
 /// Size of the test picture.
@@ -172,13 +170,7 @@ fn open_drive(
         .formats
         .iter()
         .zip(chain)
-        .map(|(&format, file)| ImageFile {
-            format: match format {
-                ImageFormat::Raw => drives::ImageFormat::Raw,
-                ImageFormat::Qcow2 => drives::ImageFormat::Raw,
-            },
-            file,
-        })
+        .map(|(&format, file)| ImageFile { format, file })
         .collect();
     let mailbox = Arc::clone(mailbox);
     let options = DriveOptions {

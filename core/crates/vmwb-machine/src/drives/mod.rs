@@ -24,8 +24,7 @@ use std::io;
 use std::sync::Arc;
 
 use thiserror::Error;
-pub use vmwb_block::ImageFormat;
-use vmwb_block::{Image, ImageError, Layer};
+use vmwb_block::{Image, ImageError, ImageFormat, Layer};
 use vmwb_hw::{BlockBackend, Nanos};
 
 pub use counters::{DriveCounters, DriveStats};

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+pub use vmwb_block::ImageFormat;
 
 use super::{MachineSpec, SpecError};
 
@@ -22,17 +23,6 @@ pub enum DriveKind {
     Cdrom,
     /// A floppy drive.
     Floppy,
-}
-
-/// Format of a disk image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImageFormat {
-    /// The bytes of the medium.
-    #[default]
-    Raw,
-    /// QEMU's qcow2, version 2 or 3.
-    Qcow2,
 }
 
 /// Where a drive is connected.

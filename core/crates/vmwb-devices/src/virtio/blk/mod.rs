@@ -391,16 +391,6 @@ impl VirtioPci<Blk> {
     }
 }
 
-impl VirtioPci<Blk> {
-    /// Gives the medium back and leaves none behind. For the end of the machine: the guest is not told.
-    pub fn take_medium(&mut self) -> Box<dyn BlockBackend> {
-        std::mem::replace(
-            &mut self.function.backend,
-            Box::new(vmwb_hw::NoMedium::default()),
-        )
-    }
-}
-
 impl BlockClient for VirtioPci<Blk> {
     fn serve_replies(&mut self, ctx: &mut Ctx<'_>) {
         self.function.work(ctx, &mut self.transport);
