@@ -1,4 +1,4 @@
-//! Everything that comes from outside while a guest runs: keys, serial characters, the power button.
+//! Everything that comes from outside while a guest runs: keys, the pointer, serial characters, the power button.
 //!
 //! An input waits in the [`InputQueue`] until the driver delivers it between two instructions; the instruction count and
 //! the virtual time of that moment are its stamp. Recording the stamped inputs is recording the run: a deterministic
@@ -34,6 +34,28 @@ pub enum Input {
         /// Characters.
         data: Vec<u8>,
     },
+    /// The mouse moves by counts, to the right and downwards.
+    Motion {
+        /// Counts to the right.
+        dx: i32,
+        /// Counts downwards.
+        dy: i32,
+        /// Steps of the wheel, away from the user.
+        wheel: i32,
+        /// Buttons that are down: bit 0 left, 1 right, 2 middle.
+        buttons: u8,
+    },
+    /// The pointer is at a place of the screen.
+    Position {
+        /// 0 (left) to 65,535 (right).
+        x: u16,
+        /// 0 (top) to 65,535 (bottom).
+        y: u16,
+        /// Steps of the wheel, away from the user.
+        wheel: i32,
+        /// Buttons that are down: bit 0 left, 1 right, 2 middle.
+        buttons: u8,
+    },
     /// The ACPI power button is pressed.
     PowerButton,
 }
@@ -42,7 +64,7 @@ impl Input {
     fn serial_bytes(&self) -> usize {
         match self {
             Self::Serial { data, .. } => data.len(),
-            Self::Key { .. } | Self::PowerButton => 0,
+            Self::Key { .. } | Self::Motion { .. } | Self::Position { .. } | Self::PowerButton => 0,
         }
     }
 }

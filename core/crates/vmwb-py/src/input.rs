@@ -11,7 +11,8 @@ fn bad(sentence: &str) -> MachineError {
     MachineError::BadArgument(sentence.to_owned())
 }
 
-/// Reads one input: `{"kind":"key","code":N,"down":bool}` or `{"kind":"serial","port":N,"data":"<base64>"}`.
+/// Reads one input: `{"kind":"key","code":N,"down":bool}`, `{"kind":"motion","dx":N,"dy":N,"wheel":N,"buttons":N}`,
+/// `{"kind":"position","x":N,"y":N,"wheel":N,"buttons":N}` or `{"kind":"serial","port":N,"data":"<base64>"}`.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -33,6 +34,35 @@ pub fn parse(data: &[u8]) -> Result<Input, MachineError> {
                 )),
             }
         }
+        Some("motion") => {
+            let number = |name: &str| value[name].as_i64().and_then(|n| i32::try_from(n).ok());
+            match (number("dx"), number("dy"), number("wheel"), buttons(&value)) {
+                (Some(dx), Some(dy), Some(wheel), Some(buttons)) => Ok(Input::Motion {
+                    dx,
+                    dy,
+                    wheel,
+                    buttons,
+                }),
+                _ => Err(bad(
+                    "A motion needs 'dx', 'dy', 'wheel' and 'buttons', whole numbers.",
+                )),
+            }
+        }
+        Some("position") => {
+            let place = |name: &str| value[name].as_u64().and_then(|n| u16::try_from(n).ok());
+            let wheel = value["wheel"].as_i64().and_then(|n| i32::try_from(n).ok());
+            match (place("x"), place("y"), wheel, buttons(&value)) {
+                (Some(x), Some(y), Some(wheel), Some(buttons)) => Ok(Input::Position {
+                    x,
+                    y,
+                    wheel,
+                    buttons,
+                }),
+                _ => Err(bad(
+                    "A position needs 'x' and 'y', 0 to 65535, 'wheel' and 'buttons'.",
+                )),
+            }
+        }
         Some("serial") => {
             let port = value["port"].as_u64().and_then(|p| u8::try_from(p).ok());
             let data = value["data"].as_str().and_then(base64);
@@ -43,8 +73,14 @@ pub fn parse(data: &[u8]) -> Result<Input, MachineError> {
                 )),
             }
         }
-        _ => Err(bad("An input's kind is 'key' or 'serial'.")),
+        _ => Err(bad(
+            "An input's kind is 'key', 'motion', 'position' or 'serial'.",
+        )),
     }
+}
+
+fn buttons(value: &Value) -> Option<u8> {
+    value["buttons"].as_u64().and_then(|b| u8::try_from(b).ok())
 }
 
 /// Decodes base64 with padding (RFC 4648, section 4). `None`: it is none.

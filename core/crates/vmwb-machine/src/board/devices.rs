@@ -8,6 +8,7 @@ use vmwb_devices::debug::{
 use vmwb_devices::dma::Dma;
 use vmwb_devices::fdc::Fdc;
 use vmwb_devices::fwcfg::FwCfg;
+use vmwb_devices::hpet::{HPET_BASE, HPET_BYTES, Hpet};
 use vmwb_devices::i8042::I8042;
 use vmwb_devices::ide::Ide;
 use vmwb_devices::ioapic::{IOAPIC_BASE, IOAPIC_BYTES};
@@ -18,17 +19,20 @@ use vmwb_devices::rtc::Rtc;
 use vmwb_devices::sysctl::SysCtl;
 use vmwb_devices::uart::Uart;
 use vmwb_devices::vga::Vga;
-use vmwb_devices::virtio::VirtioPci;
-use vmwb_devices::virtio::blk::Blk;
-use vmwb_hw::{CharBackend, Device, IrqLine, MmioDevice, PioDevice, Scheduler, Timed, TimerId};
+use vmwb_devices::vmmouse::VmMouse;
+use vmwb_hw::{
+    CharBackend, Device, IrqLine, LineChange, MmioDevice, PioDevice, Scheduler, Timed, TimerId,
+};
 
 use vmwb_x86::cpuid::Features;
 
 use super::bus::{PortDevice, PortMap, PortRange, Width};
-use super::drives::{Media, floppy, ide, virtio_disk_place, virtio_disks};
+use super::drives::{Media, floppy, ide};
 use super::firmware::{cmos_bytes, fw_cfg};
+use super::virtio::Virtio;
 use super::wiring::{
-    IRQ_COPROCESSOR, IRQ_KEYBOARD, IRQ_MOUSE, IRQ_RTC, IRQ_TIMER, InterruptControllers,
+    HPET_CLOCK_LINE, HPET_TIMER_LINE, IRQ_COPROCESSOR, IRQ_KEYBOARD, IRQ_MOUSE, IRQ_RTC, IRQ_TIMER,
+    InterruptControllers,
 };
 use crate::spec::{DisplayChoice, MachineSpec};
 
@@ -45,8 +49,6 @@ const IDE_PLACE: PciAddress = PciAddress {
     slot: 1,
     function: 1,
 };
-/// PCI slot of the first disk on a virtio controller; the others follow.
-pub const VIRTIO_DISK_SLOT: u8 = 4;
 /// Port of the IDE bus master where there is no firmware to choose one.
 pub const IDE_BUS_MASTER_PORT: u16 = 0xC000;
 
@@ -60,6 +62,7 @@ enum TimerOwner {
     Uart(u8),
     Fdc,
     Keyboard,
+    Hpet,
 }
 
 /// What a board is built with besides its definition.
@@ -86,6 +89,10 @@ pub struct WholePc {
     pub fdc: Fdc,
     /// DMA controllers.
     pub dma: Dma,
+    /// Event timers.
+    pub hpet: Hpet,
+    /// Absolute pointer.
+    pub vmmouse: VmMouse,
 }
 
 /// Every device of one board.
@@ -111,8 +118,8 @@ pub struct Devices {
     pub acpi: AcpiPm,
     /// What a bare board lacks.
     pub pc: Option<WholePc>,
-    /// Disks on virtio controllers, by their number.
-    pub virtio_disks: Vec<(u8, VirtioPci<Blk>)>,
+    /// Devices on the virtio bus.
+    pub virtio: Virtio,
     /// Firmware configuration, in machines with firmware.
     pub fw_cfg: Option<FwCfg>,
     pci_places: Vec<PciAddress>,
@@ -158,11 +165,19 @@ impl Devices {
             ide: ide(spec, &mut input.media),
             fdc: floppy(spec, timer(TimerOwner::Fdc), &mut input.media),
             dma: Dma::new(),
+            hpet: Hpet::new(
+                timer(TimerOwner::Hpet),
+                [IrqLine(HPET_TIMER_LINE), IrqLine(HPET_CLOCK_LINE)],
+            ),
+            vmmouse: VmMouse::new(),
         });
-        let virtio_disks = virtio_disks(spec, &mut input.media);
+        let console = (spec.virtio.console && input.serial.len() > usize::from(spec.serial_ports))
+            .then(|| input.serial.pop())
+            .flatten();
+        let virtio = Virtio::new(spec, &mut input.media, console);
         let mut pci_places = Vec::new();
         pci_places.extend(pc.as_ref().map(|_| IDE_PLACE));
-        pci_places.extend(virtio_disks.iter().map(|&(n, _)| virtio_disk_place(n)));
+        pci_places.extend(virtio.each().map(|(at, _)| at));
         let acpi = AcpiPm::new(
             IrqLine(acpi::SCI_GSI),
             timer(TimerOwner::Acpi),
@@ -196,7 +211,7 @@ impl Devices {
             pci: PciHost::new(acpi::PM_BASE),
             acpi,
             pc,
-            virtio_disks,
+            virtio,
             fw_cfg: fw_cfg(spec, input.ram),
             pci_places,
             vga: (spec.display == DisplayChoice::Vga).then(Vga::new),
@@ -322,6 +337,10 @@ impl Devices {
         if (IOAPIC_BASE..IOAPIC_BASE + IOAPIC_BYTES).contains(&address) {
             return Some((&mut self.irq.ioapic, address - IOAPIC_BASE));
         }
+        if (HPET_BASE..HPET_BASE + HPET_BYTES).contains(&address) {
+            let pc = self.pc.as_mut()?;
+            return Some((&mut pc.hpet, address - HPET_BASE));
+        }
         if VGA_WINDOW.contains(&address) {
             let vga = self.vga.as_mut()?;
             return Some((vga, address - VGA_WINDOW.start));
@@ -338,6 +357,10 @@ impl Devices {
         }
         if (IOAPIC_BASE..IOAPIC_BASE + IOAPIC_BYTES).contains(&address) {
             return Some((&self.irq.ioapic, address - IOAPIC_BASE));
+        }
+        if (HPET_BASE..HPET_BASE + HPET_BYTES).contains(&address) {
+            let pc = self.pc.as_ref()?;
+            return Some((&pc.hpet, address - HPET_BASE));
         }
         if VGA_WINDOW.contains(&address) {
             let vga = self.vga.as_ref()?;
@@ -356,11 +379,10 @@ impl Devices {
     pub fn pci_device(&mut self, at: PciAddress) -> Option<&mut dyn PciDevice> {
         match at {
             IDE_PLACE => Some(&mut self.pc.as_mut()?.ide),
-            _ => self
-                .virtio_disks
-                .iter_mut()
-                .find(|(n, _)| at == virtio_disk_place(*n))
-                .map(|(_, disk)| disk as &mut dyn PciDevice),
+            _ => {
+                let mut all = self.virtio.each_mut();
+                all.find(|(place, _)| *place == at).map(|(_, d)| d)
+            }
         }
     }
 
@@ -369,11 +391,10 @@ impl Devices {
     pub fn pci_device_ref(&self, at: PciAddress) -> Option<&dyn PciDevice> {
         match at {
             IDE_PLACE => Some(&self.pc.as_ref()?.ide),
-            _ => self
-                .virtio_disks
-                .iter()
-                .find(|(n, _)| at == virtio_disk_place(*n))
-                .map(|(_, disk)| disk as &dyn PciDevice),
+            _ => {
+                let mut all = self.virtio.each();
+                all.find(|(place, _)| *place == at).map(|(_, d)| d)
+            }
         }
     }
 
@@ -381,6 +402,31 @@ impl Devices {
     #[must_use]
     pub fn pirq_routes(&self) -> [Option<u8>; 4] {
         [0, 1, 2, 3].map(|n| self.pci.pirq_route(n))
+    }
+
+    /// Whether the event timers have taken the places of interval timer and clock.
+    #[must_use]
+    pub fn event_timers_lead(&self) -> bool {
+        self.pc
+            .as_ref()
+            .is_some_and(|pc| pc.hpet.legacy_replacement())
+    }
+
+    /// The line that a change reaches; `None`: none, because another device has its place.
+    #[must_use]
+    pub fn placed(&self, change: LineChange) -> Option<LineChange> {
+        let lead = self.event_timers_lead();
+        let line = match change.line.0 {
+            HPET_TIMER_LINE if lead => IRQ_TIMER,
+            HPET_CLOCK_LINE if lead => IRQ_RTC,
+            HPET_TIMER_LINE | HPET_CLOCK_LINE => return None,
+            IRQ_TIMER | IRQ_RTC if lead => return None,
+            other => other,
+        };
+        Some(LineChange {
+            line: IrqLine(line),
+            level: change.level,
+        })
     }
 
     /// The device whose timer this is.
@@ -393,6 +439,7 @@ impl Devices {
             TimerOwner::Keyboard => &mut self.keyboard,
             TimerOwner::Uart(n) => self.uarts.get_mut(usize::from(*n))?,
             TimerOwner::Fdc => &mut self.pc.as_mut()?.fdc,
+            TimerOwner::Hpet => &mut self.pc.as_mut()?.hpet,
         })
     }
 
@@ -414,12 +461,9 @@ impl Devices {
         all.extend(self.uarts.iter_mut().map(|u| u as &mut dyn Device));
         if let Some(pc) = &mut self.pc {
             all.extend([&mut pc.ide as &mut dyn Device, &mut pc.fdc, &mut pc.dma]);
+            all.extend([&mut pc.hpet as &mut dyn Device, &mut pc.vmmouse]);
         }
-        all.extend(
-            self.virtio_disks
-                .iter_mut()
-                .map(|(_, d)| d as &mut dyn Device),
-        );
+        all.extend(self.virtio.devices());
         all.extend(self.fw_cfg.iter_mut().map(|d| d as &mut dyn Device));
         all.extend(self.vga.iter_mut().map(|v| v as &mut dyn Device));
         all.extend(self.debug_exit.iter_mut().map(|d| d as &mut dyn Device));

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use vmwb_devices::fdc::{DriveType, Fdc, FloppyFormat, no_drives};
 use vmwb_devices::ide::{CdIdentity, DiskIdentity, Drive, Ide, UNITS};
-use vmwb_devices::pci::PciAddress;
 use vmwb_devices::virtio::VirtioPci;
 use vmwb_devices::virtio::blk::Blk;
 use vmwb_hw::{BlockBackend, BlockClient, IrqLine, Nanos, NoMedium, TimerId};
 
 use super::Board;
-use super::devices::{Devices, VIRTIO_DISK_SLOT, WholePc};
+use super::devices::{Devices, WholePc};
+use super::virtio::FIRST_DISK_SLOT;
 use super::wiring::{IRQ_FLOPPY, IRQ_IDE_PRIMARY, IRQ_IDE_SECONDARY};
 use crate::spec::{DriveKind, DriveSlot, MachineSpec};
 
@@ -96,7 +96,7 @@ pub(super) fn virtio_disks(spec: &MachineSpec, media: &mut Media) -> Vec<(u8, Vi
             let medium = media
                 .remove(&slot)
                 .unwrap_or_else(|| Box::new(NoMedium::default()));
-            let irq = IrqLine::pci(virtio_disk_place(n).slot, 0);
+            let irq = IrqLine::pci(FIRST_DISK_SLOT + n, 0);
             let name = format!("virtio-blk.{n}");
             Some((
                 n,
@@ -104,14 +104,6 @@ pub(super) fn virtio_disks(spec: &MachineSpec, media: &mut Media) -> Vec<(u8, Vi
             ))
         })
         .collect()
-}
-
-/// Where disk `n` on a virtio controller is on the PCI bus.
-pub(super) fn virtio_disk_place(n: u8) -> PciAddress {
-    PciAddress {
-        slot: VIRTIO_DISK_SLOT + n,
-        function: 0,
-    }
 }
 
 /// A serial number that stays, so that a guest finds its disks by it.
@@ -126,7 +118,7 @@ impl Devices {
             .pc
             .iter_mut()
             .flat_map(|pc| [&mut pc.ide as &mut dyn BlockClient, &mut pc.fdc]);
-        let disks = self.virtio_disks.iter_mut();
+        let disks = self.virtio.disks.iter_mut();
         pc.chain(disks.map(|(_, disk)| disk as &mut dyn BlockClient))
     }
 }
@@ -179,7 +171,7 @@ impl Board {
             let floppies = pc.fdc.take_media().into_iter();
             media.extend(floppies.map(|(unit, medium)| (DriveSlot::Floppy(number(unit)), medium)));
         }
-        for (n, disk) in &mut self.devices.virtio_disks {
+        for (n, disk) in &mut self.devices.virtio.disks {
             media.insert(DriveSlot::Virtio(*n), disk.take_medium());
         }
         media

@@ -58,7 +58,7 @@ fn boot_devices(spec: &MachineSpec, order: &[BootSource]) -> Vec<BootDevice> {
                 },
                 DriveSlot::Floppy(n) => BootDevice::Floppy(n),
                 DriveSlot::Virtio(n) => BootDevice::Virtio {
-                    slot: super::devices::VIRTIO_DISK_SLOT + n,
+                    slot: super::virtio::FIRST_DISK_SLOT + n,
                 },
             })
         })

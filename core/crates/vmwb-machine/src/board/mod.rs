@@ -17,14 +17,15 @@ mod pci;
 mod saved;
 #[cfg(test)]
 mod tests;
+mod virtio;
 mod wiring;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use vmwb_hw::{
-    AccessSize, Ctx, GuestAddress, GuestMemory, LineChanges, LocalInterrupts, Nanos, PowerRequest,
-    ResetKind, Scheduler,
+    AccessSize, Ctx, GuestAddress, GuestMemory, IrqLine, LineChange, LineChanges, LocalInterrupts,
+    Nanos, PowerRequest, ResetKind, Scheduler,
 };
 use vmwb_x86::CpuBus;
 
@@ -33,7 +34,7 @@ use crate::boot::MemoryMap;
 use crate::clock::Clock;
 use crate::firmware::smbios::{self, SmbiosInput};
 use crate::input::Input;
-use crate::spec::{DisplayChoice, MachineSpec, parse_uuid};
+use crate::spec::{DisplayChoice, DriveSlot, MachineSpec, parse_uuid};
 use bus::{PortDevice, PortMap, PortTarget};
 pub use devices::{BoardInput, SERIAL_PORTS};
 use devices::{Devices, IDE_BUS_MASTER_PORT};
@@ -41,9 +42,13 @@ pub use drives::Media;
 use pci::Windows;
 pub use saved::BoardV1;
 use vmwb_devices::acpi as pm;
+use vmwb_devices::hpet::{HPET_BASE, regs::CAPABILITIES_LOW};
 use vmwb_devices::ioapic::IOAPIC_BASE;
 use vmwb_devices::lapic::LAPIC_BASE;
 pub use vmwb_devices::lapic::Signal;
+use vmwb_devices::virtio::input::VirtioTablet;
+use vmwb_devices::vmmouse::VmMouse;
+use wiring::{IRQ_RTC, IRQ_TIMER};
 
 /// Serial characters that wait in the board for room in one UART.
 const MAX_PENDING_SERIAL: usize = 2 << 20;
@@ -114,6 +119,8 @@ pub struct Board {
     signals: bool,
     /// The earliest deadline when the engine's budget was made.
     assumed: Option<Nanos>,
+    /// Whether the event timers stand in for interval timer and clock.
+    event_timers: bool,
     /// Whether firmware sets the chipset up.
     firmware: bool,
     /// Of the definition: what random numbers a deterministic machine draws.
@@ -151,6 +158,7 @@ impl Board {
             reply_due: None,
             signals: false,
             assumed: None,
+            event_timers: false,
             firmware: spec.boot.has_firmware(),
             seed: spec.seed,
             counts: AccessCounts::default(),
@@ -312,6 +320,18 @@ impl Board {
                     queue.extend(data);
                 }
             }
+            Input::Motion {
+                dx,
+                dy,
+                wheel,
+                buttons,
+            } => self.pointer_moves(now, (dx, dy), wheel, buttons),
+            Input::Position {
+                x,
+                y,
+                wheel,
+                buttons,
+            } => self.pointer_is_at(now, (x, y), wheel, buttons),
             Input::PowerButton => {
                 let mut ctx = self.common.ctx(now);
                 let heard = self.devices.acpi.press_power_button(&mut ctx);
@@ -336,6 +356,53 @@ impl Board {
         self.pending_serial.iter().map(VecDeque::len).sum()
     }
 
+    /// Whether the guest takes positions of the pointer; else it takes movements only.
+    #[must_use]
+    pub fn pointer_is_absolute(&self) -> bool {
+        let tablet = self.devices.virtio.input.as_ref();
+        let vmmouse = self.devices.pc.as_ref().map(|pc| &pc.vmmouse);
+        tablet.is_some_and(VirtioTablet::is_in_use) || vmmouse.is_some_and(VmMouse::absolute)
+    }
+
+    fn pointer_moves(&mut self, now: Nanos, (dx, dy): (i32, i32), wheel: i32, buttons: u8) {
+        let mut ctx = self.common.ctx(now);
+        let vmmouse = self.devices.pc.as_mut().map(|pc| &mut pc.vmmouse);
+        if vmmouse.is_some_and(|m| m.enabled() && m.movement(dx, dy, wheel, buttons)) {
+            self.devices.keyboard.pointer_nudge(&mut ctx);
+        } else {
+            let keyboard = &mut self.devices.keyboard;
+            keyboard.pointer_motion(&mut ctx, dx, dy, wheel, buttons);
+        }
+    }
+
+    fn pointer_is_at(&mut self, now: Nanos, (x, y): (u16, u16), wheel: i32, buttons: u8) {
+        let mut ctx = self.common.ctx(now);
+        if let Some(tablet) = self.devices.virtio.input.as_mut().filter(|t| t.is_in_use()) {
+            // The tablet counts half as far as a position of the host's.
+            tablet.pointer(&mut ctx, (x / 2, y / 2), buttons, wheel);
+            return;
+        }
+        let vmmouse = self.devices.pc.as_mut().map(|pc| &mut pc.vmmouse);
+        if vmmouse.is_some_and(|m| m.position(x, y, wheel, buttons)) {
+            self.devices.keyboard.pointer_nudge(&mut ctx);
+        }
+    }
+
+    /// Releases the inputs of interval timer and clock when the event timers have taken their places, or left them.
+    fn follow_event_timers(&mut self) {
+        let taken = self.devices.event_timers_lead();
+        if taken != self.event_timers {
+            self.event_timers = taken;
+            for line in [IRQ_TIMER, IRQ_RTC] {
+                let released = LineChange {
+                    line: IrqLine(line),
+                    level: false,
+                };
+                self.devices.irq.apply(released);
+            }
+        }
+    }
+
     /// What the guest asked of the whole machine since the last call.
     pub fn take_power_request(&mut self) -> Option<PowerRequest> {
         self.common.power.take()
@@ -343,7 +410,9 @@ impl Board {
 
     /// Lines for the log since the last call.
     pub fn take_messages(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.messages)
+        let mut messages = std::mem::take(&mut self.messages);
+        messages.extend(self.devices.virtio.complaints());
+        messages
     }
 
     /// Counts since power-on.
@@ -401,7 +470,11 @@ impl Board {
         if device == Some(PortDevice::Pci) {
             self.devices.irq.set_routes(self.devices.pirq_routes());
         }
+        self.follow_event_timers();
         for change in self.common.lines.drain() {
+            let Some(change) = self.devices.placed(change) else {
+                continue;
+            };
             self.devices.irq.apply(change);
         }
         for message in self.common.lines.drain_messages() {
@@ -525,7 +598,27 @@ pub fn acpi_input(spec: &MachineSpec, low_end: u64) -> acpi_tables::AcpiInput {
             0,
         ),
         cpus: u8::try_from(spec.cpus).unwrap_or(u8::MAX),
-        parts: acpi_tables::Parts::default(),
+        parts: parts(spec),
+    }
+}
+
+/// Parts that the tables describe.
+fn parts(spec: &MachineSpec) -> acpi_tables::Parts {
+    let floppy = |n| {
+        let slot = DriveSlot::Floppy(n).to_string();
+        spec.drives.iter().any(|drive| drive.slot == slot)
+    };
+    if !spec.is_whole_pc() {
+        return acpi_tables::Parts::default();
+    }
+    acpi_tables::Parts {
+        hpet: Some(acpi_tables::HpetHardware {
+            address: u32::try_from(HPET_BASE).expect("the event timers lie below 4 GiB"),
+            block_id: low_dword(CAPABILITIES_LOW),
+        }),
+        floppy: Some([floppy(0), floppy(1)]),
+        dma: true,
+        fw_cfg: spec.boot.has_firmware(),
     }
 }
 
@@ -573,8 +666,12 @@ impl CpuBus for Board {
         }
     }
 
-    fn backdoor(&mut self, _registers: &mut [u32; 6], _retired: u64) -> bool {
-        false
+    fn backdoor(&mut self, registers: &mut [u32; 6], _retired: u64) -> bool {
+        let Some(pc) = &mut self.devices.pc else {
+            return false;
+        };
+        pc.vmmouse.backdoor(registers);
+        true
     }
 
     fn mmio_read(&mut self, addr: GuestAddress, size: AccessSize, retired: u64) -> u64 {

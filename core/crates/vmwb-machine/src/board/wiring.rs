@@ -21,6 +21,11 @@ pub const IRQ_TIMER: u8 = 0;
 pub const IRQ_KEYBOARD: u8 = 1;
 /// Line of the clock.
 pub const IRQ_RTC: u8 = 8;
+/// Line by which the event timers take the interval timer's place (see [`super::Board`]'s settling). No input of a
+/// controller has this number.
+pub const HPET_TIMER_LINE: u8 = 32;
+/// Line by which the event timers take the clock's place.
+pub const HPET_CLOCK_LINE: u8 = 33;
 /// Line of the floppy controller.
 pub const IRQ_FLOPPY: u8 = 6;
 /// Line of the first IDE channel.
