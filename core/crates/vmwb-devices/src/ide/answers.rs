@@ -337,6 +337,28 @@ pub(super) fn configuration(cdb: &Cdb, medium: Option<BlockInfo>) -> Action {
     allocate(data, usize::from(be16(cdb, 7)))
 }
 
+/// READ DISC STRUCTURE (MMC-5, section 6.27): the physical format of a DVD of one layer, no copy protection.
+pub(super) fn disc_structure(cdb: &Cdb, have: u32) -> Result<Action, Sense> {
+    const FIRST_SECTOR: u32 = 0x3_0000;
+    const LAYER_BYTES: usize = 2048;
+    if have <= MAX_CD_SECTORS {
+        return Err(Sense::WRONG_MEDIUM);
+    }
+    let mut data = vec![0; 4];
+    match cdb[7] {
+        0 => {
+            // DVD-ROM, 120 mm, no least rate; one embossed layer.
+            data.extend([0x01, 0x0F, 0x01, 0x00]);
+            data.extend(FIRST_SECTOR.to_be_bytes());
+            data.extend(FIRST_SECTOR.saturating_add(have - 1).to_be_bytes());
+            data.resize(4 + LAYER_BYTES, 0);
+        }
+        1 => data.extend([0; 4]),
+        _ => return Err(Sense::BAD_FIELD),
+    }
+    Ok(allocate(with_length(data), usize::from(be16(cdb, 8))))
+}
+
 /// GET PERFORMANCE (MMC-5, section 6.8), nominal performance alone.
 pub(super) fn performance(cdb: &Cdb, have: u32) -> Result<Action, Sense> {
     if cdb[10] != 0 {

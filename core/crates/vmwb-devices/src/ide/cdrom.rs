@@ -218,6 +218,7 @@ impl CdRom {
             p::GET_CONFIGURATION => answers::configuration(cdb, inside),
             p::GET_EVENT_STATUS => self.event_status(cdb, inside.is_some())?,
             p::GET_PERFORMANCE => answers::performance(cdb, self.ready(medium)?)?,
+            p::READ_DISC_STRUCTURE => answers::disc_structure(cdb, self.ready(medium)?)?,
             p::MECHANISM_STATUS => answers::mechanism_status(self, cdb),
             _ => return Err(Sense::BAD_COMMAND),
         })
@@ -335,11 +336,7 @@ impl CdRom {
         count: u32,
     ) -> Result<Action, Sense> {
         if !matches!(cdb[1] >> 2 & 7, 0 | 2) {
-            return Err(Sense {
-                key: 5,
-                code: 0x64,
-                qualifier: 0,
-            });
+            return Err(Sense::OTHER_TRACK);
         }
         if cdb[9] & 0x07 != 0 || cdb[10] & 7 != 0 {
             return Err(Sense::BAD_FIELD);

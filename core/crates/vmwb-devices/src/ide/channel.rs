@@ -2,7 +2,7 @@
 //!
 //! The transfer of data, the other half of this type, is in `transfer.rs`.
 
-use vmwb_hw::{AccessSize, Ctx, IrqLine};
+use vmwb_hw::{AccessSize, Ctx, IrqLine, ResetKind};
 
 use super::busmaster::BusMaster;
 use super::cdrom::{CdRom, PACKET_BYTES};
@@ -132,12 +132,12 @@ impl Channel {
     }
 
     /// Power-on or reset line.
-    pub(super) fn reset(&mut self, ctx: &mut Ctx<'_>) {
+    pub(super) fn reset(&mut self, ctx: &mut Ctx<'_>, kind: ResetKind) {
         self.job = None;
         self.control = 0;
         self.bus_master = BusMaster::default();
         for unit in &mut self.units {
-            unit.power_on();
+            unit.reset(kind);
         }
         self.drive_line(ctx);
     }

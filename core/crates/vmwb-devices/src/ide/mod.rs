@@ -231,10 +231,10 @@ impl Device for Ide {
         &self.name
     }
 
-    fn reset(&mut self, ctx: &mut Ctx<'_>, _kind: ResetKind) {
+    fn reset(&mut self, ctx: &mut Ctx<'_>, kind: ResetKind) {
         self.config.reset();
         for channel in &mut self.channels {
-            channel.reset(ctx);
+            channel.reset(ctx, kind);
         }
     }
 

@@ -147,6 +147,7 @@ pub mod packet {
     pub const MODE_SENSE_10: u8 = 0x5A;
     pub const READ_12: u8 = 0xA8;
     pub const GET_PERFORMANCE: u8 = 0xAC;
+    pub const READ_DISC_STRUCTURE: u8 = 0xAD;
     pub const READ_CD_MSF: u8 = 0xB9;
     pub const SET_CD_SPEED: u8 = 0xBB;
     pub const MECHANISM_STATUS: u8 = 0xBD;

@@ -25,6 +25,8 @@ impl Sense {
     pub(super) const OUT_OF_RANGE: Self = sense(5, 0x21, 0);
     pub(super) const BAD_FIELD: Self = sense(5, 0x24, 0);
     pub(super) const BAD_PARAMETER: Self = sense(5, 0x26, 0);
+    pub(super) const WRONG_MEDIUM: Self = sense(5, 0x30, 2);
+    pub(super) const OTHER_TRACK: Self = sense(5, 0x64, 0);
     pub(super) const NOT_SAVED: Self = sense(5, 0x39, 0);
     pub(super) const REMOVAL_PREVENTED: Self = sense(5, 0x53, 2);
     pub(super) const MEDIUM_CHANGED: Self = sense(6, 0x28, 0);

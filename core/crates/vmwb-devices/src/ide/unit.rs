@@ -1,6 +1,6 @@
 //! One place on a channel's cable: nothing, a disk or a CD drive, with its registers and its medium.
 
-use vmwb_hw::{BlockBackend, NoMedium};
+use vmwb_hw::{BlockBackend, NoMedium, ResetKind};
 
 use super::cdrom::{CdIdentity, CdRom, CdState};
 use super::disk::{Disk, DiskIdentity};
@@ -85,9 +85,8 @@ impl Unit {
     pub(super) fn idle_status(&self) -> u8 {
         match self.kind {
             Kind::Absent => 0,
-            Kind::Disk(_) => DRDY | DSC,
-            // Bit 4 is SERVICE here.
-            Kind::CdRom(_) => DRDY,
+            // For a CD drive bit 4 is seek complete in SFF-8020i, and without overlap nothing in ATA/ATAPI-6.
+            Kind::Disk(_) | Kind::CdRom(_) => DRDY | DSC,
         }
     }
 
@@ -102,12 +101,19 @@ impl Unit {
         self.interrupt = false;
     }
 
-    /// Back to power-on; the medium stays, as does a tray that the board was not told of.
-    pub(super) fn power_on(&mut self) {
+    /// Power-on or reset line. The medium stays, and on a reset a tray stays open: a guest that ejects its installation
+    /// medium and restarts is not to boot from it again.
+    pub(super) fn reset(&mut self, kind: ResetKind) {
         match &mut self.kind {
             Kind::Absent => {}
             Kind::Disk(disk) => disk.power_on(),
-            Kind::CdRom(cd) => cd.state = CdState::power_on(),
+            Kind::CdRom(cd) => {
+                let before = std::mem::replace(&mut cd.state, CdState::power_on());
+                if kind == ResetKind::Hard {
+                    cd.state.tray_open = before.tray_open;
+                    cd.state.ejected = before.ejected;
+                }
+            }
         }
         self.show_signature();
     }

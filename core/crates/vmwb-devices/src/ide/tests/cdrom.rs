@@ -3,6 +3,7 @@
 use super::*;
 use crate::ide::regs::{BM_INTERRUPT, BM_READ, packet as p};
 
+const IDLE: u8 = DRDY | DSC;
 const LIMIT: u16 = 0xF000;
 
 /// A secondary master as primary, to share the rig's offsets.
@@ -47,14 +48,14 @@ fn blocks(r: &mut Rig) -> Vec<Vec<u8>> {
 fn data(r: &mut Rig, cdb: &[u8]) -> Vec<u8> {
     start(r, cdb, 0, LIMIT);
     let out = blocks(r).concat();
-    assert_eq!(r.inp(7), DRDY);
+    assert_eq!(r.inp(7), IDLE);
     out
 }
 
 /// Sense of a command that fails.
 fn check(r: &mut Rig, cdb: &[u8]) -> (u8, u8, u8) {
     start(r, cdb, 0, LIMIT);
-    assert_eq!(r.inp(7), DRDY | ERR);
+    assert_eq!(r.inp(7), IDLE | ERR);
     let key = r.inp(1) >> 4;
     let sense = data(r, &[p::REQUEST_SENSE, 0, 0, 0, 18]);
     assert_eq!(key, sense[2]);
@@ -63,7 +64,7 @@ fn check(r: &mut Rig, cdb: &[u8]) -> (u8, u8, u8) {
 
 fn ok(r: &mut Rig, cdb: &[u8]) {
     start(r, cdb, 0, LIMIT);
-    assert_eq!((r.inp(7), r.inp(2)), (DRDY, 3));
+    assert_eq!((r.inp(7), r.inp(2)), (IDLE, 3));
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn signature_is_shown_and_identify_device_aborts_with_it() {
     assert_eq!((r.inp(4), r.inp(5), r.inp(7)), (0x14, 0xEB, 0));
     r.out(4, 0);
     r.out(7, c::IDENTIFY_DEVICE);
-    assert_eq!((r.inp(7), r.inp(4), r.inp(5)), (DRDY | ERR, 0x14, 0xEB));
+    assert_eq!((r.inp(7), r.inp(4), r.inp(5)), (IDLE | ERR, 0x14, 0xEB));
     let id = r.identify(c::IDENTIFY_PACKET_DEVICE);
     assert_eq!((id[0], id[63]), (0x85C0, 0x0407));
 }
@@ -121,7 +122,7 @@ fn read_by_dma_fills_memory() {
     r.table(&[(0x8000, 4096)]);
     start(&mut r, &[p::READ_10, 0, 0, 0, 0, 7, 0, 0, 2], 1, 0);
     r.start_master(BM_READ);
-    assert_eq!((r.bm_read(2), r.inp(7), r.inp(2)), (BM_INTERRUPT, DRDY, 3));
+    assert_eq!((r.bm_read(2), r.inp(7), r.inp(2)), (BM_INTERRUPT, IDLE, 3));
     assert_eq!(r.memory(0x8000, 4096), medium.range(7 * 2048, 4096));
 }
 
@@ -209,7 +210,7 @@ fn mode_select_takes_our_pages_alone() {
         r.send(&[0, 0, 0, 0, 0, 0, 0, 0, page, 6, 0, 5, 0, 0, 0, 0]);
         r.inp(7)
     };
-    assert_eq!((select(1), select(5)), (DRDY, DRDY | ERR));
+    assert_eq!((select(1), select(5)), (IDLE, IDLE | ERR));
 }
 
 #[test]
@@ -239,6 +240,57 @@ fn guest_ejects_and_loads() {
     ok(&mut r, &[p::START_STOP_UNIT, 0, 0, 0, 3]);
     assert_eq!(check(&mut r, &[p::TEST_UNIT_READY]), (6, 0x28, 0));
     ok(&mut r, &[p::TEST_UNIT_READY]);
+}
+
+#[test]
+fn tray_stays_open_over_a_reset_but_not_over_power_on() {
+    let mut r = awake(&Medium::of_sectors(400));
+    ok(&mut r, &[p::START_STOP_UNIT, 0, 0, 0, 2]);
+    r.ide.reset(&mut r.b.ctx(), ResetKind::Hard);
+    assert_eq!(
+        (r.ide.tray_open(0), r.ide.take_ejected()),
+        (Some(true), Some(0))
+    );
+    r.ide.reset(&mut r.b.ctx(), ResetKind::PowerOn);
+    assert_eq!(r.ide.tray_open(0), Some(false));
+}
+
+/// A medium that is only asked for its size.
+#[derive(Debug)]
+struct Dvd;
+
+impl BlockBackend for Dvd {
+    fn info(&self) -> Option<BlockInfo> {
+        Some(BlockInfo {
+            bytes: 405_001 * 2048,
+            read_only: true,
+        })
+    }
+    fn submit(&mut self, _now: Nanos, _tag: u64, _request: BlockRequest) {}
+    fn take_reply(&mut self, _now: Nanos) -> Option<BlockReply> {
+        None
+    }
+    fn in_flight(&self) -> usize {
+        0
+    }
+    fn next_reply(&self) -> Option<Nanos> {
+        None
+    }
+    fn wait_reply(&mut self) -> Option<BlockReply> {
+        None
+    }
+}
+
+#[test]
+fn disc_structure_is_a_dvds_alone() {
+    let command = [p::READ_DISC_STRUCTURE, 0, 0, 0, 0, 0, 0, 0, 8, 4];
+    let mut r = awake(&Medium::of_sectors(400));
+    assert_eq!(check(&mut r, &command), (5, 0x30, 2));
+    let old = r.ide.change_medium(&mut r.b.ctx(), 0, Box::new(Dvd), false);
+    assert!(old.is_ok());
+    assert_eq!(check(&mut r, &[p::TEST_UNIT_READY]), (6, 0x28, 0));
+    let layer = data(&mut r, &command);
+    assert_eq!((layer.len(), &layer[..2], layer[9]), (2052, &[8, 2][..], 3));
 }
 
 #[test]
@@ -281,7 +333,7 @@ fn medium_taken_away_fails_the_command_that_reads_it() {
     assert_eq!(r.alt() & BSY, BSY);
     let empty = Box::new(NoMedium::default());
     assert!(r.ide.change_medium(&mut r.b.ctx(), 0, empty, false).is_ok());
-    assert_eq!((r.interrupts(), r.inp(7)), (1, DRDY | ERR));
+    assert_eq!((r.interrupts(), r.inp(7)), (1, IDLE | ERR));
 }
 
 #[test]
