@@ -180,6 +180,13 @@ impl Counter {
         }
     }
 
+    /// Ticks of one period of OUT at `tick`, 2 to 65536, while a periodic mode runs.
+    pub fn period(&self, tick: u64) -> Option<u32> {
+        let c = self.at(tick);
+        let run = c.run.filter(|run| !run.frozen && c.mode.periodic())?;
+        Some(run.n)
+    }
+
     /// What the counting element holds, in the counter's own number system.
     fn count(&self, tick: u64) -> u16 {
         let c = self.at(tick);

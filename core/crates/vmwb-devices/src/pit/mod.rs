@@ -17,7 +17,7 @@
 //! |---|---|
 //! | OUT of counter 1 | it refreshes real memory; port 61h's toggle runs at its usual rate whatever is written |
 //! | A count of 1 in modes 2 and 3 | illegal in the datasheet; it counts as 2 |
-//! | NMI status bits of port 61h | nothing raises them |
+//! | NMI status bits of port 61h | no parity or channel check exists; the enables are kept |
 //!
 //! | Threat | Answer |
 //! |---|---|
@@ -97,6 +97,16 @@ impl Pit {
     #[must_use]
     pub fn speaker(&self, now: Nanos) -> bool {
         self.state.port_b & PORT_B_SPEAKER != 0 && self.state.counters[2].out(now.ticks(INPUT_HZ))
+    }
+
+    /// The tone that the speaker gives at `now`, in Hz (18 to 596,591): a periodic counter 2 whose gate is open and that port
+    /// 61h lets through. `None`: silence, or a program that moves the speaker by itself ([`Pit::speaker`] is its level).
+    #[must_use]
+    pub fn tone_hz(&self, now: Nanos) -> Option<u32> {
+        let sounds = PORT_B_GATE2 | PORT_B_SPEAKER;
+        let period = self.state.counters[2].period(now.ticks(INPUT_HZ))?;
+        let hz = u32::try_from(INPUT_HZ / u64::from(period)).ok()?;
+        (self.state.port_b & sounds == sounds).then_some(hz)
     }
 
     /// Reports the rises of OUT 0 up to now as one edge.

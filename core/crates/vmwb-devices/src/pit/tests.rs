@@ -276,6 +276,20 @@ fn speaker_follows_counter_two_when_enabled() {
 }
 
 #[test]
+fn tone_is_the_rate_of_counter_two_while_it_is_let_through() {
+    let (mut b, mut p) = timer();
+    program(&mut b, &mut p, 2, 0x36, 1193);
+    at(&mut b, &mut p, 5);
+    let tones = [0, 1, 2, 3].map(|port_b| {
+        b.out(&mut p, 4, port_b);
+        p.tone_hz(b.now)
+    });
+    assert_eq!(tones, [None, None, None, Some(1000)]);
+    program(&mut b, &mut p, 2, 0x30, 1193);
+    assert_eq!(p.tone_hz(b.now), None);
+}
+
+#[test]
 fn saved_tick_near_the_end_of_numbers_is_refused() {
     let (mut b, mut p) = timer();
     program(&mut b, &mut p, 0, 0x34, 100);

@@ -314,7 +314,7 @@ impl Rtc {
         }
     }
 
-    /// Whether the guest has masked NMI (port 70h, bit 7).
+    /// Whether the guest has masked the chipset's NMI (port 70h, bit 7). Those of the local APICs do not pass this mask.
     #[must_use]
     pub fn nmi_masked(&self) -> bool {
         self.state.nmi_masked

@@ -1,5 +1,6 @@
 //! Tests of the clock.
 
+use super::regs::ALARM_ANY;
 use super::*;
 use crate::conformance::{Access, Subject, conformance, pio_access};
 use crate::testbench::Bench;
@@ -280,6 +281,108 @@ fn nmi_mask_is_bit_seven_of_the_index() {
     b.out(&mut r, 0, 0x8D);
     assert!(r.nmi_masked());
     assert_eq!(b.inp(&mut r, 1), D_VRT);
+}
+
+/// Interrupts of register B's `enable` until `end`, each acknowledged at once, with the flags that register C showed.
+fn interrupts(b: &mut Bench, r: &mut Rtc, enable: u8, end: Nanos) -> Vec<(u64, u8)> {
+    put(b, r, B, enable | B_24_HOURS);
+    let mut seen = Vec::new();
+    while let Some(due) = b.scheduler.next().filter(|&due| due <= end) {
+        b.run_until(r, due);
+        seen.push((due.0, get(b, r, C)));
+    }
+    seen
+}
+
+#[test]
+fn every_rate_of_the_periodic_interrupt_is_that_of_table_5() {
+    let counts = [
+        0, 256, 128, 8192, 4096, 2048, 1024, 512, 256, 128, 64, 32, 16, 8, 4, 2,
+    ];
+    let seen = (0..16u8).map(|rate| {
+        let (mut b, mut r) = clock(0);
+        put(&mut b, &mut r, A, A_DV_RUN | rate);
+        interrupts(&mut b, &mut r, regs::B_PIE, Nanos(S)).len()
+    });
+    assert_eq!(seen.collect::<Vec<_>>(), counts);
+}
+
+#[test]
+fn periodic_rate_is_silent_while_the_divider_is_held() {
+    let (mut b, mut r) = clock(0);
+    put(&mut b, &mut r, A, 0x76);
+    assert!(interrupts(&mut b, &mut r, FLAGS, Nanos(5 * S)).is_empty());
+}
+
+#[test]
+fn flags_without_their_enables_are_set_and_do_not_interrupt() {
+    let (mut b, mut r) = clock(0);
+    for index in [HOURS_ALARM, MINUTES_ALARM, SECONDS_ALARM] {
+        put(&mut b, &mut r, index, ALARM_ANY);
+    }
+    b.run_for(&mut r, S);
+    assert_eq!(get(&mut b, &mut r, C), FLAGS);
+    assert_eq!(get(&mut b, &mut r, C), 0);
+    assert_eq!(b.take_lines(), []);
+}
+
+#[test]
+fn alarm_comes_each_second_when_every_byte_matches_anything() {
+    let (mut b, mut r) = clock(EVE);
+    for index in [HOURS_ALARM, MINUTES_ALARM, SECONDS_ALARM] {
+        put(&mut b, &mut r, index, 0xFF);
+    }
+    let seen = interrupts(&mut b, &mut r, regs::B_AIE, Nanos(4 * S));
+    let times: Vec<u64> = seen.iter().map(|&(at, _)| at).collect();
+    assert_eq!(times, [S, 2 * S, 3 * S, 4 * S]);
+    assert!(
+        seen.iter()
+            .all(|&(_, c)| c & (C_IRQF | C_AF) == C_IRQF | C_AF)
+    );
+}
+
+#[test]
+fn alarm_in_twelve_hour_mode_tells_noon_from_midnight() {
+    let (mut b, mut r) = clock(0);
+    put(&mut b, &mut r, HOURS_ALARM, 0x12 | HOURS_PM);
+    put(&mut b, &mut r, B, regs::B_AIE);
+    assert_eq!(b.scheduler.next(), Some(Nanos(12 * 3600 * S)));
+    put(&mut b, &mut r, HOURS_ALARM, 0x12);
+    assert_eq!(b.scheduler.next(), Some(Nanos(24 * 3600 * S)));
+}
+
+#[test]
+fn alarm_that_no_time_matches_never_comes() {
+    let (mut b, mut r) = clock(0);
+    put(&mut b, &mut r, MINUTES_ALARM, 0x61);
+    put(&mut b, &mut r, B, regs::B_AIE | B_24_HOURS);
+    assert_eq!(b.scheduler.next(), None);
+}
+
+#[test]
+fn set_clears_the_update_interrupt_and_silences_alarms() {
+    let (mut b, mut r) = clock(0);
+    for index in [HOURS_ALARM, MINUTES_ALARM, SECONDS_ALARM] {
+        put(&mut b, &mut r, index, 0xFF);
+    }
+    put(&mut b, &mut r, B, B_SET | FLAGS | B_24_HOURS);
+    assert_eq!(
+        get(&mut b, &mut r, B),
+        B_SET | B_24_HOURS | regs::B_PIE | regs::B_AIE
+    );
+    put(&mut b, &mut r, A, A_DV_RUN);
+    b.run_for(&mut r, 3 * S);
+    assert_eq!(get(&mut b, &mut r, C), 0);
+}
+
+#[test]
+fn registers_c_and_d_cannot_be_written_and_memory_can() {
+    let (mut b, mut r) = clock(0);
+    put(&mut b, &mut r, C, 0xFF);
+    put(&mut b, &mut r, D, 0x00);
+    put(&mut b, &mut r, 0x7F, 0x5A);
+    let read = [C, D, 0x7F].map(|index| get(&mut b, &mut r, index));
+    assert_eq!(read, [0, D_VRT, 0x5A]);
 }
 
 #[test]
