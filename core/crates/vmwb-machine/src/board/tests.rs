@@ -9,7 +9,7 @@ use vmwb_hw::{
 use vmwb_snapshot::Container;
 use vmwb_x86::CpuBus;
 
-use super::{Board, BoardInput};
+use super::{Board, BoardInput, Media};
 use crate::clock::Clock;
 use crate::input::Input;
 use crate::spec::{DisplayChoice, MachineSpec};
