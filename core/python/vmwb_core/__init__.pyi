@@ -96,11 +96,14 @@ class Machine:
     def event_handle(self) -> int:
         """Descriptor that is readable while events wait; the machine owns it."""
 
-    def attach(self, slot: str, handle: int) -> None:
-        """Put media into a slot. There are none yet.
+    def attach(
+        self, slot: str, handle: int | None, *, read_only: bool = True, force: bool = False
+    ) -> None:
+        """Put a raw image into a drive with removable media; without a handle, empty it.
 
         Raises:
-            CoreError: code ``not_found``.
+            CoreError: there is no such drive, the image is none for it, or the guest holds the tray
+                and ``force`` is not set.
         """
 
     def frame_handle(self) -> int | None:

@@ -77,6 +77,16 @@ pub enum Event {
         /// Linear address of the next instruction.
         rip: u64,
     },
+    /// The guest opened the tray of a CD drive.
+    Ejected {
+        /// Name of its slot.
+        slot: String,
+    },
+    /// The guest began, or ceased, to take positions of the pointer instead of movements.
+    Pointer {
+        /// Whether it takes positions.
+        absolute: bool,
+    },
     /// The guest wrote to the debug exit port.
     DebugExit {
         /// What it wrote.

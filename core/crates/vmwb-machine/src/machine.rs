@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use vmwb_display::Publisher;
+use vmwb_hw::{BlockBackend, NoMedium};
 use vmwb_mem::GuestMemory;
 use vmwb_x86::{CpuConfig, Interpreter, Vcpu};
 
@@ -23,11 +24,13 @@ use crate::error::MachineError;
 use crate::events::EventQueue;
 use crate::firmware::rom::read_option_rom;
 use crate::input::{Delivery, Input};
-use crate::mailbox::{Command, Mailbox, SaveFiles, SerialInput};
+use crate::mailbox::{Command, Mailbox, MediaChange, SaveFiles, SerialInput};
 use crate::power::{PowerCommand, PowerState};
 use crate::regions::Regions;
 use crate::serial::SerialHub;
-use crate::spec::{BootSpec, DisplayChoice, DriveKind, DriveSlot, DriveSpec, MachineSpec};
+use crate::spec::{
+    BootSpec, DisplayChoice, DriveKind, DriveSlot, DriveSpec, ImageFormat, MachineSpec,
+};
 use crate::sys::duplicate;
 
 /// Size of the test picture.
@@ -97,6 +100,8 @@ pub struct Machine {
     driver: Mutex<Option<JoinHandle<()>>>,
     frame: Option<OwnedFd>,
     serial_ports: u8,
+    spec: MachineSpec,
+    confined: bool,
 }
 
 fn interpreter() -> VcpuFactory {
@@ -270,6 +275,7 @@ impl Machine {
                 "The host has no handle for the picture to give",
             ))?;
         let serial_ports = spec.serial_ports;
+        let kept = spec.clone();
         let mut driver = Driver::new(DriverParts {
             spec,
             start,
@@ -297,6 +303,8 @@ impl Machine {
             driver: Mutex::new(Some(thread)),
             frame,
             serial_ports,
+            spec: kept,
+            confined,
         })
     }
 
@@ -362,15 +370,52 @@ impl Machine {
         self.mailbox.events().handle()
     }
 
-    /// Puts media into a slot. No slots exist yet.
+    /// Puts a raw image into a drive with removable media; `None` takes out what is in it.
     ///
     /// # Errors
-    /// Always [`MachineError::NotFound`].
-    pub fn attach(&self, slot: &str) -> Result<(), MachineError> {
-        let shown: String = slot.chars().take(64).flat_map(char::escape_debug).collect();
-        Err(MachineError::NotFound(format!(
-            "The machine has no media slot '{shown}'."
-        )))
+    /// There is no such drive; the image is none for it; the guest has locked the tray and `force` is not set.
+    pub fn attach(
+        &self,
+        slot: &str,
+        image: Option<File>,
+        read_only: bool,
+        force: bool,
+    ) -> Result<(), MachineError> {
+        let drive = self.spec.drives.iter().find(|drive| drive.slot == slot);
+        let drive = drive.filter(|drive| drive.kind != DriveKind::Disk);
+        let (Some(drive), Some(at)) = (drive, DriveSlot::parse(slot)) else {
+            let shown: String = slot.chars().take(64).flat_map(char::escape_debug).collect();
+            return Err(MachineError::NotFound(format!(
+                "The machine has no drive with removable media in the slot '{shown}'."
+            )));
+        };
+        let medium: Box<dyn BlockBackend> = match image {
+            None => Box::new(NoMedium::default()),
+            Some(file) => {
+                let wanted = DriveSpec {
+                    formats: vec![ImageFormat::Raw],
+                    read_only: read_only || drive.kind == DriveKind::Cdrom,
+                    ..drive.clone()
+                };
+                open_drive(
+                    &self.spec,
+                    &wanted,
+                    vec![file],
+                    &self.mailbox,
+                    self.confined,
+                )?
+                .backend
+            }
+        };
+        let (tx, rx) = channel();
+        let change = MediaChange {
+            slot: at,
+            medium,
+            force,
+        };
+        self.mailbox.ask(Command::Media(change, tx))?;
+        // The old medium is closed here, where that may take its time.
+        rx.recv().map_err(|_| MachineError::Closed)?.map(drop)
     }
 
     /// The framebuffer's memory file; `None` without a display.

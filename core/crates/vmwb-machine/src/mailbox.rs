@@ -11,12 +11,15 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
+use vmwb_hw::BlockBackend;
+
 use crate::debug::DebugRequest;
 use crate::error::MachineError;
 use crate::events::{Event, EventQueue};
 use crate::input::{Delivery, Input, InputQueue, Stamp};
 use crate::power::{PowerCommand, PowerState, decide};
 use crate::serial::InputSink;
+use crate::spec::DriveSlot;
 
 /// Where a state is written to.
 #[derive(Debug)]
@@ -25,6 +28,17 @@ pub struct SaveFiles {
     pub devices: File,
     /// RAM.
     pub ram: File,
+}
+
+/// A change of a drive's medium.
+#[derive(Debug)]
+pub struct MediaChange {
+    /// Which drive.
+    pub slot: DriveSlot,
+    /// The new medium; empty: the old one is taken out.
+    pub medium: Box<dyn BlockBackend>,
+    /// Whether a guest that has locked the tray is overruled.
+    pub force: bool,
 }
 
 /// What the driver is asked to do.
@@ -38,6 +52,11 @@ pub enum Command {
     Stats(Sender<String>),
     /// Text of the screen.
     ScreenText(Sender<Option<String>>),
+    /// Another medium for a drive; the answer is the old one, to be closed by whoever asked.
+    Media(
+        MediaChange,
+        Sender<Result<Box<dyn BlockBackend>, MachineError>>,
+    ),
     /// A debugger's request; its answer is JSON.
     Debug(DebugRequest, Sender<Result<String, MachineError>>),
     /// End the thread.

@@ -214,9 +214,20 @@ impl PyMachine {
         self.0.event_handle()
     }
 
-    fn attach(&self, slot: &str, handle: i32) -> PyResult<()> {
-        let _ = handle;
-        self.0.attach(slot).map_err(|e| core_error(&e))
+    #[pyo3(signature = (slot, handle, *, read_only = true, force = false))]
+    fn attach(
+        &self,
+        py: Python<'_>,
+        slot: &str,
+        handle: Option<i32>,
+        read_only: bool,
+        force: bool,
+    ) -> PyResult<()> {
+        let attach = || {
+            let image = handle.map(file_of_handle).transpose()?;
+            self.0.attach(slot, image, read_only, force)
+        };
+        py.detach(attach).map_err(|e| core_error(&e))
     }
 
     fn frame_handle(&self) -> PyResult<Option<i32>> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use vmwb_devices::fdc::{DriveType, Fdc, FloppyFormat, no_drives};
-use vmwb_devices::ide::{CdIdentity, DiskIdentity, Drive, Ide, UNITS};
+use vmwb_devices::ide::{CdIdentity, ChangeRefused, DiskIdentity, Drive, Ide, UNITS};
 use vmwb_devices::virtio::VirtioPci;
 use vmwb_devices::virtio::blk::Blk;
 use vmwb_hw::{BlockBackend, BlockClient, IrqLine, Nanos, NoMedium, TimerId};
@@ -12,6 +12,8 @@ use super::Board;
 use super::devices::{Devices, WholePc};
 use super::virtio::FIRST_DISK_SLOT;
 use super::wiring::{IRQ_FLOPPY, IRQ_IDE_PRIMARY, IRQ_IDE_SECONDARY};
+use crate::error::MachineError;
+use crate::mailbox::MediaChange;
 use crate::spec::{DriveKind, DriveSlot, MachineSpec};
 
 /// Media by slot.
@@ -111,6 +113,12 @@ fn serial_number(slot: DriveSlot) -> String {
     format!("VMWB-{slot}")
 }
 
+fn fixed(slot: DriveSlot) -> MachineError {
+    MachineError::NotFound(format!(
+        "There is no drive in the slot {slot} whose medium can be changed while the machine runs."
+    ))
+}
+
 impl Devices {
     /// Controllers of drives.
     fn controllers(&mut self) -> impl Iterator<Item = &mut dyn BlockClient> {
@@ -159,6 +167,52 @@ impl Board {
             .controllers()
             .filter_map(|controller| controller.next_reply())
             .min()
+    }
+
+    /// Puts another medium into a drive and gives the old one back.
+    ///
+    /// # Errors
+    /// There is no such drive, or its medium is fixed; the guest has locked its tray and `force` is not set; a floppy's
+    /// size is none of a PC's.
+    pub fn change_medium(
+        &mut self,
+        change: MediaChange,
+        retired: u64,
+    ) -> Result<Box<dyn BlockBackend>, MachineError> {
+        let MediaChange {
+            slot,
+            medium,
+            force,
+        } = change;
+        let now = self.clock.now(retired);
+        let mut ctx = self.common.ctx(now);
+        let old = match (slot, &mut self.devices.pc) {
+            (DriveSlot::Ide(n), Some(pc)) => pc
+                .ide
+                .change_medium(&mut ctx, usize::from(n), medium, force)
+                .map_err(|refused| match refused {
+                    ChangeRefused::Locked(..) => MachineError::Busy(format!(
+                        "The guest holds the tray of {slot} and was asked to let it go; eject it in the guest, or force it."
+                    )),
+                    ChangeRefused::NotRemovable(..) => fixed(slot),
+                })?,
+            (DriveSlot::Floppy(n), Some(pc)) => {
+                if let Some(info) = medium.info() {
+                    FloppyFormat::of_size(info.bytes)
+                        .map_err(|e| MachineError::BadArgument(e.to_string()))?;
+                }
+                pc.fdc.change_medium(&mut ctx, usize::from(n), medium)
+            }
+            _ => return Err(fixed(slot)),
+        };
+        self.settle(now, None);
+        Ok(old)
+    }
+
+    /// The next CD drive whose tray the guest has opened since the last call.
+    pub fn take_ejected(&mut self) -> Option<DriveSlot> {
+        let unit = self.devices.pc.as_mut()?.ide.take_ejected()?;
+        u8::try_from(unit).ok().map(DriveSlot::Ide)
     }
 
     /// Takes all media out: the board is not used any more.

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use vmwb_hw::{GuestMemory, ResetKind};
+use vmwb_hw::{BlockBackend, GuestMemory, NoMedium, ResetKind};
 use vmwb_x86::{CpuConfig, Vcpu};
 
 use crate::acpi::RSDP_ADDRESS;
@@ -38,7 +38,7 @@ use crate::clock::{Clock, MonotonicHost, Pacer};
 use crate::drives::DriveCounters;
 use crate::error::MachineError;
 use crate::events::{CrashReason, Event, HostFailure, LogLevel};
-use crate::mailbox::{Command, Mailbox};
+use crate::mailbox::{Command, Mailbox, MediaChange};
 use crate::power::{PowerCommand, PowerState};
 use crate::regions::Regions;
 use crate::serial::SerialFlush;
@@ -110,6 +110,8 @@ struct Powered {
     vcpu: Box<dyn Vcpu>,
     statistics: Statistics,
     board_messages: u32,
+    /// Whether the guest took positions of the pointer when it was last told.
+    pointer_absolute: bool,
 }
 
 impl Powered {
@@ -189,6 +191,7 @@ impl Driver {
                 Command::Save(files, reply) => drop(reply.send(self.save(&files))),
                 Command::Stats(reply) => drop(reply.send(self.stats())),
                 Command::ScreenText(reply) => drop(reply.send(self.text())),
+                Command::Media(change, reply) => drop(reply.send(self.change_medium(change))),
                 Command::Debug(request, reply) => drop(reply.send(self.debug(request))),
             }
         }
@@ -253,6 +256,19 @@ impl Driver {
         Board::new(spec, Arc::clone(memory), clock, input)
     }
 
+    /// Puts another medium into a drive, of a machine that runs or is off.
+    fn change_medium(
+        &mut self,
+        change: MediaChange,
+    ) -> Result<Box<dyn BlockBackend>, MachineError> {
+        if let Some(powered) = &mut self.powered {
+            let retired = powered.vcpu.retired();
+            return powered.board.change_medium(change, retired);
+        }
+        let old = self.parts.media.insert(change.slot, change.medium);
+        Ok(old.unwrap_or_else(|| Box::new(NoMedium::default())))
+    }
+
     fn power_on(&mut self) {
         let ready = self.assemble().and_then(|()| {
             self.parts.memory.clear_all()?;
@@ -278,6 +294,7 @@ impl Driver {
             vcpu,
             statistics,
             board_messages: 0,
+            pointer_absolute: false,
         });
         self.begin_recording();
         if let Some(display) = &mut self.parts.display {

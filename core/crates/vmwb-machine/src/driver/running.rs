@@ -114,6 +114,15 @@ impl Driver {
                 });
             }
         }
+        while let Some(slot) = p.board.take_ejected() {
+            let slot = slot.to_string();
+            self.parts.mailbox.tell(Event::Ejected { slot });
+        }
+        let absolute = p.board.pointer_is_absolute();
+        if absolute != p.pointer_absolute {
+            p.pointer_absolute = absolute;
+            self.parts.mailbox.tell(Event::Pointer { absolute });
+        }
         match request {
             Some(PowerRequest::PowerOff) => {
                 self.ended_by_guest(Event::GuestPowerOff);

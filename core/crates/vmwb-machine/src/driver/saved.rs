@@ -41,6 +41,7 @@ impl Driver {
             vcpu,
             statistics,
             board_messages: 0,
+            pointer_absolute: false,
         });
         self.update_display(Instant::now());
         Ok(())
