@@ -1,14 +1,17 @@
 """`make soak HOURS=n`: rounds of the long tests until the hours are over; a line for docs/soak.md.
 
 A round boots a stock kernel again and again, suspends it at random points, resumes it in a new
-process and insists that the boot completes; then it compares the processor with every oracle
-(packaging/conformance.py), which adds to docs/conformance.md. At least one round always runs, and
-the first failure ends the soak.
+process and insists that the boot completes; then it cuts the power of disk images again and again
+and opens damaged ones; then it compares the processor with every oracle (packaging/conformance.py),
+which adds to docs/conformance.md. At least one round always runs, and the first failure ends the
+soak.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import random
 import subprocess
 import sys
 import time
@@ -22,11 +25,14 @@ HEADING = """# Soak
 
 What `make soak` ran and how it ended. Hours and rounds add up over the life of the project.
 
-| date | commit | hours | rounds | suspended and resumed | result |
-|---|---|--:|--:|--:|---|
+| date | commit | hours | rounds | suspended and resumed | power cuts of disks | result |
+|---|---|--:|--:|--:|--:|---|
 """
 #: Random points of a boot per round.
 POINTS = 50
+#: Power cuts of disk images per round, and damaged images.
+CUTS = 20_000
+DAMAGED = 20_000
 #: Samples of the comparisons per round, times those of `make test`.
 SCALE = 20.0
 
@@ -36,6 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Run the long tests.")
     parser.add_argument("--hours", type=float, default=1.0, help="begin no round after this")
     parser.add_argument("--points", type=int, default=POINTS, help="suspends per round")
+    parser.add_argument("--cuts", type=int, default=CUTS, help="power cuts per round")
     parser.add_argument("--scale", type=float, default=SCALE, help="samples of conformance")
     options = parser.parse_args(arguments)
     started = time.monotonic()
@@ -43,8 +50,9 @@ def main(arguments: Sequence[str]) -> int:
     while status == 0 and (rounds == 0 or time.monotonic() - started < options.hours * 3600):
         rounds += 1
         print(f"=== round {rounds}", flush=True)
-        status = _round(options.points) or _conformance(options.scale)
-    _record((time.monotonic() - started) / 3600, rounds, options.points, passed=status == 0)
+        status = _round(options.points) or _disks(options.cuts) or _conformance(options.scale)
+    hours = (time.monotonic() - started) / 3600
+    _record(hours, rounds, options.points, options.cuts, passed=status == 0)
     return int(status != 0)
 
 
@@ -54,12 +62,27 @@ def _round(points: int) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
+def _disks(cuts: int) -> int:
+    """Cut the power of disk images and open damaged ones; every round takes other cuts."""
+    seed = random.SystemRandom().randrange(1 << 40)
+    print(f"power cuts from seed {seed}", flush=True)
+    command = ["cargo", "test", "--manifest-path=core/Cargo.toml", "--package=vmwb-block"]
+    asked = {
+        "VMWB_POWER_CUTS": str(cuts),
+        "VMWB_POWER_SEED": str(seed),
+        "VMWB_FUZZ_CASES": str(DAMAGED),
+    }
+    tests = ["--test=power", "--test=hostile"]
+    environment = {**os.environ, **asked}
+    return subprocess.run([*command, *tests], cwd=ROOT, check=False, env=environment).returncode
+
+
 def _conformance(scale: float) -> int:
     command = [sys.executable, "packaging/conformance.py", f"--scale={scale}"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
-def _record(hours: float, rounds: int, points: int, *, passed: bool) -> None:
+def _record(hours: float, rounds: int, points: int, cuts: int, *, passed: bool) -> None:
     """Append one line to the record."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
@@ -77,6 +100,7 @@ def _record(hours: float, rounds: int, points: int, *, passed: bool) -> None:
         f"{hours:.1f}",
         rounds,
         rounds * points,
+        rounds * cuts,
         result,
     ]
     RECORD.write_text(f"{known}| {' | '.join(map(str, cells))} |\n", encoding="utf-8")
