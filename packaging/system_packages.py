@@ -29,7 +29,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
             "libxkbcommon-x11-0",
         ),
     ),
-    "guests": ("ca-certificates", "xz-utils"),
+    "guests": ("ca-certificates", "seabios", "xz-utils"),
     "tests": ("gdb", "qemu-utils"),
     "bench": ("gcc-multilib", "qemu-system-x86"),
     "fresh": ("debootstrap", "rsync"),
