@@ -160,7 +160,8 @@ impl Ide {
             return Err(ChangeRefused::Locked(unit, medium));
         }
         cd.medium_was_changed(medium.info().is_some());
-        let old = std::mem::replace(&mut place.backend, medium);
+        let old = place.take_medium();
+        place.backend = medium;
         channel.medium_is_gone(ctx, at);
         Ok(old)
     }

@@ -62,8 +62,10 @@ impl Unit {
         matches!(self.kind, Kind::CdRom(_))
     }
 
-    /// Takes the medium out, whatever the drive does.
+    /// Takes the medium out, whatever the drive does. Requests under way are carried out first: who gets the medium next
+    /// counts its tags anew and must not find old answers.
     pub(super) fn take_medium(&mut self) -> Box<dyn BlockBackend> {
+        while self.backend.wait_reply().is_some() {}
         std::mem::replace(&mut self.backend, Box::new(NoMedium::default()))
     }
 

@@ -423,7 +423,10 @@ fn half_written_sector_goes_on_after_restore() {
 fn media_come_back_with_their_places() {
     let medium = Medium::of_sectors(64);
     let mut r = Rig::new([disk(&medium), None, cd(&medium), None]);
+    medium.store().held = true;
+    r.command28(c::READ_SECTORS, 5, 1);
     let places: Vec<usize> = r.ide.take_media().iter().map(|&(place, _)| place).collect();
     assert_eq!(places, [0, 2]);
+    assert!(medium.store().answers.is_empty());
     assert!(r.ide.take_media().iter().all(|(_, m)| m.info().is_none()));
 }
