@@ -32,7 +32,6 @@ pub(super) fn fw_cfg(spec: &MachineSpec, ram: (u64, u64)) -> Option<FwCfg> {
         cpu: (&spec.cpu.model, spec.cpu.tsc_hz),
         boot_order: &boot_order,
         menu_wait_ms: menu.then_some(*menu_wait_ms),
-        roms: Vec::new(),
     });
     Some(FwCfg::new(items).expect("the names of firmware's items are all different"))
 }

@@ -32,6 +32,8 @@ const DEFAULT_LOAD: u64 = 0x10_0000;
 pub struct SetupHeader {
     /// Boot protocol, for example 020Fh.
     pub protocol: u16,
+    /// Whether the protected-mode code is loaded at 1 MiB (a bzImage), not at 64 KiB (a zImage).
+    pub loaded_high: bool,
     /// Offset of the protected-mode code in the file, in bytes.
     pub payload_offset: u64,
     /// Length of the protected-mode code in bytes; the file has that much.
@@ -85,9 +87,6 @@ impl SetupHeader {
             let [minor, major] = protocol.to_le_bytes();
             return Err(BootError::TooOld(major, minor));
         }
-        if start[0x211] & LOADED_HIGH == 0 {
-            return Err(BootError::NeedsFirmware);
-        }
         let setup_sects = match start[0x1F1] {
             0 => DEFAULT_SETUP_SECTS,
             n => n,
@@ -134,6 +133,7 @@ impl SetupHeader {
         let header_end = (0x202 + usize::from(start[0x201])).clamp(HEADER_START, HEADER_BYTES);
         Ok(Self {
             protocol,
+            loaded_high: start[0x211] & LOADED_HIGH != 0,
             payload_offset,
             payload_bytes,
             preferred_address,

@@ -40,6 +40,9 @@ impl LinuxBoot {
         let file_bytes = length(&kernel, "kernel")?;
         let start = beginning(&kernel, "kernel", file_bytes, HEADER_BYTES)?;
         let header = SetupHeader::parse(&start, file_bytes)?;
+        if !header.loaded_high {
+            return Err(BootError::NeedsFirmware);
+        }
         let initrd = match initrd {
             Some(file) => {
                 let len = length(&file, "initial RAM disk")?;

@@ -6,7 +6,8 @@
 //! * [`multiboot`] an ELF or plain image with a multiboot 1 header.
 //! * [`pvh`] an ELF image with the note of Xen's PVH entry, as an uncompressed Linux (vmlinux) has.
 //!
-//! [`elf`] and [`image`] serve the last two. Files are hostile: every field is checked before it is used.
+//! [`elf`] and [`image`] serve the last two. Under a BIOS, [`linux16`] starts a Linux by its 16-bit entry, with an
+//! [`option_rom`] of its own. Files are hostile: every field is checked before it is used.
 //! [`start`] joins direct boots with firmware.
 
 mod elf;
@@ -17,7 +18,9 @@ mod header;
 mod image;
 mod layout;
 mod linux;
+mod linux16;
 mod multiboot;
+mod option_rom;
 mod params;
 mod pvh;
 mod start;
@@ -31,6 +34,7 @@ use vmwb_x86::BootState;
 pub use error::BootError;
 pub use layout::MemoryMap;
 pub use linux::LinuxBoot;
+pub use linux16::{KERNEL_ROM, Linux16};
 pub use start::{Firmware, Start};
 
 #[cfg(test)]

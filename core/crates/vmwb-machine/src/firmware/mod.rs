@@ -90,8 +90,6 @@ pub struct FirmwareInput<'a> {
     pub boot_order: &'a [BootDevice],
     /// How long the boot menu waits for its key, in milliseconds; `None`: there is no menu.
     pub menu_wait_ms: Option<u16>,
-    /// Option ROMs that belong to no PCI device: names (of [`BootDevice::Rom`]) and images.
-    pub roms: Vec<(String, Vec<u8>)>,
 }
 
 /// All items for the firmware configuration device.
@@ -130,9 +128,6 @@ pub fn contents(input: &FirmwareInput<'_>) -> Vec<Item> {
     let smbios = smbios::build(&smbios_input(input));
     items.push(Item::file("etc/smbios/smbios-anchor", smbios.anchor(0)));
     items.push(Item::file("etc/smbios/smbios-tables", smbios.tables));
-    for (name, image) in &input.roms {
-        items.push(Item::file(&format!("genroms/{name}"), image.clone()));
-    }
     items
 }
 
@@ -183,7 +178,6 @@ mod tests {
             cpu: ("max", 1_000_000_000),
             boot_order,
             menu_wait_ms: Some(2_000),
-            roms: vec![("kernel.rom".to_owned(), vec![0x55, 0xAA])],
         }
     }
 
