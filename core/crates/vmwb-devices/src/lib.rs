@@ -20,7 +20,7 @@
 //! | local APIC, I/O APIC | `lapic::Lapic::new(timer)`, `ioapic::IoApic::new()` | memory FEE00000h, FEC00000h |
 //! | firmware configuration | `fwcfg::FwCfg::new(items)` | 0, 1 = 510h, 511h; 4, 8 = 514h, 518h |
 //! | PIIX3 IDE | `ide::Ide::new(name, irqs, drives)` | 00h-08h = 1F0h-1F7h, 3F6h; 10h-18h = 170h-177h, 376h |
-//! | VGA | `vga::Vga::new()` | ports from 3B0h, memory from A0000h |
+//! | display | `vga::Vga::new(memory, video_region, rom)` | ports from 3B0h, 40h-42h = 1CEh-1D0h; memory from A0000h; PCI |
 //! | virtio functions | `virtio::VirtioBlk::new(name, irq, backend, serial)` and its sisters | PCI, base addresses 1 and 4 |
 //! | HPET | `hpet::Hpet::new(timer, legacy_lines)` | memory FED00000h |
 //! | VMware's absolute pointer | `vmmouse::VmMouse::new()` | no port of its own: the processor's backdoor at 5658h |

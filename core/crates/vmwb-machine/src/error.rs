@@ -3,6 +3,7 @@
 use std::io;
 
 use thiserror::Error;
+use vmwb_devices::vga::VgaError;
 use vmwb_mem::MemError;
 use vmwb_snapshot::SnapshotError;
 
@@ -25,6 +26,9 @@ pub enum MachineError {
     /// The host has no memory for the guest.
     #[error(transparent)]
     Memory(#[from] MemError),
+    /// The display adapter cannot be made with its memory or its ROM.
+    #[error(transparent)]
+    Display(#[from] VgaError),
     /// Saved state was refused, or could not be encoded.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -73,6 +77,7 @@ impl MachineError {
             Self::Boot(e) => e.code(),
             Self::Drive(e) => e.code(),
             Self::Memory(_) => "no_memory",
+            Self::Display(_) => "bad_firmware",
             Self::Snapshot(_) => "bad_state",
             Self::WrongState(_) => "wrong_state",
             Self::Busy(_) => "busy",

@@ -16,7 +16,7 @@ pub trait PciDevice: Device {
     fn config_read(&self, register: u8) -> u32;
     /// Writes the bits of `mask` (whole bytes) of the dword at `register`.
     fn config_write(&mut self, ctx: &mut Ctx<'_>, register: u8, value: u32, mask: u32);
-    /// Reads behind base address `bar` (0 to 5); may have side effects. `offset` counts from the window's start; the
+    /// Reads behind base address `bar` (0 to 5, [`super::ROM_BAR`]); may have side effects. `offset` counts from the window's start; the
     /// access may reach over the window's end, those bytes read as ones. Ports: 1, 2 or 4 bytes.
     fn bar_read(&mut self, ctx: &mut Ctx<'_>, bar: usize, offset: u64, size: AccessSize) -> u64;
     /// What a read would give, without side effects: for the debugger.

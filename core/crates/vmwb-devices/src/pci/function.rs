@@ -9,6 +9,9 @@ use super::regs;
 /// Dwords of a configuration space.
 pub const CONFIG_DWORDS: usize = 64;
 
+/// Number by which [`PciFunction::bar`] knows the expansion ROM's base address.
+pub const ROM_BAR: usize = 6;
+
 /// A function on the bus. The default implementation is [`ConfigSpace`]; a device whose registers act wraps one.
 pub trait PciFunction: Debug + Send {
     /// The dword at `register` (a multiple of 4, below 256).
@@ -21,7 +24,8 @@ pub trait PciFunction: Debug + Send {
     fn registers(&self) -> [u32; CONFIG_DWORDS];
     /// Takes over saved registers. `false` when a bit differs that no write can change: another device's state.
     fn set_registers(&mut self, registers: &[u32; CONFIG_DWORDS]) -> bool;
-    /// Where base address `index` (0 to 5) decodes now; `None` when there is none, or the command register disables it.
+    /// Where base address `index` (0 to 5, [`ROM_BAR`]) decodes now; `None` when there is none, or the command register (or
+    /// the ROM's own bit) disables it.
     fn bar(&self, index: usize) -> Option<BarWindow>;
 }
 
@@ -67,6 +71,7 @@ pub struct ConfigSpace {
     writable: [u32; CONFIG_DWORDS],
     values: [u32; CONFIG_DWORDS],
     bars: [Option<(BarKind, u32)>; 6],
+    rom_bytes: Option<u32>,
 }
 
 fn index(register: u8) -> usize {
@@ -83,6 +88,7 @@ impl ConfigSpace {
             writable: [0; CONFIG_DWORDS],
             values: [0; CONFIG_DWORDS],
             bars: [None; 6],
+            rom_bytes: None,
         };
         space.fix(regs::VENDOR_DEVICE, vendor_device);
         space.fix(regs::CLASS_REVISION, class_revision);
@@ -132,6 +138,32 @@ impl ConfigSpace {
         self.writable[at] = !(len_bytes - 1);
         Ok(())
     }
+
+    /// Adds an expansion ROM whose window has `len_bytes`: a power of two, 2 KiB to 16 MiB.
+    ///
+    /// # Errors
+    /// [`BarError::BadSize`].
+    pub fn add_rom(&mut self, len_bytes: u32) -> Result<(), BarError> {
+        if !len_bytes.is_power_of_two() || !(2 << 10..=16 << 20).contains(&len_bytes) {
+            return Err(BarError::BadSize(len_bytes));
+        }
+        self.rom_bytes = Some(len_bytes);
+        self.allow(regs::ROM, !(len_bytes - 1) | regs::ROM_ENABLE);
+        Ok(())
+    }
+
+    /// Where the expansion ROM decodes now (PCI Local Bus Specification 2.1, section 6.2.5.2).
+    fn rom_window(&self) -> Option<BarWindow> {
+        let len_bytes = self.rom_bytes?;
+        let value = self.values[index(regs::ROM)];
+        let command = self.values[index(regs::COMMAND_STATUS)];
+        let enabled = value & regs::ROM_ENABLE != 0 && command & regs::COMMAND_MEMORY != 0;
+        enabled.then_some(BarWindow {
+            kind: BarKind::Memory,
+            base: value & !(len_bytes - 1),
+            len_bytes,
+        })
+    }
 }
 
 impl PciFunction for ConfigSpace {
@@ -163,6 +195,9 @@ impl PciFunction for ConfigSpace {
     }
 
     fn bar(&self, bar: usize) -> Option<BarWindow> {
+        if bar == ROM_BAR {
+            return self.rom_window();
+        }
         let (kind, len_bytes) = (*self.bars.get(bar)?)?;
         let enable = if kind == BarKind::Io {
             regs::COMMAND_IO

@@ -38,7 +38,9 @@ use vmwb_hw::{
 use crate::bits::not_decoded;
 
 pub use device::PciDevice;
-pub use function::{BarError, BarKind, BarWindow, CONFIG_DWORDS, ConfigSpace, PciFunction};
+pub use function::{
+    BarError, BarKind, BarWindow, CONFIG_DWORDS, ConfigSpace, PciFunction, ROM_BAR,
+};
 pub use msix::{MAX_MSIX_VECTORS, MSIX_ENTRY_BYTES, Msix, MsixPlace, MsixV1, MsixVectorV1};
 pub use snapshot::{PciFunctionV1, PciV1};
 

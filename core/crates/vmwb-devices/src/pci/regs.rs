@@ -13,6 +13,10 @@ pub const HEADER: u8 = 0x0C;
 pub const BAR0: u8 = 0x10;
 /// Subsystem vendor (low half) and subsystem.
 pub const SUBSYSTEM: u8 = 0x2C;
+/// Expansion ROM's base address.
+pub const ROM: u8 = 0x30;
+/// Expansion ROM: it answers.
+pub const ROM_ENABLE: u32 = 1 << 0;
 /// First capability.
 pub const CAPABILITIES: u8 = 0x34;
 /// Interrupt line and pin.

@@ -1,4 +1,4 @@
-//! The palette DAC: 256 colours of three 6-bit components.
+//! The palette DAC: 256 colours of three components, 6 bits wide or, when the Bochs VBE registers say so, 8.
 
 /// Three-byte colours with the index and component that the ports step through.
 #[derive(Debug, Clone)]
@@ -9,6 +9,8 @@ pub(super) struct Dac {
     /// 0 red, 1 green, 2 blue.
     pub(super) component: u8,
     pub(super) reading: bool,
+    /// Components have 8 bits.
+    pub(super) wide: bool,
 }
 
 impl Default for Dac {
@@ -25,8 +27,14 @@ impl Default for Dac {
             index: 0,
             component: 0,
             reading: false,
+            wide: false,
         }
     }
+}
+
+/// 6 bits to 8: the top bits again below, so that 3Fh becomes FFh.
+fn widen(component: u8) -> u8 {
+    component << 2 | component >> 4
 }
 
 impl Dac {
@@ -53,19 +61,49 @@ impl Dac {
         }
     }
 
+    /// Largest value of a component.
+    pub(super) fn most(&self) -> u8 {
+        if self.wide { 0xFF } else { 0x3F }
+    }
+
     /// Writes the next component; tells whether it changed.
     pub(super) fn write(&mut self, value: u8) -> bool {
+        let value = value & self.most();
         let component = &mut self.palette[usize::from(self.index)][usize::from(self.component)];
-        let changed = *component != value & 0x3F;
-        *component = value & 0x3F;
+        let changed = *component != value;
+        *component = value;
         self.step();
         changed
     }
 
+    /// Changes the width of the components; the colours stay.
+    pub(super) fn set_wide(&mut self, wide: bool) {
+        if self.wide == wide {
+            return;
+        }
+        self.wide = wide;
+        for component in self.palette.as_flattened_mut() {
+            *component = if wide {
+                widen(*component)
+            } else {
+                *component >> 2
+            };
+        }
+    }
+
     /// Colour `index` through the pixel mask, as 00RRGGBBh.
     pub(super) fn colour(&self, index: u8) -> u32 {
-        // 6 bits to 8: the top bits again below, so that 3Fh becomes FFh.
-        let [r, g, b] = self.palette[usize::from(index & self.mask)].map(|c| c << 2 | c >> 4);
+        let colour = self.palette[usize::from(index & self.mask)];
+        let [r, g, b] = if self.wide { colour } else { colour.map(widen) };
         u32::from_be_bytes([0, r, g, b])
+    }
+
+    /// All colours.
+    pub(super) fn colours(&self) -> [u32; 256] {
+        let mut colours = [0; 256];
+        for (n, colour) in (0..=255).zip(&mut colours) {
+            *colour = self.colour(n);
+        }
+        colours
     }
 }

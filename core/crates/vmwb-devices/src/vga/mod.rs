@@ -1,41 +1,61 @@
-//! The VGA: text and graphics modes of the original adapter, 256 KiB in four planes.
+//! The display adapter: a VGA with four planes, the Bochs VBE modes beyond it, and a linear frame buffer on the PCI bus.
 //!
-//! It comes up in mode 3 (80 by 25 characters) with palette and font loaded, as a BIOS leaves it: direct boot has none.
-//! The picture is what a monitor would get, in dots and scan lines; [`vmwb_hw::Scanout`] draws it when asked.
+//! It comes up in mode 3 (80 by 25 characters) with a palette; firmware loads the font, and direct boot, which has none,
+//! calls [`Vga::show_text_screen`]. The picture is what a monitor would get, in dots and scan lines; [`vmwb_hw::Scanout`]
+//! draws it line by line when asked.
 //!
-//! Offsets: ports count from 3B0h ([`VGA_PORT_BASE`]), memory from A0000h ([`VGA_WINDOW_BASE`]). Words and double words
-//! are bytes at ascending addresses, as on the ISA bus.
+//! Offsets: ports count from 3B0h ([`VGA_PORT_BASE`]), the Bochs VBE registers' 1CEh to 1D0h are
+//! [`DISPI_PORT_OFFSET`] and up, memory counts from A0000h ([`VGA_WINDOW_BASE`]). Words and double words of the VGA are
+//! bytes at ascending addresses, as on the ISA bus; the Bochs VBE registers are words.
 //!
 //! | Modelled | Omitted |
 //! |---|---|
-//! | CRTC, sequencer, graphics and attribute controllers, DAC, both status registers, planes with read modes 0 and 1 and write modes 0 to 3, chain 4, odd/even; start address, row scan, panning, line compare, cursor, underline, two character maps, 9-dot cells | blinking (the cursor and blinking characters are steady, so an idle screen costs nothing), light pen, vertical interrupt, VBE, more memory |
+//! | CRTC, sequencer, graphics and attribute controllers, DAC, both status registers with retrace timing, planes with read modes 0 and 1 and write modes 0 to 3, chain 4, odd/even; start address, row scan, panning, line compare, cursor, underline, two character maps, 9-dot cells, counting by words, double words, 2 and 4; Bochs VBE with 4 to 32 bits a pixel; EDID; ROM | blinking (the cursor and blinking characters are steady, so an idle screen costs nothing), border, light pen, vertical interrupt, shift load and shift 4, display skew, the diagnostic bits of input status 1 |
 //!
 //! | Threat | Answer |
 //! |---|---|
-//! | Absurd sizes in the CRTC | the picture is at most [`MAX_WIDTH`] by [`MAX_HEIGHT`]; addresses wrap at 64 KiB |
+//! | Absurd sizes in the registers | the picture is at most [`MAX_WIDTH`] by [`MAX_HEIGHT`]; addresses wrap at the memory's end |
 //! | A flood of writes | each costs a few operations; drawing happens at the host's rate |
+//! | Clearing the memory again and again by switching a mode | bounded by one picture, some milliseconds an access |
 
 mod dac;
+mod dispi;
+mod edid;
 mod font;
 mod glyphs;
 mod memory;
+mod pci;
+mod picture;
 mod regs;
-mod render;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod timing;
+mod vram;
+
+use std::sync::Arc;
 
 use vmwb_hw::{
-    AccessSize, Ctx, Device, MmioDevice, Nanos, Payload, PioDevice, ResetKind, SnapshotError,
+    AccessSize, Ctx, Device, GuestMemory, MmioDevice, Nanos, Payload, PioDevice, RegionId,
+    ResetKind, Schema, SnapshotError,
 };
 
+use crate::bits::not_decoded;
+use crate::pci::{ConfigSpace, PciFunction};
 use dac::Dac;
+use dispi::{Dispi, Effect};
 pub use font::{GLYPH_ROWS, GLYPHS, font_8x16};
 use memory::Planes;
+use picture::Cursor;
+pub use picture::{MAX_HEIGHT, MAX_WIDTH};
 use regs::port;
-pub use regs::{VGA_PORT_BASE, VGA_PORTS, VGA_WINDOW_BASE, VGA_WINDOW_BYTES};
-pub use render::{MAX_HEIGHT, MAX_WIDTH};
-pub use snapshot::{Bytes, VgaV1};
+pub use regs::{
+    DISPI_PORT_BASE, DISPI_PORT_OFFSET, DISPI_PORTS, VGA_PORT_BASE, VGA_PORTS, VGA_WINDOW_BASE,
+    VGA_WINDOW_BYTES,
+};
+pub use snapshot::{Bytes, DispiV2, VgaV1, VgaV2};
+pub use vram::VgaError;
+use vram::{PageSet, Vram};
 
 /// Bytes of a glyph in plane 2: 32, of which the cell's height is used.
 const GLYPH_STRIDE: usize = 32;
@@ -58,18 +78,17 @@ pub struct Vga {
     attribute_data_next: bool,
     dac: Dac,
     latches: Planes,
-    /// 65,536 addresses of four planes.
-    planes: Box<[Planes]>,
-    /// Counts visible changes; not state of the machine.
-    version: u64,
-    /// Version whose changes were taken.
-    taken: u64,
-}
-
-impl Default for Vga {
-    fn default() -> Self {
-        Self::new()
-    }
+    dispi: Dispi,
+    config: ConfigSpace,
+    rom: Vec<u8>,
+    vram: Vram,
+    // What follows is about the picture that was taken last, and no state of the machine.
+    /// All lines may look different.
+    redraw: bool,
+    /// Pages of display memory that were written.
+    written: PageSet,
+    shown_glyphs: Vec<u8>,
+    shown_cursor: Option<Cursor>,
 }
 
 /// Writes `value` to a register where it changes something; tells whether it did.
@@ -80,10 +99,14 @@ fn change(register: &mut u8, value: u8) -> bool {
 }
 
 impl Vga {
-    /// The adapter in mode 3, screen cleared.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
+    /// An adapter whose display memory is the Video region `video` of `memory`: a power of two from 256 KiB to 64 MiB.
+    /// `rom` is its BIOS, at most 128 KiB; empty: it has none. The memory is left as it is.
+    ///
+    /// # Errors
+    /// [`VgaError`].
+    pub fn new(memory: Arc<GuestMemory>, video: RegionId, rom: Vec<u8>) -> Result<Self, VgaError> {
+        let vram = Vram::new(memory, video)?;
+        Ok(Self {
             misc: regs::MODE_3_MISC,
             feature: 0,
             sequencer_index: 0,
@@ -97,10 +120,32 @@ impl Vga {
             attribute_data_next: false,
             dac: Dac::default(),
             latches: 0,
-            planes: power_on_planes(),
-            version: 1,
-            taken: 0,
+            dispi: Dispi::default(),
+            config: pci::config_space(&vram, &rom)?,
+            rom,
+            redraw: true,
+            written: PageSet::new(vram.bytes()),
+            vram,
+            shown_glyphs: Vec::new(),
+            shown_cursor: None,
+        })
+    }
+
+    /// Loads the character set and clears the text screen, as a BIOS does: for a boot without firmware.
+    pub fn show_text_screen(&mut self) {
+        let [character, attribute] = BLANK_CELL;
+        // Odd/even addressing leaves the odd addresses of the planes unused.
+        let mut words = vec![0; 0x8000];
+        for cell in words.iter_mut().step_by(2) {
+            *cell = u32::from_le_bytes([character, attribute, 0, 0]);
         }
+        for (at, glyph) in font_8x16().iter().enumerate() {
+            for (row, &bits) in glyph.iter().enumerate() {
+                words[at * GLYPH_STRIDE + row] |= u32::from(bits) << 16;
+            }
+        }
+        let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+        self.vram.write(0, &bytes);
     }
 
     fn is_colour(&self) -> bool {
@@ -117,25 +162,6 @@ impl Vga {
                 self.is_colour().then_some(offset)
             }
             _ => Some(offset),
-        }
-    }
-
-    /// Input status 1: where the beam is, from virtual time.
-    fn beam(&self, now: Nanos) -> u8 {
-        let dots = now.ticks(regs::DOT_HZ);
-        let (shown, lines) = if self.scan_lines() > 400 {
-            (480, regs::PICTURE_LINES_480)
-        } else {
-            (400, regs::PICTURE_LINES_400)
-        };
-        let line = dots / regs::LINE_DOTS % lines;
-        let blank = line >= shown || dots % regs::LINE_DOTS >= regs::LINE_SHOWN;
-        // Retrace begins a dozen lines after the last shown one and lasts two (CRTC registers 10h and 11h of the modes).
-        let retrace = (shown + 12..shown + 14).contains(&line);
-        if retrace {
-            regs::STATUS_BLANK | regs::STATUS_RETRACE
-        } else {
-            u8::from(blank)
         }
     }
 
@@ -184,9 +210,11 @@ impl Vga {
             Some(port::SEQUENCER_DATA) => {
                 let at = usize::from(self.sequencer_index);
                 let bits = regs::SEQUENCER_BITS.get(at).copied().unwrap_or(0);
+                let shows = matches!(at, regs::SEQ_CLOCKING | regs::SEQ_CHARACTER_MAP);
                 self.sequencer
                     .get_mut(at)
                     .is_some_and(|r| change(r, value & bits))
+                    && shows
             }
             Some(port::DAC_MASK) => change(&mut self.dac.mask, value),
             Some(port::DAC_READ) => {
@@ -205,7 +233,7 @@ impl Vga {
             Some(port::GRAPHICS_DATA) => {
                 let at = usize::from(self.graphics_index);
                 let bits = regs::GRAPHICS_BITS.get(at).copied().unwrap_or(0);
-                // Only the shift and graphics bits show; data-path settings change with every drawing operation.
+                // Data-path settings change with every drawing operation.
                 let shows = matches!(at, regs::GFX_MODE | regs::GFX_MISC);
                 self.graphics
                     .get_mut(at)
@@ -223,7 +251,38 @@ impl Vga {
             }
             _ => false,
         };
-        self.version += u64::from(changed);
+        self.redraw |= changed;
+    }
+
+    /// Writes a Bochs VBE register, and does what switching a mode on or off does.
+    fn write_dispi(&mut self, register: u16, value: u16) {
+        let effect = self.dispi.write(register, value, self.vram.bytes());
+        self.redraw |= effect != Effect::None;
+        self.dac.set_wide(self.dispi.enable & dispi::WIDE_DAC != 0);
+        if effect != Effect::On {
+            return;
+        }
+        // The window at A0000h answers, through the planes or a bank.
+        let window = &mut self.graphics[regs::GFX_MISC];
+        *window = *window & !regs::GFX_MISC_MAP | regs::GFX_MISC_MAP_64K | regs::GFX_MISC_GRAPHICS;
+        if self.dispi.is_planar() {
+            let memory_mode = &mut self.sequencer[regs::SEQ_MEMORY_MODE];
+            *memory_mode = *memory_mode & !regs::MEMORY_CHAIN_4 | regs::MEMORY_SEQUENTIAL;
+            self.graphics[regs::GFX_MODE] &= !regs::MODE_ODD_EVEN;
+        }
+        if self.dispi.enable & dispi::KEEP_MEMORY == 0 {
+            self.vram.clear(self.dispi.picture_bytes());
+        }
+    }
+
+    fn read_dispi(&self, offset: u16, size: AccessSize) -> u32 {
+        match (offset - DISPI_PORT_OFFSET, size) {
+            (0, AccessSize::Word) => u32::from(self.dispi.index),
+            (1 | 2, AccessSize::Word) => {
+                u32::from(self.dispi.read(self.dispi.index, self.vram.bytes()))
+            }
+            _ => not_decoded(size),
+        }
     }
 
     fn write_attribute(&mut self, value: u8) -> bool {
@@ -250,24 +309,16 @@ impl Vga {
             0..regs::CRTC_OVERFLOW if protected => return false,
             _ => value,
         };
-        self.crtc.get_mut(at).is_some_and(|r| change(r, value))
+        // The cursor is compared with the one that was drawn.
+        let shows = !matches!(
+            at,
+            regs::CRTC_CURSOR_START
+                | regs::CRTC_CURSOR_END
+                | regs::CRTC_CURSOR_HIGH
+                | regs::CRTC_CURSOR_LOW
+        );
+        self.crtc.get_mut(at).is_some_and(|r| change(r, value)) && shows
     }
-}
-
-/// Cleared text cells in planes 0 and 1, the font in plane 2.
-fn power_on_planes() -> Box<[Planes]> {
-    let mut planes = vec![0; regs::PLANE_BYTES];
-    let [character, attribute] = BLANK_CELL;
-    // Odd/even addressing leaves the odd addresses of the planes unused.
-    for cell in planes.iter_mut().take(0x8000).step_by(2) {
-        *cell = u32::from_le_bytes([character, attribute, 0, 0]);
-    }
-    for (at, glyph) in font_8x16().iter().enumerate() {
-        for (row, &bits) in glyph.iter().enumerate() {
-            planes[at * GLYPH_STRIDE + row] |= u32::from(bits) << 16;
-        }
-    }
-    planes.into_boxed_slice()
 }
 
 /// Bytes of an access.
@@ -286,19 +337,34 @@ impl Device for Vga {
     }
 
     fn reset(&mut self, _ctx: &mut Ctx<'_>, _kind: ResetKind) {
-        *self = Self {
-            version: self.version + 1,
-            taken: self.taken,
-            ..Self::new()
-        };
+        self.misc = regs::MODE_3_MISC;
+        self.feature = 0;
+        self.sequencer_index = 0;
+        self.sequencer = regs::MODE_3_SEQUENCER;
+        self.crtc_index = 0;
+        self.crtc = regs::MODE_3_CRTC;
+        self.graphics_index = 0;
+        self.graphics = regs::MODE_3_GRAPHICS;
+        self.attribute_index = regs::ATTRIBUTE_SCREEN;
+        self.attribute = regs::MODE_3_ATTRIBUTE;
+        self.attribute_data_next = false;
+        self.dac = Dac::default();
+        self.latches = 0;
+        self.dispi = Dispi::default();
+        self.config.reset();
+        self.place_memory();
+        self.redraw = true;
     }
 
     fn save(&self) -> Result<Payload, SnapshotError> {
-        Payload::encode(self.name(), &self.to_v1())
+        Payload::encode(self.name(), &self.to_v2())
     }
 
     fn restore(&mut self, _ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
-        self.take_v1(&payload.decode::<VgaV1>()?)
+        if payload.version == VgaV1::VERSION {
+            return self.take_v1(payload.decode()?);
+        }
+        self.take_v2(&payload.decode()?)
     }
 }
 
@@ -312,34 +378,41 @@ impl PioDevice for Vga {
     }
 
     fn pio_peek(&self, now: Nanos, offset: u16, size: AccessSize) -> u32 {
+        if offset >= DISPI_PORT_OFFSET {
+            return self.read_dispi(offset, size);
+        }
         (0..lanes(size).min(4)).fold(0, |value, lane| {
             value | u32::from(self.read_port(now, offset.saturating_add(lane))) << (8 * lane)
         })
     }
 
     fn pio_write(&mut self, _ctx: &mut Ctx<'_>, offset: u16, size: AccessSize, value: u32) {
-        for (lane, byte) in (0..lanes(size)).zip(value.to_le_bytes()) {
-            self.write_port(offset.saturating_add(lane), byte);
+        let [a, b, ..] = value.to_le_bytes();
+        match (offset.checked_sub(DISPI_PORT_OFFSET), size) {
+            (Some(0), AccessSize::Word) => self.dispi.index = u16::from_le_bytes([a, b]),
+            (Some(1 | 2), AccessSize::Word) => {
+                self.write_dispi(self.dispi.index, u16::from_le_bytes([a, b]));
+            }
+            (Some(_), _) => {}
+            (None, _) => {
+                for (lane, byte) in (0..lanes(size)).zip(value.to_le_bytes()) {
+                    self.write_port(offset.saturating_add(lane), byte);
+                }
+            }
         }
     }
 }
 
 impl MmioDevice for Vga {
     fn mmio_read(&mut self, _ctx: &mut Ctx<'_>, offset: u64, size: AccessSize) -> u64 {
-        (0..u64::from(lanes(size))).fold(0, |value, lane| {
-            value | u64::from(self.read_byte(offset.saturating_add(lane))) << (8 * lane)
-        })
+        self.read_window(offset, size.bytes())
     }
 
     fn mmio_peek(&self, _now: Nanos, offset: u64, size: AccessSize) -> u64 {
-        (0..u64::from(lanes(size))).fold(0, |value, lane| {
-            value | u64::from(self.peek_byte(offset.saturating_add(lane)).0) << (8 * lane)
-        })
+        self.peek_window(offset, size.bytes()).0
     }
 
     fn mmio_write(&mut self, _ctx: &mut Ctx<'_>, offset: u64, size: AccessSize, value: u64) {
-        for (lane, byte) in (0..u64::from(lanes(size))).zip(value.to_le_bytes()) {
-            self.write_byte(offset.saturating_add(lane), byte);
-        }
+        self.write_window(offset, size.bytes(), value);
     }
 }

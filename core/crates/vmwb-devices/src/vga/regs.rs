@@ -11,6 +11,13 @@ pub const VGA_WINDOW_BASE: u64 = 0xA_0000;
 pub const VGA_WINDOW_BYTES: u64 = 0x2_0000;
 /// Bytes of each of the four planes.
 pub const PLANE_BYTES: usize = 0x1_0000;
+/// The device's own port offset of 1CEh, index of the Bochs VBE registers; data follow at 1CFh and, for those that want
+/// words aligned, at 1D0h.
+pub const DISPI_PORT_OFFSET: u16 = 0x40;
+/// First port of the Bochs VBE registers.
+pub const DISPI_PORT_BASE: u16 = 0x1CE;
+/// Ports of the Bochs VBE registers.
+pub const DISPI_PORTS: u16 = 3;
 
 /// Port offsets from 3B0h. The monochrome addresses of CRTC and status are 20h below the colour ones.
 pub mod port {
@@ -61,6 +68,9 @@ pub const MISC_COLOUR: u8 = 1 << 0;
 /// Miscellaneous output: the processor reaches display memory.
 pub const MISC_RAM: u8 = 1 << 1;
 
+/// Miscellaneous output: dot clock, two bits: 25.175 MHz, 28.322 MHz, two that the adapter's maker chooses.
+pub const MISC_CLOCK_SHIFT: u8 = 2;
+
 /// Input status 1: outside the displayed part of the picture.
 pub const STATUS_BLANK: u8 = 1 << 0;
 /// Input status 1: vertical retrace.
@@ -91,8 +101,12 @@ pub const SEQUENCER_BITS: [u8; SEQUENCER_COUNT] = [0x03, 0x3D, 0x0F, 0x3F, 0x0E]
 
 /// CRTC registers.
 pub const CRTC_COUNT: usize = 0x19;
+/// CRTC: characters of a line with its blanking, less 5.
+pub const CRTC_TOTAL_X: usize = 0x00;
 /// CRTC: last displayed character of a line.
 pub const CRTC_DISPLAY_END_X: usize = 0x01;
+/// CRTC: scan lines of a picture with its blanking, less 2.
+pub const CRTC_TOTAL_Y: usize = 0x06;
 /// CRTC: high bits of the vertical values.
 pub const CRTC_OVERFLOW: usize = 0x07;
 /// CRTC: first scan line of the first row, byte panning.
@@ -111,6 +125,10 @@ pub const CRTC_CURSOR_END: usize = 0x0B;
 pub const CRTC_START_HIGH: usize = 0x0C;
 /// CRTC: cursor address, high byte (the low one follows).
 pub const CRTC_CURSOR_HIGH: usize = 0x0E;
+/// CRTC: cursor address, low byte.
+pub const CRTC_CURSOR_LOW: usize = 0x0F;
+/// CRTC: first scan line of the vertical retrace.
+pub const CRTC_RETRACE_START: usize = 0x10;
 /// CRTC: vertical retrace end; bit 7 protects registers 0 to 7.
 pub const CRTC_RETRACE_END: usize = 0x11;
 /// Vertical retrace end: registers 0 to 7 are protected.
@@ -121,6 +139,8 @@ pub const CRTC_DISPLAY_END_Y: usize = 0x12;
 pub const CRTC_OFFSET: usize = 0x13;
 /// CRTC: underline's line, double-word mode.
 pub const CRTC_UNDERLINE: usize = 0x14;
+/// Underline: the counter moves once in four characters.
+pub const UNDERLINE_COUNT_4: u8 = 1 << 5;
 /// Underline: addresses count in double words.
 pub const UNDERLINE_DWORD: u8 = 1 << 6;
 /// CRTC: mode control.
@@ -129,6 +149,10 @@ pub const CRTC_MODE: usize = 0x17;
 pub const MODE_KEEP_13: u8 = 1 << 0;
 /// Mode control: address bit 14 is the counter's, else the row's bit 1.
 pub const MODE_KEEP_14: u8 = 1 << 1;
+/// Mode control: the vertical counters move once in two scan lines.
+pub const MODE_HALF_LINES: u8 = 1 << 2;
+/// Mode control: the counter moves once in two characters.
+pub const MODE_COUNT_2: u8 = 1 << 3;
 /// Mode control: in word mode, bit 15 wraps to bit 0, else bit 13.
 pub const MODE_WRAP_15: u8 = 1 << 5;
 /// Mode control: addresses count in bytes, else in words.
@@ -162,6 +186,10 @@ pub const MODE_SHIFT_256: u8 = 1 << 6;
 pub const GFX_MISC: usize = 6;
 /// Miscellaneous: graphics, else text.
 pub const GFX_MISC_GRAPHICS: u8 = 1 << 0;
+/// Miscellaneous: what the processor's window covers.
+pub const GFX_MISC_MAP: u8 = 3 << 2;
+/// Window: A0000h to AFFFFh.
+pub const GFX_MISC_MAP_64K: u8 = 1 << 2;
 /// Graphics: planes that take part in read mode 1.
 pub const GFX_DONT_CARE: usize = 7;
 /// Graphics: bit mask.
@@ -182,8 +210,12 @@ pub const ATTR_LINE_GRAPHICS: u8 = 1 << 2;
 pub const ATTR_BLINK: u8 = 1 << 3;
 /// Mode control: below the line compare there is no panning.
 pub const ATTR_PAN_SPLIT: u8 = 1 << 5;
+/// Mode control: two dots make one of 256 colours.
+pub const ATTR_256: u8 = 1 << 6;
 /// Mode control: palette bits 5 and 4 come from the colour select.
 pub const ATTR_SELECT_54: u8 = 1 << 7;
+/// Attribute: colour of the border, and of a picture whose palette belongs to the processor.
+pub const ATTR_OVERSCAN: usize = 0x11;
 /// Attribute: planes that are shown.
 pub const ATTR_PLANE_ENABLE: usize = 0x12;
 /// Attribute: panning in dots.
@@ -193,16 +225,9 @@ pub const ATTR_SELECT: usize = 0x14;
 /// Bits of a palette entry.
 pub const PALETTE_BITS: u8 = 0x3F;
 
-/// Dot clock of the 640-dot modes in Hz; 800 dots make a line.
-pub const DOT_HZ: u64 = 25_175_000;
-/// Dots of a line with its blanking.
-pub const LINE_DOTS: u64 = 800;
-/// Displayed dots of a line.
-pub const LINE_SHOWN: u64 = 640;
-/// Scan lines of a picture of up to 400 lines, with its blanking.
-pub const PICTURE_LINES_400: u64 = 449;
-/// Scan lines of a picture of more than 400 lines, with its blanking.
-pub const PICTURE_LINES_480: u64 = 525;
+/// Dot clocks in Hz by the two bits of the miscellaneous output; the last two are the maker's, here a 40-MHz crystal for
+/// 800 by 600 dots.
+pub const DOT_CLOCKS_HZ: [u64; 4] = [25_175_000, 28_322_000, 40_000_000, 40_000_000];
 
 /// Register values of mode 3 (80 by 25 characters, 16 colours, 9 by 16 dots), as a BIOS sets them: miscellaneous output.
 pub const MODE_3_MISC: u8 = 0x67;

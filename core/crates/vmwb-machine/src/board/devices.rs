@@ -18,7 +18,7 @@ use vmwb_devices::pit::Pit;
 use vmwb_devices::rtc::Rtc;
 use vmwb_devices::sysctl::SysCtl;
 use vmwb_devices::uart::Uart;
-use vmwb_devices::vga::Vga;
+use vmwb_devices::vga::{DISPI_PORT_BASE, DISPI_PORT_OFFSET, DISPI_PORTS, Vga};
 use vmwb_devices::vmmouse::VmMouse;
 use vmwb_hw::{
     CharBackend, Device, IrqLine, LineChange, MmioDevice, PioDevice, Scheduler, Timed, TimerId,
@@ -78,6 +78,8 @@ pub struct BoardInput {
     pub ram: (u64, u64),
     /// Media of the drives.
     pub media: Media,
+    /// The display adapter.
+    pub vga: Option<Vga>,
 }
 
 /// The devices that firmware and drives need, and a kernel that is booted directly without drives does not.
@@ -177,6 +179,7 @@ impl Devices {
         let virtio = Virtio::new(spec, &mut input.media, console);
         let mut pci_places = Vec::new();
         pci_places.extend(pc.as_ref().map(|_| IDE_PLACE));
+        pci_places.extend(input.vga.as_ref().map(|_| PciAddress::DISPLAY));
         pci_places.extend(virtio.each().map(|(at, _)| at));
         let acpi = AcpiPm::new(
             IrqLine(acpi::SCI_GSI),
@@ -214,7 +217,7 @@ impl Devices {
             virtio,
             fw_cfg: fw_cfg(spec, input.ram),
             pci_places,
-            vga: (spec.display == DisplayChoice::Vga).then(Vga::new),
+            vga: input.vga,
             debug_exit: spec.debug_exit_port.map(|_| DebugExit::new()),
             debug_console: DebugConsole::new(input.debug_console),
             timers,
@@ -290,14 +293,11 @@ impl Devices {
         }
         if spec.display == DisplayChoice::Vga {
             for (first, count) in VGA_PORTS {
-                add(
-                    first,
-                    count,
-                    PortDevice::Vga,
-                    first - VGA_PORTS[0].0,
-                    Width::Bytes,
-                );
+                let offset = first - VGA_PORTS[0].0;
+                add(first, count, PortDevice::Vga, offset, Width::Bytes);
             }
+            let (first, count) = (DISPI_PORT_BASE, DISPI_PORTS);
+            add(first, count, PortDevice::Vga, DISPI_PORT_OFFSET, Width::Any);
         }
         if let Some(port) = spec.debug_exit_port {
             add(port, DEBUG_EXIT_BYTES, PortDevice::DebugExit, 0, Width::Any);
@@ -379,6 +379,7 @@ impl Devices {
     pub fn pci_device(&mut self, at: PciAddress) -> Option<&mut dyn PciDevice> {
         match at {
             IDE_PLACE => Some(&mut self.pc.as_mut()?.ide),
+            PciAddress::DISPLAY => Some(self.vga.as_mut()?),
             _ => {
                 let mut all = self.virtio.each_mut();
                 all.find(|(place, _)| *place == at).map(|(_, d)| d)
@@ -391,6 +392,7 @@ impl Devices {
     pub fn pci_device_ref(&self, at: PciAddress) -> Option<&dyn PciDevice> {
         match at {
             IDE_PLACE => Some(&self.pc.as_ref()?.ide),
+            PciAddress::DISPLAY => Some(self.vga.as_ref()?),
             _ => {
                 let mut all = self.virtio.each();
                 all.find(|(place, _)| *place == at).map(|(_, d)| d)

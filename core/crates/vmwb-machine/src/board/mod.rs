@@ -69,6 +69,10 @@ const CONFIG_DATA: u16 = 0xCFC;
 /// The PCI host's own offset of the data window.
 const PCI_DATA_OFFSET: u16 = CONFIG_DATA - CONFIG_ADDRESS;
 
+/// Where display memory and the display's registers are where there is no firmware to choose a place.
+const VIDEO_ADDRESS: u32 = 0xFC00_0000;
+const VIDEO_REGISTERS_ADDRESS: u32 = 0xFEBF_0000;
+
 /// Counts of accesses, for statistics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AccessCounts {
@@ -203,6 +207,9 @@ impl Board {
         let mut ctx = self.common.ctx(now);
         if let Some(pc) = &mut self.devices.pc {
             pc.ide.set_up(&mut ctx, IDE_BUS_MASTER_PORT);
+        }
+        if let Some(vga) = &mut self.devices.vga {
+            vga.set_up(&mut ctx, VIDEO_ADDRESS, VIDEO_REGISTERS_ADDRESS);
         }
         self.windows.rebuild(&self.devices);
     }

@@ -3,14 +3,14 @@
 //! A guest may point a base address anywhere. RAM, the chipset and the fixed ports win over it; of two windows at one
 //! place the one of the lower device answers.
 
-use vmwb_devices::pci::{BarKind, PciAddress, PciFunction, PciHost, lanes};
+use vmwb_devices::pci::{BarKind, PciAddress, PciFunction, PciHost, ROM_BAR, lanes};
 use vmwb_hw::{AccessSize, Nanos};
 
 use super::Board;
 use super::devices::Devices;
 
-/// Base addresses of a function.
-const BARS: usize = 6;
+/// Base addresses of a function, the one of its ROM behind the others.
+const BARS: usize = ROM_BAR + 1;
 
 /// One base address that decodes now.
 #[derive(Debug, Clone, Copy)]

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
+use vmwb_devices::vga::Vga;
 use vmwb_hw::{
     AccessSize, CharBackend, GuestAddress, GuestMemory, Nanos, NullChar, PowerRequest, ResetKind,
 };
@@ -12,6 +13,7 @@ use vmwb_x86::CpuBus;
 use super::{Board, BoardInput, Media};
 use crate::clock::Clock;
 use crate::input::Input;
+use crate::regions::Regions;
 use crate::spec::{DisplayChoice, MachineSpec};
 
 const COM1: u16 = 0x3F8;
@@ -41,7 +43,11 @@ pub(super) fn spec() -> MachineSpec {
 }
 
 pub(super) fn board_of(spec: &MachineSpec, printed: &Printed) -> Board {
-    let memory = Arc::new(GuestMemory::new(spec.ram_bytes()).unwrap());
+    let regions = Regions::of(spec, None);
+    let memory = GuestMemory::with_regions(spec.ram_bytes(), regions.specs());
+    let memory = Arc::new(memory.unwrap());
+    let video = regions.video.map(|video| (Arc::clone(&memory), video));
+    let vga = video.map(|(memory, video)| Vga::new(memory, video, Vec::new()).unwrap());
     let serial = (0..spec.serial_ports)
         .map(|_| Box::new(printed.clone()) as Box<dyn CharBackend>)
         .collect();
@@ -51,6 +57,7 @@ pub(super) fn board_of(spec: &MachineSpec, printed: &Printed) -> Board {
         start_unix_s: 0,
         ram: (spec.ram_bytes(), 0),
         media: Media::new(),
+        vga,
     };
     Board::new(spec, memory, Clock::deterministic(1_000_000_000), input)
 }

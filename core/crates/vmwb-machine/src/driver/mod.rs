@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
+use vmwb_devices::vga::Vga;
 use vmwb_hw::{BlockBackend, GuestMemory, NoMedium, ResetKind};
 use vmwb_x86::{CpuConfig, Vcpu};
 
@@ -226,7 +227,17 @@ impl Driver {
         }
     }
 
-    fn new_board(&mut self) -> Board {
+    /// The display adapter, when there is one.
+    fn new_vga(&self) -> Result<Option<Vga>, MachineError> {
+        let Some(video) = self.parts.regions.video else {
+            return Ok(None);
+        };
+        let rom = self.parts.vga_rom.clone().unwrap_or_default();
+        Ok(Some(Vga::new(Arc::clone(&self.parts.memory), video, rom)?))
+    }
+
+    fn new_board(&mut self) -> Result<Board, MachineError> {
+        let vga = self.new_vga()?;
         let spec = &self.parts.spec;
         let clock = if spec.deterministic {
             Clock::deterministic(spec.cpu.tsc_hz)
@@ -252,8 +263,9 @@ impl Driver {
             start_unix_s,
             ram: (below, memory.ram_bytes() - below),
             media,
+            vga,
         };
-        Board::new(spec, Arc::clone(memory), clock, input)
+        Ok(Board::new(spec, Arc::clone(memory), clock, input))
     }
 
     /// Puts another medium into a drive, of a machine that runs or is off.
@@ -288,7 +300,7 @@ impl Driver {
         let mut vcpu = self.new_vcpu()?;
         vcpu.reset();
         let statistics = Statistics::new(vcpu.retired());
-        let board = self.new_board();
+        let board = self.new_board()?;
         self.powered = Some(Powered {
             board,
             vcpu,
@@ -325,6 +337,9 @@ impl Driver {
             None if parts.spec.boot.has_firmware() => return Err(BootError::NoFirmware.into()),
             None => return Err(BootError::NoKernel.into()),
         };
+        if let Some(vga) = powered.board.vga_mut() {
+            vga.show_text_screen();
+        }
         powered.board.install_tables(&parts.spec)?;
         let append = parts.spec.boot.append();
         let mut serial_ports = [0; 4];

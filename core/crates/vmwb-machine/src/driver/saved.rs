@@ -23,7 +23,7 @@ impl Driver {
         let mut from = Container::from_bytes(state)?;
         let saved: MachineV1 = from.take("machine")?.decode()?;
         saved.check(&self.parts.spec)?;
-        let mut board = self.new_board();
+        let mut board = self.new_board()?;
         let mut vcpu = self.new_vcpu()?;
         vcpu.reset();
         let cpu = from.take(&vcpu.save()?.name)?;
