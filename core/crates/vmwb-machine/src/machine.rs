@@ -143,7 +143,9 @@ fn open_drives(
             continue;
         };
         let chain = files.remove(&slot).unwrap_or_default();
-        if chain.len() != drive.formats.len() {
+        // What lies in a drive with removable media may have changed since the definition was written.
+        let removable = drive.kind != DriveKind::Disk && chain.len() <= 1;
+        if !removable && chain.len() != drive.formats.len() {
             return Err(MachineError::BadArgument(format!(
                 "The drive in the slot {slot} was given {} files; its definition has {}.",
                 chain.len(),
@@ -151,7 +153,11 @@ fn open_drives(
             )));
         }
         if !chain.is_empty() {
-            let opened = open_drive(spec, drive, chain, mailbox, confined)?;
+            let mut wanted = drive.clone();
+            if removable {
+                wanted.formats = vec![ImageFormat::Raw];
+            }
+            let opened = open_drive(spec, &wanted, chain, mailbox, confined)?;
             media.insert(slot, opened.backend);
             counters.insert(slot, opened.counters);
         }

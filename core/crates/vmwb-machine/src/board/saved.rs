@@ -108,6 +108,7 @@ impl Board {
         }
         self.pending_serial = own.pending_serial.into_iter().map(VecDeque::from).collect();
         self.pending_keys = own.pending_keys.into();
+        self.event_timers = self.devices.event_timers_lead();
         let lines = match from.take("lines") {
             Ok(payload) => Some(payload.decode::<LinesV1>()?),
             // States of versions up to 0.3 have none: no two devices shared an input.
