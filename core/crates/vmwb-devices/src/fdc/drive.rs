@@ -2,7 +2,7 @@
 
 use vmwb_hw::BlockBackend;
 
-use super::format::{DriveType, FloppyFormat};
+use super::format::{DriveType, FloppyFormat, SECTOR_BYTES};
 use super::regs::{N_512, ST1_NO_DATA, ST1_NO_MARK, ST2_BAD, ST2_CYLINDER};
 
 /// A drive; `head` and `changed` are saved.
@@ -18,6 +18,8 @@ pub(super) struct Drive {
     pub format: Option<FloppyFormat>,
     pub read_only: bool,
     pub present: bool,
+    /// Size of the image; less than the format's when it is only the disk's beginning.
+    pub bytes: u64,
 }
 
 /// Sector address of a command.
@@ -42,6 +44,7 @@ impl Drive {
             format: None,
             read_only: false,
             present: false,
+            bytes: 0,
         };
         drive.look();
         drive
@@ -51,10 +54,16 @@ impl Drive {
     pub fn look(&mut self) {
         let info = self.backend.info();
         self.present = info.is_some();
+        self.bytes = info.map_or(0, |i| i.bytes);
         self.read_only = info.is_some_and(|i| i.read_only);
         self.format = info
             .and_then(|i| FloppyFormat::of_size(i.bytes).ok())
             .filter(|&f| self.kind.accepts(f));
+    }
+
+    /// Whether the image has the sector at `offset`.
+    pub fn holds(&self, offset: u64) -> bool {
+        offset + u64::from(SECTOR_BYTES) <= self.bytes
     }
 
     /// Moves the head by `steps`, inwards when positive. Steps with a disk in the drive end the change line.

@@ -10,7 +10,8 @@ pub const SECTOR_BYTES: u32 = 512;
 /// Why an image is no floppy disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "a floppy image of {bytes} bytes fits no PC format; known are 160, 180, 320, 360, 720, 1200, 1440, 1680 and 2880 KiB"
+    "A floppy image of {bytes} bytes fits no PC format: it has 160, 180, 320, 360, 720, 1200, 1440, 1680 or 2880 KiB, \
+     or it is the beginning of a 1440 KiB disk in whole sectors of 512 bytes."
 )]
 pub struct NotAFloppy {
     /// Size of the image.
@@ -56,6 +57,9 @@ const FORMATS: [FloppyFormat; 9] = [
     format(Media::MicroExtra, 80, 2, 36),
 ];
 
+/// The disk that everybody has: 1.44M.
+const COMMON: FloppyFormat = FORMATS[6];
+
 const fn format(media: Media, cylinders: u8, heads: u8, sectors: u8) -> FloppyFormat {
     FloppyFormat {
         media,
@@ -66,12 +70,16 @@ const fn format(media: Media, cylinders: u8, heads: u8, sectors: u8) -> FloppyFo
 }
 
 impl FloppyFormat {
-    /// The format whose image has so many bytes.
+    /// The format whose image has so many bytes. Other images of whole sectors that fit a 1.44M disk are its beginning:
+    /// boot floppies are handed out without what lies behind their last used sector.
     ///
     /// # Errors
     /// When no PC format has this size.
     pub fn of_size(bytes: u64) -> Result<Self, NotAFloppy> {
-        let found = FORMATS.iter().find(|f| f.bytes() == bytes);
+        let exact = FORMATS.iter().find(|f| f.bytes() == bytes);
+        let beginning =
+            bytes != 0 && bytes.is_multiple_of(u64::from(SECTOR_BYTES)) && bytes < COMMON.bytes();
+        let found = exact.or(beginning.then_some(&COMMON));
         found.copied().ok_or(NotAFloppy { bytes })
     }
 

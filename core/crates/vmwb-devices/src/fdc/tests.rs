@@ -264,12 +264,12 @@ fn format_of_every_size_gives_its_geometry_back() {
 
 #[test]
 fn format_of_odd_size_is_refused_with_a_sentence() {
-    let error = FloppyFormat::of_size(1_474_561).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("1474561 bytes fits no PC format")
-    );
+    let odd = [0, 1_000_000, 1_474_561, HD + 512, 4 << 20];
+    assert!(odd.iter().all(|&bytes| {
+        let sentence = format!("{bytes} bytes fits no PC format");
+        FloppyFormat::of_size(bytes).is_err_and(|e| e.to_string().contains(&sentence))
+    }));
+    assert_eq!(FloppyFormat::of_size(1_296_384), FloppyFormat::of_size(HD));
 }
 
 #[test]
@@ -643,6 +643,23 @@ fn answer_from_before_a_reset_is_ignored() {
     r.fdc.serve_replies(&mut r.b.ctx());
     assert_eq!(r.b.inp(&mut r.fdc, MSR_DSR), 0x80);
     assert!(!r.fdc.dma_request());
+}
+
+#[test]
+fn image_that_ends_early_reads_as_zeros_and_takes_no_write_behind_its_end() {
+    let disk = Disk::of(HD - 512);
+    let mut r = Rig::with(DriveType::D1440K, disk.clone());
+    r.seek(79);
+    r.b.memory
+        .write(GuestAddress(0x1_0000), &[0x55; 1024])
+        .expect("RAM");
+    r.program_dma(0x44, 1024);
+    let read = r.run(&[0xE6, 4, 79, 1, 17, 2, 18, 0x1B, 0xFF]);
+    assert_eq!(read[..3], [0x04, 0, 0]);
+    assert_eq!(r.memory(1024), [disk.sector(2878), vec![0; 512]].concat());
+    r.program_dma(0x48, 512);
+    let write = r.run(&[0xC5, 4, 79, 1, 18, 2, 18, 0x1B, 0xFF]);
+    assert_eq!(write[..3], [0x44, 0x20, 0x20]);
 }
 
 #[test]

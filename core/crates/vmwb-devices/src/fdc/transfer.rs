@@ -320,6 +320,8 @@ impl Fdc {
             Ok(_) if t.kind.writes() => self.wait_for_host(ctx),
             // Every sector has a normal mark: with SK, a search for deleted ones passes them by.
             Ok(_) if t.kind == Kind::ReadDeleted && t.skip => self.sector_done(ctx),
+            // Behind the end of the image the disk is empty.
+            Ok(offset) if !drive.holds(offset) => self.sector_read(ctx, Vec::new()),
             Ok(offset) => self.submit(
                 ctx,
                 BlockRequest::Read {
@@ -371,6 +373,17 @@ impl Fdc {
         }
     }
 
+    /// A sector's data are there; what lacks is zeros.
+    fn sector_read(&mut self, ctx: &mut Ctx<'_>, mut data: Vec<u8>) {
+        let Some(t) = self.transfer() else { return };
+        if !t.kind.to_host() {
+            return self.sector_done(ctx);
+        }
+        data.resize(BUFFER_BYTES, 0);
+        t.buffer = data;
+        self.wait_for_host(ctx);
+    }
+
     /// The answer of the disk.
     pub(super) fn request_done(&mut self, ctx: &mut Ctx<'_>, result: Result<Vec<u8>, BlockError>) {
         let Some(t) = self.transfer().filter(|t| t.step == Step::Disk) else {
@@ -378,13 +391,8 @@ impl Fdc {
         };
         let kind = t.kind;
         match result {
-            Ok(data) if kind.to_host() => {
-                // A backend that answers short leaves zeros.
-                t.buffer = data;
-                t.buffer.resize(BUFFER_BYTES, 0);
-                self.wait_for_host(ctx);
-            }
-            Ok(_) => self.sector_done(ctx),
+            Ok(_) if kind.writes() => self.sector_done(ctx),
+            Ok(data) => self.sector_read(ctx, data),
             Err(BlockError::NoMedium) => self.finish(ctx, [ST0_ABNORMAL, ST1_NO_MARK, 0]),
             Err(BlockError::ReadOnly) => self.finish(ctx, [ST0_ABNORMAL, ST1_PROTECTED, 0]),
             Err(_) => self.finish(ctx, [ST0_ABNORMAL, ST1_DATA, ST2_DATA]),
@@ -470,7 +478,15 @@ impl Fdc {
             data = vec![t.fill; BUFFER_BYTES];
         }
         let (unit, side, id) = (t.unit, t.side, t.id);
-        let found = self.drive(unit).map(|d| d.find(self.state.rate, side, id));
+        let found = self.drive(unit).map(|d| {
+            let offset = d.find(self.state.rate, side, id)?;
+            // Nothing can be kept behind the end of the image.
+            if d.holds(offset) {
+                Ok(offset)
+            } else {
+                Err((ST1_DATA, ST2_DATA))
+            }
+        });
         match found {
             Some(Ok(offset)) => self.submit(ctx, BlockRequest::Write { offset, data }),
             Some(Err((st1, st2))) => self.finish(ctx, [ST0_ABNORMAL, st1, st2]),
