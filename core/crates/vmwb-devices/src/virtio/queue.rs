@@ -201,18 +201,27 @@ impl Queue {
             return Err(QueueFault::IndexJump);
         }
         if waiting == 0 {
-            if features & F_EVENT_IDX != 0 {
-                // The driver shall tell of the very next chain.
-                let event = 4 + 8 * u64::from(self.size);
-                ring_write(memory, self.device, event, &self.next_avail.to_le_bytes())?;
-            }
+            self.ask_for_notification(memory, features)?;
             return Ok(None);
         }
         let entry = 4 + 2 * u64::from(self.next_avail % self.size);
         let head = ring_u16(memory, self.driver, entry)?;
         let chain = self.walk(memory, features, head)?;
         self.next_avail = self.next_avail.wrapping_add(1);
+        if waiting == 1 {
+            // Whoever serves a full ring stops here and does not ask again.
+            self.ask_for_notification(memory, features)?;
+        }
         Ok(Some(chain))
+    }
+
+    /// The driver shall tell of the very next chain (section 2.7.10).
+    fn ask_for_notification(&self, memory: &GuestMemory, features: u64) -> Result<(), QueueFault> {
+        if features & F_EVENT_IDX == 0 {
+            return Ok(());
+        }
+        let event = 4 + 8 * u64::from(self.size);
+        ring_write(memory, self.device, event, &self.next_avail.to_le_bytes())
     }
 
     /// Leaves the chain taken last in the ring.

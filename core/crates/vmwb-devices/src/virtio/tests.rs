@@ -196,6 +196,17 @@ fn event_index_decides_on_interrupt_and_notification() {
 }
 
 #[test]
+fn full_ring_served_at_once_leaves_the_next_chain_to_be_told_of() {
+    let mut rig = started(F_EVENT_IDX);
+    for _ in 0..8 {
+        rig.add(0, &[Buffer::In(4)]);
+    }
+    rig.kick(0);
+    assert_eq!(rig.used(0).len(), 8);
+    assert_eq!(rig.bytes(used_at(0) + 4 + 8 * 8, 2), [8, 0]);
+}
+
+#[test]
 fn msix_vector_of_the_queue_carries_its_interrupt() {
     let mut rig = started(0);
     rig.use_msix(3);
