@@ -140,7 +140,7 @@ def _install_grub(root: Path, image: Path) -> None:
         "}\n"
     )
     shutil.copytree(folder, grub / "i386-pc", dirs_exist_ok=True)
-    core = Path("/tmp/core.img")
+    core = Path("/core.img")
     _run(
         [
             *("chroot", str(root), "grub-mkimage", "--format=i386-pc", f"--output={core}"),

@@ -20,6 +20,7 @@ from vmwb.services.doctor import Doctor
 from vmwb.services.engine import Engine
 from vmwb.services.local_engine import LocalEngine
 from vmwb.services.machines import Machines
+from vmwb.services.media import Media
 from vmwb.services.power import Power
 from vmwb.services.runs import Runs
 from vmwb.services.sessions import Sessions
@@ -98,6 +99,7 @@ def build_services(
             machines=Machines(sessions),
             power=power,
             console=Console(sessions),
+            media=Media(sessions),
             watch=Watch(sessions),
             debug=Debug(sessions, power, paths.runtime),
             doctor=Doctor(library, paths.runtime, Supervisor(given, worker_command).host, given),

@@ -21,6 +21,7 @@ from vmwb.cli import (
     commands_console,
     commands_debug,
     commands_library,
+    commands_media,
     commands_power,
     commands_run,
     commands_watch,
@@ -42,6 +43,7 @@ app = typer.Typer(
 for module in (
     commands_run,
     commands_library,
+    commands_media,
     commands_power,
     commands_console,
     commands_watch,

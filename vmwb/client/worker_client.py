@@ -175,6 +175,17 @@ class WorkerClient:
             seconds=REQUEST_SECONDS + 0.05 * len(presses),
         )
 
+    async def point(self, place: Mapping[str, int], *, wheel: int, buttons: int) -> None:
+        """Move the pointer by ``dx``, ``dy``, or to ``x``, ``y``."""
+        await self._request(Op.POINTER, {**place, "wheel": wheel, "buttons": buttons})
+
+    async def change_medium(
+        self, slot: str, handle: int | None, *, read_only: bool, force: bool
+    ) -> None:
+        """Put an image into a drive, or empty it. Takes over the handle."""
+        args = {"slot": slot, "read_only": read_only, "force": force}
+        await self._request(Op.MEDIA, args, handles=() if handle is None else (handle,))
+
     async def send_serial(self, port: int, data: bytes) -> None:
         """Hand bytes to a serial port of the guest."""
         await self._request(
@@ -289,15 +300,18 @@ class WorkerClient:
         args: Mapping[str, object] | None = None,
         *,
         seconds: float | None = REQUEST_SECONDS,
+        handles: Sequence[int] = (),
     ) -> _Answer:
         if self._gone is not None:
+            close_all(handles)
             raise self._gone
         identifier = next(self._ids)
         answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
         self._open[identifier] = answer
         try:
             async with asyncio.timeout(seconds):
-                self._connection.post(Request(identifier, op.value, args or {}))
+                request = Request(identifier, op.value, args or {}, len(handles))
+                self._connection.post(request, handles)
                 return await answer
         except TimeoutError:
             raise TimedOutError(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from vmwb.ipc.framing import FrameDecoder, encode_frame
-from vmwb.ipc.messages import MAX_HANDLES, Message, Reply, parse_message
+from vmwb.ipc.messages import MAX_HANDLES, Message, Reply, Request, parse_message
 from vmwb.ipc.platform_linux import close_all, receive_with_handles, send_with_handles
 from vmwb.model.errors import ProtocolError
 
@@ -152,9 +152,9 @@ class Connection:
         try:
             for raw in self._decoder.feed(data):
                 message = parse_message(raw)
-                count = message.handles if isinstance(message, Reply) else 0
+                count = message.handles if isinstance(message, Request | Reply) else 0
                 if count > len(self._handles):
-                    raise ProtocolError("A reply announces handles that did not come.")
+                    raise ProtocolError("A message announces handles that did not come.")
                 self._received.append((message, self._handles[:count]))
                 del self._handles[:count]
             unclaimed = bool(self._handles) and self._decoder.pending == 0

@@ -15,7 +15,7 @@ from typing import Final
 from vmwb.model.errors import ProtocolError, VmwbError, error_from_json
 
 PROTOCOL_MAJOR: Final = 1
-PROTOCOL_MINOR: Final = 0
+PROTOCOL_MINOR: Final = 1
 MAX_HANDLES: Final = 2
 MAX_REQUEST_ID: Final = 1 << 53
 
@@ -37,6 +37,8 @@ class Op(StrEnum):
     WAIT = "wait"
     DEBUG = "debug"
     TRACE = "trace"
+    MEDIA = "media"
+    POINTER = "pointer"
 
 
 class PowerVerb(StrEnum):
@@ -90,15 +92,25 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A client asks for something; ``id`` is the client's own and comes back in the answer."""
+    """A client asks for something; ``id`` is the client's own and comes back in the answer.
+
+    ``handles`` descriptors travel with its first byte.
+    """
 
     id: int
     op: str
     args: Mapping[str, object] = field(default_factory=dict)
+    handles: int = 0
 
     def to_json(self) -> dict[str, object]:
         """Give the wire's object."""
-        return {"t": "request", "id": self.id, "op": self.op, "args": dict(self.args)}
+        return {
+            "t": "request",
+            "id": self.id,
+            "op": self.op,
+            "args": dict(self.args),
+            "handles": self.handles,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +177,9 @@ def parse_message(data: Mapping[str, object]) -> Message:
                 minor=number(data, "minor"),
             )
         case "request":
-            return Request(_identifier(data), text(data, "op"), table(data, "args"))
+            return Request(_identifier(data), text(data, "op"), table(data, "args"), _handles(data))
         case "reply":
-            handles = number(data, "handles")
-            if not 0 <= handles <= MAX_HANDLES:
-                raise ProtocolError(f"A reply announces {handles} handles.")
-            return Reply(_identifier(data), table(data, "result"), handles)
+            return Reply(_identifier(data), table(data, "result"), _handles(data))
         case "failure":
             error = table(data, "error")
             built = error_from_json(
@@ -244,6 +253,13 @@ def table(data: Mapping[str, object], key: str) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise ProtocolError(f"A message has no object {key!r}.", {"field": key})
     return value
+
+
+def _handles(data: Mapping[str, object]) -> int:
+    handles = number(data, "handles", 0)
+    if not 0 <= handles <= MAX_HANDLES:
+        raise ProtocolError(f"A message announces {handles} handles.")
+    return handles
 
 
 def _identifier(data: Mapping[str, object]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -157,6 +158,22 @@ def _read(path: Path, limit: int) -> bytes:
     finally:
         os.close(descriptor)
     return bytes(data)
+
+
+def open_image(path: Path, *, writable: bool) -> int:
+    """Open an image file; the caller closes it.
+
+    Raises:
+        StorageError: it cannot be opened so, or is no regular file.
+    """
+    mode = os.O_RDWR if writable else os.O_RDONLY
+    with storage_errors("The image cannot be opened", path):
+        # Non-blocking, so that a FIFO in place of a file does not hang.
+        handle = os.open(path, mode | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise StorageError(f"The image {path} is not a regular file: give a file.")
+    return handle
 
 
 def disk_usage(path: Path) -> tuple[int, int]:

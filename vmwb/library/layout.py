@@ -51,6 +51,11 @@ class Bundle:
         return self.path / "disks"
 
     @property
+    def media(self) -> Path:
+        """Images that were made for the machine: CDs of folders."""
+        return self.path / "media"
+
+    @property
     def logs(self) -> Path:
         """Logs, the present one and a few old ones."""
         return self.path / "logs"

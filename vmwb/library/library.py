@@ -171,6 +171,20 @@ class Library:
         with storage_errors("The machine cannot be changed", bundle.path), self.lock(bundle):
             write_atomically(bundle.definition, encode_definition(config))
 
+    def replace_media(self, bundle: Bundle, config: VmConfig) -> None:
+        """Write a definition with other media, of a machine that may run.
+
+        Its worker holds the lock and reads the definition only when it starts, so none is taken.
+
+        Raises:
+            ConfigError, StorageError.
+        """
+        from vmwb.library.schema import encode_definition
+
+        config.validated()
+        with storage_errors("The machine's media cannot be noted", bundle.path):
+            write_atomically(bundle.definition, encode_definition(config))
+
     def rename(self, bundle: Bundle, new_name: str) -> Bundle:
         """Give a machine another name, under its lock.
 

@@ -84,6 +84,22 @@ class DebugStopEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EjectedEvent(Event):
+    """The guest opened the tray of the CD drive in ``slot``; the disc lies on it."""
+
+    kind = "ejected"
+    slot: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointerEvent(Event):
+    """The guest began, or ceased, to take places of the pointer instead of movements."""
+
+    kind = "pointer"
+    absolute: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogEvent(Event):
     """A line of the core's log; ``level`` is info, warn or error."""
 
@@ -144,6 +160,10 @@ def event_from_json(data: Mapping[str, object]) -> Event:
             return PowerEvent(seq=seq, retired=retired, state=_state(data))
         case "guest_power_off":
             return GuestPowerOffEvent(seq=seq, retired=retired)
+        case "ejected":
+            return EjectedEvent(seq=seq, retired=retired, slot=_text(data, "slot"))
+        case "pointer":
+            return PointerEvent(seq=seq, retired=retired, absolute=data.get("absolute") is True)
         case "guest_reset":
             return GuestResetEvent(seq=seq, retired=retired)
         case "crashed":

@@ -69,6 +69,7 @@ class Action(StrEnum):
     RESUME = "resume"
     DISCARD = "discard"
     INPUT = "input"
+    MEDIA = "media"
     OBSERVE = "observe"
     DEBUG = "debug"
     STEP = "step"
@@ -88,6 +89,7 @@ _VERB: Final = {
     Action.RESUME: "resumed",
     Action.DISCARD: "discarded",
     Action.INPUT: "given input",
+    Action.MEDIA: "given other media",
     Action.OBSERVE: "watched",
     Action.DEBUG: "debugged",
     Action.STEP: "changed by a debugger",
@@ -109,6 +111,7 @@ ALLOWED: Final[dict[Action, frozenset[PowerState]]] = {
     Action.RESUME: frozenset({PowerState.SUSPENDED}),
     Action.DISCARD: frozenset({PowerState.SUSPENDED}),
     Action.INPUT: frozenset({PowerState.RUNNING}),
+    Action.MEDIA: _LIVE | {PowerState.OFF, PowerState.CRASHED},
     Action.OBSERVE: frozenset(PowerState) - AT_REST,
     Action.DEBUG: _LIVE,
     Action.STEP: frozenset({PowerState.PAUSED}),

@@ -36,6 +36,8 @@ from vmwb.services.types import (
     Finding,
     MachineEvent,
     MachineSummary,
+    Motion,
+    Place,
     RunRequest,
     RunResult,
     StopKind,
@@ -151,6 +153,16 @@ class ConsoleService(Protocol):
         """Move keys, in order; see ``vmwb.model.keyboard`` for texts and combinations."""
         ...
 
+    async def point(
+        self, machine: str, place: Place | Motion, *, wheel: int = 0, buttons: int = 0
+    ) -> None:
+        """Move the pointer; ``wheel`` counts away from the user.
+
+        ``buttons`` that are down: bit 0 left, 1 right, 2 middle. Places reach only a guest that
+        takes them (see ``PointerEvent``).
+        """
+        ...
+
     async def screen_text(self, machine: str) -> str | None:
         """Text on the screen, rows joined by newlines; ``None`` without a text screen."""
         ...
@@ -171,6 +183,32 @@ class ConsoleService(Protocol):
         self, machine: str, *, port: int = 0, replay: bool = True
     ) -> SerialStream:
         """Attach to a serial port; ``replay`` begins with what was kept since power-on."""
+        ...
+
+
+class MediaService(Protocol):
+    """What lies in the drives with removable media. Works on machines that run or are off."""
+
+    async def insert(
+        self, machine: str, drive: str, path: Path, *, read_only: bool = False, force: bool = False
+    ) -> MachineSummary:
+        """Put an image into a drive; of a folder a CD is made.
+
+        Args:
+            machine: name or id.
+            drive: ``cdrom`` or ``floppy`` for the first of its kind, or a slot such as ``ide2``.
+            path: image file; for a CD drive also a folder.
+            read_only: write-protect a floppy. CDs always are.
+            force: overrule a guest that holds the tray.
+
+        Raises:
+            NotFoundError: there is no such drive or file.
+            BusyError: the guest holds the tray.
+        """
+        ...
+
+    async def eject(self, machine: str, drive: str, *, force: bool = False) -> MachineSummary:
+        """Empty a drive; see ``insert``."""
         ...
 
 
@@ -365,6 +403,7 @@ class Services:
     machines: MachineService
     power: PowerService
     console: ConsoleService
+    media: MediaService
     watch: WatchService
     debug: DebugService
     doctor: DoctorService

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Final
 
 from vmwb.ipc.framebuffer import FrameReader
@@ -15,6 +16,7 @@ from vmwb.services.engine import Session
 from vmwb.services.png import encode_png
 from vmwb.services.sessions import Sessions
 from vmwb.services.streams import SocketStream
+from vmwb.services.types import Motion, Place
 
 SEND_PART_BYTES: Final = 64 * 1024
 
@@ -35,6 +37,13 @@ class Console:
         """Move keys, in order."""
         _, session = await self._sessions.running(machine, Action.INPUT)
         await session.press(presses)
+
+    async def point(
+        self, machine: str, place: Place | Motion, *, wheel: int = 0, buttons: int = 0
+    ) -> None:
+        """Move the pointer."""
+        _, session = await self._sessions.running(machine, Action.INPUT)
+        await session.point(asdict(place), wheel=wheel, buttons=buttons)
 
     async def screen_text(self, machine: str) -> str | None:
         """Text on the screen."""

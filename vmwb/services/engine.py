@@ -59,6 +59,16 @@ class Session(Protocol):
         """Move keys."""
         ...
 
+    async def point(self, place: Mapping[str, int], *, wheel: int, buttons: int) -> None:
+        """Move the pointer by ``dx``, ``dy``, or to ``x``, ``y``."""
+        ...
+
+    async def change_medium(
+        self, slot: str, handle: int | None, *, read_only: bool, force: bool
+    ) -> None:
+        """Put an image into a drive, or empty it. Takes over the handle."""
+        ...
+
     async def send_serial(self, port: int, data: bytes) -> None:
         """Hand bytes to a serial port."""
         ...
@@ -125,6 +135,10 @@ class Engine(Protocol):
 
     async def replace(self, machine: MachineSummary, config: VmConfig) -> None:
         """Replace a definition."""
+        ...
+
+    async def replace_media(self, machine: MachineSummary, config: VmConfig) -> None:
+        """Note what lies in the drives of a machine, which may run."""
         ...
 
     async def rename(self, machine: MachineSummary, new_name: str) -> None:

@@ -14,6 +14,7 @@ from vmwb.client.supervisor import Supervisor, log_tail
 from vmwb.client.worker_client import WorkerClient
 from vmwb.ipc.launch import DriveTarget, Launch, SerialTarget
 from vmwb.ipc.platform_linux import kill, process_handle, socket_path
+from vmwb.library.disc import DISC_SUFFIX, build_disc
 from vmwb.library.files import storage_errors
 from vmwb.library.firmware import FirmwareFiles, find_firmware
 from vmwb.library.layout import Bundle, BundleLock, is_locked, rotate_logs
@@ -76,6 +77,10 @@ class LocalEngine:
         """Replace a definition; see ``Engine``."""
         await asyncio.to_thread(self._library.replace, Bundle(machine.path), config)
 
+    async def replace_media(self, machine: MachineSummary, config: VmConfig) -> None:
+        """Note what lies in the drives of a machine; see ``Engine``."""
+        await asyncio.to_thread(self._library.replace_media, Bundle(machine.path), config)
+
     async def rename(self, machine: MachineSummary, new_name: str) -> None:
         """Give a machine another name; see ``Engine``."""
         await asyncio.to_thread(self._library.rename, Bundle(machine.path), new_name)
@@ -108,6 +113,7 @@ class LocalEngine:
         config.validated()
         firmware = await asyncio.to_thread(self._firmware, config)
         bundle = Bundle(machine.path)
+        drives = await asyncio.to_thread(_targets, bundle, config.drives)
         state = await asyncio.to_thread(suspended_state, bundle) if resume else None
         if resume and state is None:
             raise WrongStateError(f"{machine.name} has no suspended state: start it instead.")
@@ -123,7 +129,7 @@ class LocalEngine:
                 initrd=config.boot.initrd,
                 firmware=None if firmware is None else str(firmware.bios),
                 vga_rom=None if firmware is None or firmware.vga is None else str(firmware.vga),
-                drives=tuple(_target(drive) for drive in config.drives),
+                drives=drives,
                 serial=tuple(
                     SerialTarget(port.kind.value, port.path)
                     for port in config.serial
@@ -242,9 +248,20 @@ class LocalEngine:
         return cached[1]
 
 
-def _target(drive: DriveConfig) -> DriveTarget:
-    writable = not drive.read_only and drive.kind is not DriveKind.CDROM
-    return DriveTarget(drive.slot, tuple(file.path for file in drive.files), writable)
+def _targets(bundle: Bundle, drives: tuple[DriveConfig, ...]) -> tuple[DriveTarget, ...]:
+    """Give the files of all media; of folders in CD drives CDs are made."""
+    return tuple(_target(bundle, drive) for drive in drives)
+
+
+def _target(bundle: Bundle, drive: DriveConfig) -> DriveTarget:
+    paths = tuple(file.path for file in drive.files)
+    if drive.kind is DriveKind.CDROM:
+        if paths and Path(paths[0]).is_dir():
+            made = bundle.media / f"{drive.slot}{DISC_SUFFIX}"
+            build_disc(Path(paths[0]), made)
+            paths = (str(made),)
+        return DriveTarget(drive.slot, paths)
+    return DriveTarget(drive.slot, paths, not drive.read_only)
 
 
 def _begin_log(bundle: Bundle) -> None:

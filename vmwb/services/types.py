@@ -14,6 +14,22 @@ from vmwb.model.stats import MachineStats
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A place of the pointer on the screen: 0 to 65,535 from left to right, and downwards."""
+
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """A movement of the pointer: counts to the right, and downwards."""
+
+    dx: int
+    dy: int
+
+
+@dataclass(frozen=True, slots=True)
 class MachineSummary:
     """One machine of the library as lists show it.
 

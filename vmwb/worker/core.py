@@ -77,6 +77,12 @@ class CoreMachine(Protocol):
         """Give a new stream socket of a serial port."""
         ...
 
+    def attach(
+        self, slot: str, handle: int | None, *, read_only: bool = True, force: bool = False
+    ) -> None:
+        """Put an image into a drive with removable media; without a handle, empty it."""
+        ...
+
     def stats(self) -> str:
         """Give statistics as a JSON object."""
         ...

@@ -242,6 +242,35 @@ class MachineHost:
             )
         self.serial[port].write(data)
 
+    def point(self, place: Mapping[str, object], wheel: int, buttons: int) -> None:
+        """Move the pointer.
+
+        Raises:
+            WrongStateError: the guest does not run.
+        """
+        require(Action.INPUT, self.state, self.launch.name)
+        with self._core.errors():
+            self._machine.inject(json.dumps({**place, "wheel": wheel, "buttons": buttons}).encode())
+
+    async def change_medium(
+        self, slot: str, handle: int | None, *, read_only: bool, force: bool
+    ) -> None:
+        """Put an image into a drive with removable media, or empty it. Takes over the handle.
+
+        Raises:
+            WrongStateError: the machine is on its way somewhere.
+            NotFoundError, BusyError: there is no such drive; the guest holds its tray.
+        """
+        try:
+            require(Action.MEDIA, self.state, self.launch.name)
+            with self._core.errors():
+                await self._calls.call(
+                    lambda: self._machine.attach(slot, handle, read_only=read_only, force=force)
+                )
+        finally:
+            if handle is not None:
+                os.close(handle)
+
     async def debug(self, request: Mapping[str, object]) -> Mapping[str, object]:
         """Carry out a request of a debugger or of the trace points; the core judges it."""
         text = json.dumps(request)

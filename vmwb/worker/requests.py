@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Mapping
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,6 +31,9 @@ PRESSES_MAX: Final = 20_000
 SEND_MAX_BYTES: Final = 64 * 1024
 WAIT_MAX_SECONDS: Final = 30 * 24 * 3600.0
 HISTORY_PART_BYTES: Final = 256 * 1024
+POSITION_MAX: Final = 0xFFFF
+WHEEL_MAX: Final = 127
+BUTTONS_MAX: Final = 0b111
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +73,21 @@ class Requests:
             Op.WAIT: self._wait,
             Op.DEBUG: self._debug,
             Op.TRACE: self._trace,
+            Op.POINTER: self._pointer,
         }
 
-    async def handle(self, op: str, args: Mapping[str, object]) -> Answer:
-        """Carry out one request.
+    async def handle(
+        self, op: str, args: Mapping[str, object], handles: Sequence[int] = ()
+    ) -> Answer:
+        """Carry out one request; its descriptors stay the caller's.
 
         Raises:
             VmwbError: it is unknown, its arguments are wrong, or it failed.
         """
+        if op == Op.MEDIA:
+            return await self._media(args, handles)
+        if handles:
+            raise ProtocolError(f"The request {op[:40]!r} takes no descriptors.")
         operation = self._operations.get(op)
         if operation is None:
             raise NotSupportedError(
@@ -119,6 +130,36 @@ class Requests:
         if not isinstance(raw, list) or len(raw) > PRESSES_MAX:
             raise ProtocolError(f"At most {PRESSES_MAX} key movements can be sent at once.")
         await self._host.press(tuple(_press(item) for item in raw))
+        return Answer()
+
+    async def _pointer(self, args: Mapping[str, object]) -> Answer:
+        """Move the pointer: by counts (``dx``, ``dy``), or to a place (``x``, ``y``)."""
+        wheel, buttons = number(args, "wheel", 0), number(args, "buttons", 0)
+        if not -WHEEL_MAX <= wheel <= WHEEL_MAX or not 0 <= buttons <= BUTTONS_MAX:
+            raise ProtocolError("The pointer's wheel or buttons are out of range.")
+        if "x" in args:
+            x, y = number(args, "x"), number(args, "y")
+            if not (0 <= x <= POSITION_MAX and 0 <= y <= POSITION_MAX):
+                raise ProtocolError(f"The pointer's place is 0 to {POSITION_MAX} each way.")
+            self._host.point({"kind": "position", "x": x, "y": y}, wheel, buttons)
+        else:
+            dx, dy = number(args, "dx"), number(args, "dy")
+            if not (abs(dx) <= POSITION_MAX and abs(dy) <= POSITION_MAX):
+                raise ProtocolError(f"The pointer moves by at most {POSITION_MAX} each way.")
+            self._host.point({"kind": "motion", "dx": dx, "dy": dy}, wheel, buttons)
+        return Answer()
+
+    async def _media(self, args: Mapping[str, object], handles: Sequence[int]) -> Answer:
+        """Put the image of the one descriptor into a drive, or empty the drive."""
+        if len(handles) > 1:
+            raise ProtocolError("A drive takes one image at a time.")
+        change = self._host.change_medium(
+            text(args, "slot"),
+            os.dup(handles[0]) if handles else None,
+            read_only=boolean(args, "read_only", True),
+            force=boolean(args, "force", False),
+        )
+        await asyncio.shield(self._host.own(change))
         return Answer()
 
     async def _serial_send(self, args: Mapping[str, object]) -> Answer:

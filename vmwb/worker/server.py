@@ -23,7 +23,7 @@ from vmwb.ipc.messages import (
     Welcome,
     check_major,
 )
-from vmwb.ipc.platform_linux import peer_uid
+from vmwb.ipc.platform_linux import close_all, peer_uid
 from vmwb.model.errors import ProtocolError, VmwbError, WorkerError
 from vmwb.model.events import Event
 from vmwb.worker.boot import Booted
@@ -154,7 +154,7 @@ class _Session:
                 received = await self._connection.receive()
                 if received is None:
                     break
-                self._take(received[0])
+                self._take(*received)
         except (ProtocolError, TimeoutError) as error:
             sentence = error.sentence if isinstance(error, ProtocolError) else "no hello came"
             self._log.write("warn", f"A client was dropped: {sentence}")
@@ -184,19 +184,23 @@ class _Session:
             )
         )
 
-    def _take(self, message: object) -> None:
+    def _take(self, message: object, handles: list[int]) -> None:
         if not isinstance(message, Request):
+            close_all(handles)
             raise ProtocolError("It sent something else than a request.")
         if len(self._tasks) >= REQUESTS_MAX:
+            close_all(handles)
             raise ProtocolError(f"It has {REQUESTS_MAX} requests open and sent another.")
         self.asked = asyncio.get_running_loop().time()
-        task = asyncio.create_task(self._answer(message), name=f"request {message.op[:40]}")
+        task = asyncio.create_task(
+            self._answer(message, handles), name=f"request {message.op[:40]}"
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, request: Request) -> None:
+    async def _answer(self, request: Request, handles: list[int]) -> None:
         try:
-            answer = await self._requests.handle(request.op, request.args)
+            answer = await self._requests.handle(request.op, request.args, handles)
         except VmwbError as error:
             self._connection.post(Failure(request.id, error))
         except Exception as error:  # noqa: BLE001 - top of a task: the client is told, we go on
@@ -208,6 +212,8 @@ class _Session:
             self._connection.post(
                 Reply(request.id, answer.result, len(answer.handles)), answer.handles
             )
+        finally:
+            close_all(handles)
 
     def _tell(self, event: Event) -> None:
         with contextlib.suppress(ProtocolError):
