@@ -15,7 +15,7 @@ use vmwb_mem::GuestMemory;
 use vmwb_x86::{CpuConfig, Interpreter, Vcpu};
 
 use crate::board::Media;
-use crate::boot::{self, BootError, Firmware, MemoryMap, Start};
+use crate::boot::{self, BootError, Firmware, Linux16, MemoryMap, Start};
 use crate::confine::{self, Role};
 use crate::debug::DebugRequest;
 use crate::driver::{DisplayOutput, Driver, DriverParts, Drives, VcpuFactory, read_state};
@@ -115,13 +115,13 @@ fn interpreter() -> VcpuFactory {
 /// What the machine starts with; `None`: a restored machine that was given no files.
 fn start(spec: &MachineSpec, files: &mut MachineFiles) -> Result<Option<Start>, MachineError> {
     if spec.boot.has_firmware() {
-        let firmware = files
-            .firmware
-            .as_ref()
-            .map(Firmware::open)
-            .transpose()
-            .map_err(BootError::from)?;
-        return Ok(firmware.map(Start::Firmware));
+        let Some(firmware) = &files.firmware else {
+            return Ok(None);
+        };
+        let kernel = files.kernel.take();
+        let kernel = kernel.map(|k| Linux16::open(k, files.initrd.take()));
+        let firmware = Firmware::open(firmware, kernel.transpose()?)?;
+        return Ok(Some(Start::Firmware(firmware)));
     }
     let kernel = files.kernel.take();
     let modules = files.initrd.take().into_iter().map(Into::into).collect();
@@ -254,8 +254,13 @@ impl Machine {
             spec.ram_bytes(),
             regions.specs(),
         )?);
-        if let Some(Start::Kernel(kernel)) = &start {
-            kernel.check(&MemoryMap::of(&memory), spec.boot.append())?;
+        let map = MemoryMap::of(&memory);
+        match &start {
+            Some(Start::Kernel(kernel)) => kernel.check(&map, spec.boot.append())?,
+            Some(Start::Firmware(firmware)) => {
+                firmware.kernel_items(map.low_end(), spec.boot.append())?;
+            }
+            None => {}
         }
         let power = if state.is_some() {
             PowerState::Paused

@@ -7,7 +7,7 @@ use vmwb_devices::debug::{
 };
 use vmwb_devices::dma::Dma;
 use vmwb_devices::fdc::Fdc;
-use vmwb_devices::fwcfg::FwCfg;
+use vmwb_devices::fwcfg::{FwCfg, Item};
 use vmwb_devices::hpet::{HPET_BASE, HPET_BYTES, Hpet};
 use vmwb_devices::i8042::I8042;
 use vmwb_devices::ide::Ide;
@@ -80,6 +80,8 @@ pub struct BoardInput {
     pub media: Media,
     /// The display adapter.
     pub vga: Option<Vga>,
+    /// What the firmware configuration device shows of a kernel that the BIOS is to start.
+    pub kernel: Vec<Item>,
 }
 
 /// The devices that firmware and drives need, and a kernel that is booted directly without drives does not.
@@ -215,7 +217,7 @@ impl Devices {
             acpi,
             pc,
             virtio,
-            fw_cfg: fw_cfg(spec, input.ram),
+            fw_cfg: fw_cfg(spec, input.ram, input.kernel),
             pci_places,
             vga: input.vga,
             debug_exit: spec.debug_exit_port.map(|_| DebugExit::new()),

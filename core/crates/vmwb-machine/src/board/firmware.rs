@@ -1,9 +1,10 @@
 //! What the board tells its firmware: the items of the configuration device, and the bytes in the clock's memory.
 
-use vmwb_devices::fwcfg::FwCfg;
+use vmwb_devices::fwcfg::{FwCfg, Item};
 
 use super::acpi_input;
 use super::drives::{Media, floppy_type};
+use crate::boot::KERNEL_ROM;
 use crate::firmware::{BootDevice, CmosInput, DiskGeometry, FirmwareInput, cmos, contents};
 use crate::spec::{BootSource, BootSpec, DriveKind, DriveSlot, DriveSpec, MachineSpec, parse_uuid};
 
@@ -13,8 +14,8 @@ const SECTORS: u8 = 63;
 const MAX_CYLINDERS: u64 = 16_383;
 const SECTOR_BYTES: u64 = 512;
 
-/// The configuration device of a machine that starts with firmware.
-pub(super) fn fw_cfg(spec: &MachineSpec, ram: (u64, u64)) -> Option<FwCfg> {
+/// The configuration device of a machine that starts with firmware, and with a kernel that comes before all drives.
+pub(super) fn fw_cfg(spec: &MachineSpec, ram: (u64, u64), kernel: Vec<Item>) -> Option<FwCfg> {
     let BootSpec::Firmware {
         order,
         menu,
@@ -24,8 +25,11 @@ pub(super) fn fw_cfg(spec: &MachineSpec, ram: (u64, u64)) -> Option<FwCfg> {
     else {
         return None;
     };
-    let boot_order = boot_devices(spec, order);
-    let items = contents(&FirmwareInput {
+    let mut boot_order = boot_devices(spec, order);
+    if !kernel.is_empty() {
+        boot_order.insert(0, BootDevice::Rom(KERNEL_ROM.to_owned()));
+    }
+    let mut items = contents(&FirmwareInput {
         acpi: acpi_input(spec, ram.0),
         ram_above_4g: ram.1,
         uuid: spec.uuid.as_deref().and_then(parse_uuid).unwrap_or([0; 16]),
@@ -33,6 +37,7 @@ pub(super) fn fw_cfg(spec: &MachineSpec, ram: (u64, u64)) -> Option<FwCfg> {
         boot_order: &boot_order,
         menu_wait_ms: menu.then_some(*menu_wait_ms),
     });
+    items.extend(kernel);
     Some(FwCfg::new(items).expect("the names of firmware's items are all different"))
 }
 

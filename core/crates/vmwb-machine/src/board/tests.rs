@@ -58,6 +58,7 @@ pub(super) fn board_of(spec: &MachineSpec, printed: &Printed) -> Board {
         ram: (spec.ram_bytes(), 0),
         media: Media::new(),
         vga,
+        kernel: Vec::new(),
     };
     Board::new(spec, memory, Clock::deterministic(1_000_000_000), input)
 }

@@ -16,6 +16,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use vmwb_devices::fwcfg::{Content, Item, Source};
 
@@ -59,7 +60,7 @@ const KEY_SETUP: u16 = 0x18;
 /// A part of a file, as an item.
 #[derive(Debug)]
 struct FilePart {
-    file: File,
+    file: Arc<File>,
     offset: u64,
     len_bytes: u32,
 }
@@ -88,10 +89,10 @@ struct Layout {
 /// A kernel and its initial RAM disk, checked.
 #[derive(Debug)]
 pub struct Linux16 {
-    kernel: File,
+    kernel: Arc<File>,
     header: SetupHeader,
     setup: Vec<u8>,
-    initrd: Option<(File, u64)>,
+    initrd: Option<(Arc<File>, u64)>,
 }
 
 impl Linux16 {
@@ -118,11 +119,11 @@ impl Linux16 {
             None => None,
             Some(file) => match length(&file, "initial RAM disk")? {
                 0 => return Err(BootError::InitrdEmpty),
-                len_bytes => Some((file, len_bytes)),
+                len_bytes => Some((Arc::new(file), len_bytes)),
             },
         };
         Ok(Self {
-            kernel,
+            kernel: Arc::new(kernel),
             header,
             setup,
             initrd,
@@ -193,24 +194,23 @@ impl Linux16 {
     /// The items for the firmware configuration device, the option ROM [`KERNEL_ROM`] among them.
     ///
     /// # Errors
-    /// As [`Linux16::check`]; a file handle cannot be shared.
+    /// As [`Linux16::check`].
     pub fn items(&self, low_end: u64, append: &str) -> Result<Vec<Item>, BootError> {
         let layout = self.layout(low_end, append)?;
         let line_address = layout.setup + u32::from(layout.heap_end);
         let mut line = append.as_bytes().to_vec();
         line.push(0);
-        let part = |file: &File, what, offset, len_bytes: u64| {
-            let part = FilePart {
-                file: file.try_clone().map_err(read_error(what))?,
+        let part = |file: &Arc<File>, offset, len_bytes: u64| {
+            Content::Source(Box::new(FilePart {
+                file: Arc::clone(file),
                 offset,
                 len_bytes: u32::try_from(len_bytes).expect("it fits below 4 GiB"),
-            };
-            Ok::<_, BootError>(Content::Source(Box::new(part)))
+            }))
         };
         let setup = self.patched_setup(&layout, line_address, append);
         let header = &self.header;
         let offset = header.payload_offset;
-        let kernel = part(&self.kernel, "kernel", offset, header.payload_bytes)?;
+        let kernel = part(&self.kernel, offset, header.payload_bytes);
         let mut parts = vec![
             (
                 [KEY_SETUP, KEY_SETUP_BYTES, KEY_SETUP_ADDRESS],
@@ -231,7 +231,7 @@ impl Linux16 {
         if let Some((file, len_bytes)) = &self.initrd {
             parts.push((
                 [KEY_INITRD, KEY_INITRD_BYTES, KEY_INITRD_ADDRESS],
-                part(file, "initial RAM disk", 0, *len_bytes)?,
+                part(file, 0, *len_bytes),
                 layout.initrd,
             ));
         }

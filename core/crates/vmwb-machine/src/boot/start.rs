@@ -4,8 +4,11 @@ use std::fs::File;
 
 use vmwb_mem::{GuestAddress, GuestMemory, MemError, RegionId};
 
-use super::DirectBoot;
-use crate::firmware::rom::{RomError, read_bios};
+use vmwb_devices::fwcfg::Item;
+
+use super::error::BootError;
+use super::{DirectBoot, Linux16};
+use crate::firmware::rom::read_bios;
 
 const FOUR_GIB: u64 = 1 << 32;
 
@@ -18,10 +21,11 @@ pub enum Start {
     Firmware(Firmware),
 }
 
-/// The image of a BIOS.
+/// The image of a BIOS, and a kernel that it is to start.
 #[derive(Debug)]
 pub struct Firmware {
     bios: Vec<u8>,
+    kernel: Option<Linux16>,
 }
 
 impl Firmware {
@@ -29,10 +33,21 @@ impl Firmware {
     ///
     /// # Errors
     /// It is not a BIOS, or cannot be read.
-    pub fn open(file: &File) -> Result<Self, RomError> {
-        Ok(Self {
-            bios: read_bios(file)?,
-        })
+    pub fn open(file: &File, kernel: Option<Linux16>) -> Result<Self, BootError> {
+        let bios = read_bios(file)?;
+        Ok(Self { bios, kernel })
+    }
+
+    /// What the firmware configuration device shows of the kernel: nothing without one. RAM below 4 GiB ends at
+    /// `low_end`.
+    ///
+    /// # Errors
+    /// The kernel does not fit.
+    pub fn kernel_items(&self, low_end: u64, append: &str) -> Result<Vec<Item>, BootError> {
+        match &self.kernel {
+            Some(kernel) => kernel.items(low_end, append),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Length in bytes.
@@ -69,7 +84,7 @@ mod tests {
     fn bios_ends_at_four_gib_and_is_seen_below_one_mib() {
         let mut image = vec![0; 128 << 10];
         image[(128 << 10) - 16] = 0xEA;
-        let bios = Firmware::open(&file(&image)).unwrap();
+        let bios = Firmware::open(&file(&image), None).unwrap();
         let spec = RegionSpec {
             bytes: bios.bytes(),
             kind: RegionKind::Rom,

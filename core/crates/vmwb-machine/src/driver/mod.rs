@@ -248,10 +248,14 @@ impl Driver {
             Clock::following(Box::<MonotonicHost>::default(), spec.cpu.tsc_hz, date)
         };
         let start_unix_s = clock.start_unix_s();
+        let below = self.parts.memory.ranges().first().map_or(0, |r| r.end);
+        let kernel = match &self.parts.start {
+            Some(Start::Firmware(firmware)) => firmware.kernel_items(below, spec.boot.append())?,
+            _ => Vec::new(),
+        };
         let media = std::mem::take(&mut self.parts.media);
         let spec = &self.parts.spec;
         let memory = &self.parts.memory;
-        let below = memory.ranges().first().map_or(0, |r| r.end);
         let input = BoardInput {
             serial: (0..spec.serial_ports)
                 .map(|n| Box::new(self.parts.serial.output(n)) as Box<dyn vmwb_hw::CharBackend>)
@@ -264,6 +268,7 @@ impl Driver {
             ram: (below, memory.ram_bytes() - below),
             media,
             vga,
+            kernel,
         };
         Ok(Board::new(spec, Arc::clone(memory), clock, input))
     }
