@@ -177,12 +177,13 @@ fn open_drive(
     mailbox: &Arc<Mailbox>,
     confined: bool,
 ) -> Result<OpenDrive, MachineError> {
-    let images = drive
+    let images: Vec<ImageFile> = drive
         .formats
         .iter()
         .zip(chain)
         .map(|(&format, file)| ImageFile { format, file })
         .collect();
+    let raw_bytes = images.first().and_then(drives::raw_bytes);
     let mailbox = Arc::clone(mailbox);
     let options = DriveOptions {
         name: format!("vmwb-{}", drive.slot),
@@ -191,7 +192,11 @@ fn open_drive(
         confined,
         waker: Box::new(move || mailbox.drive_answered()),
     };
-    Ok(drives::open(images, options)?)
+    let opened = drives::open(images, options)?;
+    if drive.kind == DriveKind::Floppy {
+        drives::check_floppy(&opened, raw_bytes)?;
+    }
+    Ok(opened)
 }
 
 impl Machine {

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use vmwb_block::{Image, ImageError, ImageFormat, Layer};
+use vmwb_devices::fdc::{FloppyFormat, NotAFloppy};
 use vmwb_hw::{BlockBackend, Nanos};
 
 pub use counters::{DriveCounters, DriveStats};
@@ -76,6 +77,9 @@ pub enum DriveError {
     /// The image was refused.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// No floppy disk has this size.
+    #[error(transparent)]
+    Floppy(#[from] NotAFloppy),
     /// The host has no thread to give, or does not let it be locked in.
     #[error("The drive's thread could not be started: {0}.")]
     Thread(#[source] io::Error),
@@ -87,6 +91,7 @@ impl DriveError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Image(error) => error.code(),
+            Self::Floppy(_) => "wrong_format",
             Self::Thread(_) => "host_error",
         }
     }
@@ -115,6 +120,25 @@ pub fn open(chain: Vec<ImageFile>, options: DriveOptions) -> Result<OpenDrive, D
         .collect();
     let read_only = options.read_only;
     open_with(move || Image::open(layers, read_only), options)
+}
+
+/// Size in bytes of a raw image, which the block layer rounds up to whole sectors; `None` for other formats and host
+/// devices.
+#[must_use]
+pub fn raw_bytes(image: &ImageFile) -> Option<u64> {
+    let raw = image.format == ImageFormat::Raw;
+    let metadata = image.file.metadata().ok().filter(|m| raw && m.is_file());
+    metadata.map(|m| m.len())
+}
+
+/// Refuses a medium that no floppy drive reads. `raw_bytes`: see [`raw_bytes`].
+///
+/// # Errors
+/// No floppy disk has this size.
+pub fn check_floppy(opened: &OpenDrive, raw_bytes: Option<u64>) -> Result<(), DriveError> {
+    let bytes = raw_bytes.or(opened.backend.info().map(|info| info.bytes));
+    FloppyFormat::of_size(bytes.unwrap_or(0))?;
+    Ok(())
 }
 
 /// Opens a medium that a function makes, in the drive's thread.

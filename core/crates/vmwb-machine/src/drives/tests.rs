@@ -278,3 +278,16 @@ fn image_that_is_refused_says_why() {
     let refused = open(vec![], options(false, Box::new(|| ()))).unwrap_err();
     assert_eq!(refused.code(), "bad_argument");
 }
+
+#[test]
+fn floppy_image_of_odd_size_is_refused_although_its_sectors_are_rounded() {
+    let check = |bytes: usize| {
+        let file = disk(&vec![0; bytes]);
+        let raw = raw_bytes(&image_file(&file));
+        check_floppy(&drive(&file).0, raw).map_err(|e| (e.code(), e.to_string()))
+    };
+    assert_eq!((check(360 * KIB), check(1_296_384)), (Ok(()), Ok(())));
+    let (code, sentence) = check(1_474_559).unwrap_err();
+    assert_eq!(code, "wrong_format");
+    assert!(sentence.contains("1474559 bytes"));
+}
