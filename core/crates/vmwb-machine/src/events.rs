@@ -76,6 +76,8 @@ pub enum Event {
         stop: DebugStop,
         /// Linear address of the next instruction.
         rip: u64,
+        /// Number of the processor that came there.
+        processor: usize,
     },
     /// The guest opened the tray of a CD drive.
     Ejected {

@@ -473,6 +473,10 @@ pub struct Cpu {
     pub(crate) ferr: bool,
     pub(crate) nmi_blocked: bool,
     pub(crate) halted: bool,
+    /// Reset or initialized, and not the bootstrap processor: nothing but a start-up message wakes it.
+    pub(crate) awaits_startup: bool,
+    /// PAUSE was executed, and there are other processors.
+    pub(crate) yielded: bool,
     /// Decode-relevant mode; see `trace::mode`.
     pub(crate) mode: u32,
     /// Address whose trace the operation `link_from` wants.
@@ -530,6 +534,27 @@ pub struct Counters {
     pub invalidated: u64,
     /// Exceptions delivered, by vector.
     pub by_vector: [u64; 32],
+}
+
+impl Counters {
+    /// What two processors have counted together.
+    #[must_use]
+    pub fn plus(mut self, other: &Self) -> Self {
+        self.exceptions += other.exceptions;
+        self.interrupts += other.interrupts;
+        self.software += other.software;
+        self.pio += other.pio;
+        self.mmio += other.mmio;
+        self.halts += other.halts;
+        self.tlb_fills += other.tlb_fills;
+        self.cr3_loads += other.cr3_loads;
+        self.traces += other.traces;
+        self.invalidated += other.invalidated;
+        for (sum, count) in self.by_vector.iter_mut().zip(other.by_vector) {
+            *sum += count;
+        }
+        self
+    }
 }
 
 impl Cpu {

@@ -58,6 +58,24 @@ impl Model {
         self.vendor == AMD
     }
 
+    /// Processors of the machine that are cores of one package. Models from before the first with several cores have a
+    /// package each.
+    fn cores(&self, config: &CpuConfig) -> u32 {
+        if self.max_extended >= 0x8000_0008 {
+            u32::from(config.processors.max(1))
+        } else {
+            1
+        }
+    }
+
+    /// A leaf 4 of this machine: cores of the package, and how many share the cache; those of level 1 are private.
+    fn shared(&self, config: &CpuConfig, mut leaf: Leaf) -> Leaf {
+        let most = self.cores(config).next_power_of_two() - 1;
+        let sharing = if leaf[0] >> 5 & 7 > 1 { most } else { 0 };
+        leaf[0] |= most << 26 | sharing << 14;
+        leaf
+    }
+
     /// Its family, the extended one included.
     #[must_use]
     pub fn family(&self) -> u32 {
@@ -312,6 +330,10 @@ const WITHOUT_BIT: &[&str] = &["nopl", "rdpmc", "xsaveopt"];
 const AMD_REPEATS: u32 = !(1 << 11 | 1 << 19 | 1 << 25 | 1 << 26);
 
 const APIC_BIT: u32 = 1 << 9;
+/// The package has several logical processors.
+const HTT_BIT: u32 = 1 << 28;
+/// They are cores, whatever HTT says.
+const CMP_LEGACY_BIT: u32 = 1 << 1;
 const OSXSAVE_BIT: u32 = 1 << 27;
 const HYPERVISOR_BIT: u32 = 1 << 31;
 
@@ -407,8 +429,12 @@ pub fn leaf(config: &CpuConfig, features: Features, query: Query) -> Leaf {
             let mut out = announced(features, 1);
             out[0] = m.signature;
             let flush_line = if features.has("clfsh") { 8 << 8 } else { 0 };
-            let count = if features.has("mmx") { 1 << 16 } else { 0 };
+            let cores = m.cores(config);
+            let count = if features.has("mmx") { cores << 16 } else { 0 };
             out[1] = query.apic_id << 24 | count | flush_line | m.brand_index;
+            if cores > 1 {
+                out[3] |= HTT_BIT;
+            }
             if m.hypervisor {
                 out[2] |= HYPERVISOR_BIT;
             }
@@ -423,11 +449,13 @@ pub fn leaf(config: &CpuConfig, features: Features, query: Query) -> Leaf {
         2 | 4 => match (m.caches, function) {
             (Caches::Intel(descriptors, _), 2) => descriptors,
             (Caches::Intel(_, list), _) => {
-                list.get(query.index as usize).copied().unwrap_or_default()
+                let cache = list.get(query.index as usize).copied();
+                cache.map_or([0; 4], |leaf| m.shared(config, leaf))
             }
             _ => [0; 4],
         },
         7 if query.index == 0 => announced(features, 7),
+        11 => topology(m.cores(config), query),
         13 if features.has("xsave") => extended_state(features, query),
         0x8000_0000 if m.vendor == AMD => vendor_leaf(m.max_extended, &m.vendor),
         0x8000_0000 => [m.max_extended, 0, 0, 0],
@@ -444,6 +472,9 @@ pub fn leaf(config: &CpuConfig, features: Features, query: Query) -> Leaf {
                 );
                 out[0] = m.signature;
                 out[3] |= basic[3] & AMD_REPEATS;
+                if m.cores(config) > 1 {
+                    out[2] |= CMP_LEGACY_BIT;
+                }
             }
             out
         }
@@ -457,9 +488,30 @@ pub fn leaf(config: &CpuConfig, features: Features, query: Query) -> Leaf {
         },
         // The time-stamp counter runs at a constant rate in all states.
         0x8000_0007 => [0, 0, 0, 1 << 8],
-        0x8000_0008 => [m.phys_bits | 48 << 8, m.immunities[0], 0, 0],
+        0x8000_0008 => {
+            let cores = if m.is_amd() { m.cores(config) } else { 1 };
+            let sizes = id_bits(cores) << 12 | (cores - 1);
+            [m.phys_bits | 48 << 8, m.immunities[0], sizes, 0]
+        }
         0x8000_0021 => [m.immunities[1], 0, m.immunities[2], 0],
         _ => [0; 4],
+    }
+}
+
+/// Bits of an APIC id that number the cores of a package.
+fn id_bits(cores: u32) -> u32 {
+    cores.next_power_of_two().trailing_zeros()
+}
+
+/// Leaf 11: levels of the topology: one thread a core, so many cores a package.
+fn topology(cores: u32, query: Query) -> Leaf {
+    const THREADS: u32 = 1;
+    const CORES: u32 = 2;
+    let level = |kind: u32| kind << 8 | query.index;
+    match query.index {
+        0 => [0, 1, level(THREADS), query.apic_id],
+        1 => [id_bits(cores), cores, level(CORES), query.apic_id],
+        n => [0, 0, n & 0xFF, query.apic_id],
     }
 }
 
@@ -493,15 +545,19 @@ mod tests {
             model: model.to_owned(),
             ..CpuConfig::default()
         };
+        ask_of(&config, 0, function, index)
+    }
+
+    fn ask_of(config: &CpuConfig, apic_id: u32, function: u32, index: u32) -> Leaf {
         let query = Query {
             function,
             index,
             apic_enabled: true,
             osxsave: true,
             xcr0: 3,
-            apic_id: 0,
+            apic_id,
         };
-        leaf(&config, Features::of(model).unwrap(), query)
+        leaf(config, Features::of(&config.model).unwrap(), query)
     }
 
     #[test]
@@ -572,6 +628,32 @@ mod tests {
         assert_ne!(ask("max", 1, 0)[2] & OSXSAVE_BIT, 0);
         assert_eq!(ask("x86-64-v2", 1, 0)[2] & OSXSAVE_BIT, 0);
         assert_eq!(ask("max", 13, 0), [3, 576, 576, 0]);
+    }
+
+    #[test]
+    fn several_processors_are_cores_of_one_package_where_the_model_had_such() {
+        let of = |model: &str| CpuConfig {
+            model: model.to_owned(),
+            number: 2,
+            processors: 3,
+            ..CpuConfig::default()
+        };
+        let amd = of("x86-64-v1");
+        assert_eq!(ask_of(&amd, 2, 1, 0)[1], 0x0203_0800);
+        assert_ne!(ask_of(&amd, 2, 1, 0)[3] & HTT_BIT, 0);
+        assert_eq!(ask_of(&amd, 2, 0x8000_0001, 0)[2] & 2, 2);
+        assert_eq!(ask_of(&amd, 2, 0x8000_0008, 0)[2], 0x2002);
+        let intel = of("core2");
+        // Level 1 private, level 2 of all: four ids each, as a power of two.
+        assert_eq!(ask_of(&intel, 2, 4, 0)[0], 3 << 26 | 0x121);
+        assert_eq!(ask_of(&intel, 2, 4, 2)[0], 3 << 26 | 3 << 14 | 0x143);
+        let newest = of("max");
+        assert_eq!(ask_of(&newest, 2, 11, 0), [0, 1, 0x100, 2]);
+        assert_eq!(ask_of(&newest, 2, 11, 1), [2, 3, 0x201, 2]);
+        assert_eq!(ask_of(&newest, 2, 11, 2), [0, 0, 2, 2]);
+        let single = of("pentium3");
+        assert_eq!(ask_of(&single, 2, 1, 0)[1], 0x0201_0002);
+        assert_eq!(ask_of(&single, 2, 1, 0)[3] & HTT_BIT, 0);
     }
 
     #[test]

@@ -35,4 +35,4 @@ pub mod vcpu;
 
 pub use inspect::Inspect;
 pub use run::{EngineError, Interpreter};
-pub use vcpu::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Vcpu};
+pub use vcpu::{Activity, BootState, CpuBus, CpuConfig, CpuStop, Exit, MAX_PROCESSORS, Vcpu};

@@ -75,9 +75,33 @@ impl Cpu {
             self.nmi_blocked,
             self.halted,
         ) = (false, true, false, false, false);
+        (self.awaits_startup, self.yielded) = (self.config.number != 0, false);
         self.retire_at_end = retired;
         self.budget = 0;
         self.drop_traces();
+        self.registers_changed();
+    }
+
+    /// The same table, column "INIT": a reset that keeps CR0.CD and CR0.NW, x87 and SSE, XCR0, the time-stamp counter and
+    /// the model-specific registers.
+    pub(crate) fn init_state(&mut self) {
+        let (msr, fpu) = (self.msr.clone(), self.fpu.clone());
+        let (xcr0, ferr) = (self.xcr0, self.ferr);
+        let caching = self.cr0 & (cr0::CD | cr0::NW);
+        self.reset_state();
+        (self.msr, self.fpu, self.xcr0, self.ferr) = (msr, fpu, xcr0, ferr);
+        self.cr0 = cr0::ET | caching;
+        self.registers_changed();
+    }
+
+    /// A start-up message.
+    pub(crate) fn start_up(&mut self, page: u8) {
+        if !self.awaits_startup {
+            return;
+        }
+        self.awaits_startup = false;
+        self.seg[seg::CS] = real_segment(u16::from(page) << 8);
+        self.rip = 0;
         self.registers_changed();
     }
 

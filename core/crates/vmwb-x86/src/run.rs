@@ -17,7 +17,7 @@ use crate::mmu::{Access, TableWatch, Target};
 use crate::tlb::{JumpEntry, JumpKey, Spaces, jump_index, view};
 use crate::trace::{Op, Trace, TraceCache, mode};
 use crate::translate::Built;
-use crate::vcpu::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Vcpu};
+use crate::vcpu::{Activity, BootState, CpuBus, CpuConfig, CpuStop, Exit, Vcpu};
 
 /// Bytes that one trace is decoded from at most: 48 instructions of 15 bytes.
 const WINDOW_BYTES: usize = 720;
@@ -160,6 +160,8 @@ impl Interpreter {
             ferr: false,
             nmi_blocked: false,
             halted: false,
+            awaits_startup: false,
+            yielded: false,
             mode: 0,
             link_from: std::ptr::null_mut(),
             next_op: std::ptr::null_mut(),
@@ -485,12 +487,15 @@ impl Cpu {
     fn run_budget(&mut self) -> Exit {
         self.look = true;
         self.catch_up();
+        if self.awaits_startup {
+            return Exit::Halted;
+        }
         if self.halted {
             if let Err(stop) = self.take_interrupts() {
                 return Exit::Stopped(stop);
             }
             if self.halted {
-                return Exit::Halted;
+                return self.halt_exit();
             }
         }
         let mut alone = false;
@@ -503,8 +508,12 @@ impl Cpu {
             if self.touched {
                 self.touched = false;
                 self.catch_up();
+                let yielded = std::mem::take(&mut self.yielded);
                 if self.bus().attention() {
                     return Exit::Attention;
+                }
+                if yielded {
+                    return Exit::Yielded;
                 }
             }
             // Only a branch that just came here for want of a link gets one, and only if nothing intervenes.
@@ -584,6 +593,15 @@ impl Cpu {
         }
     }
 
+    /// How a run ends that has come to HLT.
+    fn halt_exit(&self) -> Exit {
+        if self.interrupts_enabled() {
+            Exit::Halted
+        } else {
+            Exit::Stopped(CpuStop::HaltedForGood { rip: self.rip })
+        }
+    }
+
     /// What has to happen behind an instruction before the next one: traps, faults, halts. `trap`: it was single-stepped.
     fn settle(&mut self, trap: bool, alone: &mut bool) -> Result<(), Exit> {
         match self.why {
@@ -605,12 +623,9 @@ impl Cpu {
                     self.halted = false;
                     return self.take_traps(trap).map_err(Exit::Stopped);
                 }
-                if !self.interrupts_enabled() {
-                    return Err(Exit::Stopped(CpuStop::HaltedForGood { rip: self.rip }));
-                }
                 self.take_interrupts().map_err(Exit::Stopped)?;
                 if self.halted {
-                    Err(Exit::Halted)
+                    Err(self.halt_exit())
                 } else {
                     Ok(())
                 }
@@ -622,6 +637,29 @@ impl Cpu {
 impl Vcpu for Interpreter {
     fn reset(&mut self) {
         self.cpu.reset_state();
+    }
+
+    fn init(&mut self) {
+        self.cpu.init_state();
+    }
+
+    fn start_up(&mut self, page: u8) {
+        self.cpu.start_up(page);
+    }
+
+    fn activity(&self) -> Activity {
+        let c = &self.cpu;
+        match (c.awaits_startup, c.halted, c.interrupts_enabled()) {
+            (true, ..) => Activity::WaitingForStartUp,
+            (_, false, _) => Activity::Running,
+            (_, true, true) => Activity::Halted,
+            (_, true, false) => Activity::HaltedForGood,
+        }
+    }
+
+    fn count_from(&mut self, retired: u64) {
+        self.cpu.budget = 0;
+        self.cpu.retire_at_end = retired;
     }
 
     fn set_boot_state(&mut self, state: BootState) {

@@ -100,6 +100,29 @@ impl Schema for VcpuV2 {
     const VERSION: u32 = 2;
 }
 
+/// As version 2, of a machine that may have several processors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VcpuV3 {
+    base: VcpuV2,
+    /// It waits for a start-up message.
+    awaits_startup: bool,
+}
+
+impl Schema for VcpuV3 {
+    const KIND: &'static str = KIND;
+    const VERSION: u32 = 3;
+}
+
+impl From<VcpuV2> for VcpuV3 {
+    /// The one processor of those machines ran.
+    fn from(base: VcpuV2) -> Self {
+        Self {
+            base,
+            awaits_startup: false,
+        }
+    }
+}
+
 impl From<VcpuV1> for VcpuV2 {
     /// What version 1 did not know had these values always.
     fn from(base: VcpuV1) -> Self {
@@ -204,15 +227,25 @@ pub(crate) fn save(c: &Cpu) -> Result<Payload, SnapshotError> {
         debug_shadow: c.debug_shadow,
         fault_streak: c.fault_streak,
     };
+    let state = VcpuV3 {
+        base: state,
+        awaits_startup: c.awaits_startup,
+    };
     Payload::encode(KIND, &state)
 }
 
 pub(crate) fn restore(c: &mut Cpu, payload: &Payload) -> Result<(), SnapshotError> {
     let whole = match payload.version {
-        1 => payload.decode::<VcpuV1>()?.into(),
-        _ => payload.decode::<VcpuV2>()?,
+        1 => VcpuV2::from(payload.decode::<VcpuV1>()?).into(),
+        2 => payload.decode::<VcpuV2>()?.into(),
+        _ => payload.decode::<VcpuV3>()?,
     };
+    let VcpuV3 {
+        base: whole,
+        awaits_startup,
+    } = whole;
     check(&whole, c)?;
+    (c.awaits_startup, c.yielded) = (awaits_startup, false);
     (c.xcr0, c.msr.xss) = (whole.xcr0, whole.xss);
     (c.msr.debugctl, c.msr.syscfg) = (whole.debugctl, whole.syscfg);
     (c.pending_debug, c.debug_shadow, c.fault_streak) =
@@ -321,6 +354,7 @@ mod tests {
     use vmwb_hw::GuestMemory;
 
     use super::*;
+    use crate::vcpu::Activity;
     use crate::{CpuConfig, Interpreter, Vcpu};
 
     fn processor() -> Interpreter {
@@ -329,7 +363,8 @@ mod tests {
     }
 
     fn saved() -> VcpuV2 {
-        processor().save().unwrap().decode().unwrap()
+        let state: VcpuV3 = processor().save().unwrap().decode().unwrap();
+        state.base
     }
 
     #[test]
@@ -342,10 +377,23 @@ mod tests {
     }
 
     #[test]
-    fn version_2_keeps_every_field() {
-        let mut state = saved();
-        (state.xcr0, state.pending_debug, state.debug_shadow) = (3, 1 << 14, true);
-        (state.debugctl, state.fault_streak) = (2, 9);
+    fn version_2_is_read_as_a_processor_that_runs() {
+        let old = Payload::encode(KIND, &saved()).unwrap();
+        let mut cpu = processor();
+        cpu.cpu_mut().awaits_startup = true;
+        cpu.restore(&old).unwrap();
+        assert_eq!((old.version, cpu.activity()), (2, Activity::Running));
+    }
+
+    #[test]
+    fn version_3_keeps_every_field() {
+        let mut base = saved();
+        (base.xcr0, base.pending_debug, base.debug_shadow) = (3, 1 << 14, true);
+        (base.debugctl, base.fault_streak) = (2, 9);
+        let state = VcpuV3 {
+            base,
+            awaits_startup: true,
+        };
         let payload = Payload::encode(KIND, &state).unwrap();
         let mut cpu = processor();
         cpu.restore(&payload).unwrap();

@@ -103,10 +103,52 @@ pub(crate) mod view {
     pub const COUNT: usize = 3;
 }
 
+/// The entries of one view. They take up memory from the first use on: most address spaces of most processors never use
+/// all of their views.
+#[derive(Debug, Default)]
+pub(crate) struct Table(Option<Box<[TlbEntry; TLB_ENTRIES]>>);
+
+impl Table {
+    fn entries(&mut self) -> &mut [TlbEntry; TLB_ENTRIES] {
+        self.0.get_or_insert_with(|| boxed(TlbEntry::EMPTY))
+    }
+
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut TlbEntry {
+        self.entries().as_mut_ptr()
+    }
+
+    fn fill(&mut self, entry: TlbEntry) {
+        if let Some(entries) = &mut self.0 {
+            entries.fill(entry);
+        }
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut TlbEntry> {
+        self.0.iter_mut().flat_map(|entries| entries.iter_mut())
+    }
+}
+
+impl std::ops::Index<usize> for Table {
+    type Output = TlbEntry;
+
+    fn index(&self, index: usize) -> &TlbEntry {
+        match &self.0 {
+            Some(entries) => &entries[index],
+            None => &TlbEntry::EMPTY,
+        }
+    }
+}
+
+impl std::ops::IndexMut<usize> for Table {
+    fn index_mut(&mut self, index: usize) -> &mut TlbEntry {
+        &mut self.entries()[index]
+    }
+}
+
 /// One table with its jump caches: an address space seen from one privilege.
 #[derive(Debug)]
 pub(crate) struct View {
-    pub(crate) tlb: Box<[TlbEntry; TLB_ENTRIES]>,
+    pub(crate) tlb: Table,
     tables: Vec<JumpTable>,
     table: usize,
     dirty: bool,
@@ -135,7 +177,7 @@ impl JumpTable {
 impl View {
     fn new() -> Self {
         Self {
-            tlb: boxed(TlbEntry::EMPTY),
+            tlb: Table::default(),
             tables: Vec::new(),
             table: 0,
             dirty: false,
@@ -177,10 +219,10 @@ impl View {
     }
 
     pub(crate) fn forget_page(&mut self, linear: u64) {
-        let e = &mut self.tlb[tlb_index(linear)];
+        let e = &self.tlb[tlb_index(linear)];
         let page = linear & !0xFFF;
         if e.read == page || e.write == page || e.exec == page {
-            *e = TlbEntry::EMPTY;
+            self.tlb[tlb_index(linear)] = TlbEntry::EMPTY;
         }
         let group = jump_group(linear);
         for t in &mut self.tables {

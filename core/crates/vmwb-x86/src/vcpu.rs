@@ -64,10 +64,25 @@ pub enum Exit {
     Halted,
     /// The bus asked for attention after an access.
     Attention,
+    /// PAUSE, in a machine with several processors: the guest most likely waits for another one.
+    Yielded,
     /// The guest cannot run on.
     Stopped(CpuStop),
     /// A debugger has the processor.
     Debug(DebugStop),
+}
+
+/// What a processor does between two runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// It has instructions to run.
+    Running,
+    /// HLT with interrupts enabled.
+    Halted,
+    /// HLT with interrupts disabled: only NMI, INIT or a reset can wake it.
+    HaltedForGood,
+    /// Reset or initialized, and not the bootstrap processor: a start-up message wakes it.
+    WaitingForStartUp,
 }
 
 /// Why a guest cannot run on. Each becomes one sentence for the user.
@@ -161,6 +176,19 @@ pub struct CpuConfig {
     pub model: String,
     /// Frequency of the time-stamp counter in Hz.
     pub tsc_hz: u64,
+    /// Which processor of its machine it is, and its APIC id; 0 is the bootstrap processor.
+    #[serde(default)]
+    pub number: u8,
+    /// Processors of the machine, 1 to [`MAX_PROCESSORS`].
+    #[serde(default = "one")]
+    pub processors: u8,
+}
+
+/// Most processors of a machine.
+pub const MAX_PROCESSORS: u8 = 8;
+
+fn one() -> u8 {
+    1
 }
 
 impl Default for CpuConfig {
@@ -168,6 +196,8 @@ impl Default for CpuConfig {
         Self {
             model: "x86-64-v1".to_owned(),
             tsc_hz: 1_000_000_000,
+            number: 0,
+            processors: 1,
         }
     }
 }
@@ -177,10 +207,20 @@ pub trait Vcpu: Debug + Send {
     /// Power-on or reset state (Intel SDM volume 3, table "IA-32 and Intel 64 Processor States Following Power-up,
     /// Reset, or INIT").
     fn reset(&mut self);
+    /// INIT: as a reset, but x87 and SSE state, the time-stamp counter and most model-specific registers stay (the same
+    /// table). Processors but the first then wait for a start-up message.
+    fn init(&mut self);
+    /// A start-up message: a processor that waits for one starts in real mode at 4,096 times `page`; others ignore it
+    /// (SDM volume 3, "Interprocessor Interrupts": SIPI).
+    fn start_up(&mut self, page: u8);
+    /// What it does.
+    fn activity(&self) -> Activity;
     /// Entry state of a direct boot; call after [`Vcpu::reset`].
     fn set_boot_state(&mut self, state: BootState);
     /// Runs until exactly `budget` more instructions have retired, or something else ends it earlier.
     fn run(&mut self, bus: &mut dyn CpuBus, budget: u64) -> Exit;
+    /// Goes on counting retired instructions from here: those that other processors retired since its last run.
+    fn count_from(&mut self, retired: u64);
     /// Instructions retired since power-on. Each iteration of a REP string instruction counts one.
     fn retired(&self) -> u64;
     /// What the engine has counted since it was made.

@@ -16,7 +16,7 @@ mod lines;
 mod pci;
 mod saved;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod virtio;
 mod wiring;
 

@@ -27,7 +27,7 @@ const IOAPIC_WINDOW: u64 = 0xFEC0_0010;
 const A_WHILE: u64 = 10_000_000;
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Printed(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Printed(Arc<Mutex<Vec<u8>>>);
 
 impl CharBackend for Printed {
     fn write(&mut self, bytes: &[u8]) {
@@ -35,7 +35,7 @@ impl CharBackend for Printed {
     }
 }
 
-pub(super) fn spec() -> MachineSpec {
+pub(crate) fn spec() -> MachineSpec {
     MachineSpec {
         deterministic: true,
         ..MachineSpec::new("board", 4, "")
@@ -45,9 +45,13 @@ pub(super) fn spec() -> MachineSpec {
 pub(super) fn board_of(spec: &MachineSpec, printed: &Printed) -> Board {
     let regions = Regions::of(spec, None);
     let memory = GuestMemory::with_regions(spec.ram_bytes(), regions.specs());
-    let memory = Arc::new(memory.unwrap());
-    let video = regions.video.map(|video| (Arc::clone(&memory), video));
-    let vga = video.map(|(memory, video)| Vga::new(memory, video, Vec::new()).unwrap());
+    board_on(Arc::new(memory.unwrap()), spec, printed)
+}
+
+/// A board on this memory, which has the regions of its definition.
+pub(crate) fn board_on(memory: Arc<GuestMemory>, spec: &MachineSpec, printed: &Printed) -> Board {
+    let video = Regions::of(spec, None).video;
+    let vga = video.map(|video| Vga::new(Arc::clone(&memory), video, Vec::new()).unwrap());
     let serial = (0..spec.serial_ports)
         .map(|_| Box::new(printed.clone()) as Box<dyn CharBackend>)
         .collect();

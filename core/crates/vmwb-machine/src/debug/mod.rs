@@ -52,6 +52,11 @@ pub enum Table {
 pub enum DebugRequest {
     /// Where the machine stands, and why.
     Status,
+    /// Looks at this processor from now on; a stop changes to its own.
+    Processor {
+        /// Its number, from 0.
+        number: u32,
+    },
     /// All registers.
     Registers,
     /// Sets a register; paused machines only.

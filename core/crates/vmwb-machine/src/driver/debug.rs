@@ -39,9 +39,11 @@ type Answer = Result<Value, MachineError>;
 
 impl Powered {
     fn door(&mut self) -> Result<&mut dyn Inspect, MachineError> {
-        self.vcpu
-            .inspect()
-            .ok_or_else(|| bad("The engine of this machine has no door for debuggers."))
+        self.vcpu.inspect().ok_or_else(no_door)
+    }
+
+    fn recorder_door(&mut self) -> Result<&mut dyn Inspect, MachineError> {
+        self.vcpu.recorder_door().ok_or_else(no_door)
     }
 
     /// Reads without any effect; gives how many bytes there were before the first that cannot be read.
@@ -80,6 +82,7 @@ impl Powered {
     /// Device memory as its device would show it, without telling the device.
     fn peek_device(&mut self, physical: u64, out: &mut [u8]) -> usize {
         let retired = self.vcpu.retired();
+        self.board.set_current(self.vcpu.focus());
         let mut done = 0;
         while done < out.len() {
             let at = physical + done as u64;
@@ -212,6 +215,10 @@ impl Powered {
     }
 }
 
+fn no_door() -> MachineError {
+    bad("The engine of this machine has no door for debuggers.")
+}
+
 fn unreadable(space: Space, address: u64) -> MachineError {
     let why = match space {
         Space::Linear => "it is not mapped, or leads to no memory",
@@ -256,7 +263,17 @@ impl Driver {
             ));
         };
         match request {
+            DebugRequest::Processor { number } => {
+                let count = p.vcpu.count();
+                if !p.vcpu.set_focus(number as usize) {
+                    return Err(bad(format!(
+                        "There is no processor {number}; this machine has {count}, counted from 0."
+                    )));
+                }
+                Ok(json!({ "processor": number, "processors": count }))
+            }
             DebugRequest::Registers => {
+                p.board.set_current(p.vcpu.focus());
                 let r = p.door()?.registers();
                 let mut value = json!(r);
                 value["cr8"] = vmwb_x86::CpuBus::cr8(&p.board).into();
@@ -294,6 +311,7 @@ impl Driver {
                     Some(page as u64 + at % PAGE)
                 });
                 let retired = p.vcpu.retired();
+                p.board.set_current(p.vcpu.focus());
                 let device = walk
                     .physical
                     .filter(|_| host.is_none())
@@ -328,8 +346,10 @@ impl Driver {
                 };
                 list.retain(|a| !remove.contains(a));
                 list.extend(add);
-                door.set_breakpoints(&list).map_err(|e| inspect_error(&e))?;
-                Ok(json!({ "breakpoints": door.breakpoints() }))
+                for door in p.vcpu.doors() {
+                    door.set_breakpoints(&list).map_err(|e| inspect_error(&e))?;
+                }
+                Ok(json!({ "breakpoints": p.door()?.breakpoints() }))
             }
             DebugRequest::Watchpoints { add, remove, clear } => {
                 let door = p.door()?;
@@ -344,8 +364,10 @@ impl Driver {
                         list.push(w);
                     }
                 }
-                door.set_watchpoints(&list).map_err(|e| inspect_error(&e))?;
-                Ok(json!({ "watchpoints": door.watchpoints() }))
+                for door in p.vcpu.doors() {
+                    door.set_watchpoints(&list).map_err(|e| inspect_error(&e))?;
+                }
+                Ok(json!({ "watchpoints": p.door()?.watchpoints() }))
             }
             DebugRequest::Status
             | DebugRequest::Step { .. }
@@ -368,6 +390,8 @@ impl Driver {
             value["retired"] = retired.into();
             value["virtual_ns"] = p.board.clock().now(retired).0.into();
             value["address"] = p.vcpu.linear_rip().into();
+            value["processor"] = p.vcpu.focus().into();
+            value["processors"] = p.vcpu.count().into();
             if let Some(door) = p.vcpu.inspect() {
                 let r = door.registers();
                 value["rip"] = r.rip.into();
@@ -400,6 +424,7 @@ impl Driver {
                 "The machine is off; start it first.",
             ));
         };
+        p.vcpu.set_alone(true);
         let door = p.door()?;
         door.pass_breakpoint();
         door.set_stepping(true);
@@ -424,11 +449,12 @@ impl Driver {
                     self.debug.stop = Some(stop);
                     break;
                 }
-                Some(Exit::Budget | Exit::Attention | Exit::Halted) => {}
+                Some(Exit::Budget | Exit::Attention | Exit::Halted | Exit::Yielded) => {}
             }
             left -= 1;
         }
         if let Some(p) = &mut self.powered {
+            p.vcpu.set_alone(false);
             p.door()?.set_stepping(false);
             self.stand_still();
         }
@@ -465,10 +491,15 @@ impl Driver {
     /// The processor came to a breakpoint or watchpoint while the machine ran.
     pub(super) fn stopped_by_debugger(&mut self, stop: DebugStop) {
         self.debug.stop = Some(stop);
-        let rip = self.powered.as_ref().map_or(0, |p| p.vcpu.linear_rip());
+        let at = self.powered.as_ref();
+        let (rip, processor) = at.map_or((0, 0), |p| (p.vcpu.linear_rip(), p.vcpu.focus()));
         self.stand_still();
         self.update_display(Instant::now());
-        let event = Event::DebugStop { stop, rip };
+        let event = Event::DebugStop {
+            stop,
+            rip,
+            processor,
+        };
         self.parts.mailbox.arrive_because(event, PowerState::Paused);
     }
 
@@ -485,7 +516,7 @@ impl Driver {
     /// A new processor is there: a recording that was asked for before begins with its first instruction.
     pub(super) fn begin_recording(&mut self) {
         if let Some((classes, capacity)) = self.debug.armed.take()
-            && let Some(door) = self.powered.as_mut().and_then(|p| p.vcpu.inspect())
+            && let Some(door) = self.powered.as_mut().and_then(|p| p.vcpu.recorder_door())
         {
             door.start_recording(classes, capacity);
         }
@@ -493,7 +524,7 @@ impl Driver {
 
     /// The processor is about to go: what it recorded stays.
     pub(super) fn keep_recording(&mut self) {
-        if let Some(door) = self.powered.as_mut().and_then(|p| p.vcpu.inspect()) {
+        if let Some(door) = self.powered.as_mut().and_then(|p| p.vcpu.recorder_door()) {
             self.debug.finished = door.take_recorder();
         }
     }
@@ -512,7 +543,7 @@ impl Driver {
         })?;
         self.debug.finished = Recorder::new();
         match self.powered.as_mut() {
-            Some(p) => p.door()?.start_recording(set, limit as usize),
+            Some(p) => p.recorder_door()?.start_recording(set, limit as usize),
             None => self.debug.armed = Some((set, limit as usize)),
         }
         Ok(json!({ "classes": set.names(), "limit": limit }))
@@ -521,14 +552,14 @@ impl Driver {
     fn trace_stop(&mut self) -> Answer {
         self.debug.armed = None;
         if let Some(p) = &mut self.powered {
-            p.door()?.stop_recording();
+            p.recorder_door()?.stop_recording();
         }
         self.trace_read(u64::MAX, 0)
     }
 
     fn trace_read(&mut self, from: u64, limit: u32) -> Answer {
         let recorder = match self.powered.as_mut() {
-            Some(p) => p.door()?.recorder(),
+            Some(p) => p.recorder_door()?.recorder(),
             None => &self.debug.finished,
         };
         let mut lines = String::new();

@@ -15,6 +15,9 @@ mod debug;
 #[cfg(test)]
 mod debug_tests;
 mod display;
+mod processors;
+#[cfg(test)]
+mod processors_tests;
 mod running;
 mod saved;
 mod stats;
@@ -30,7 +33,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 use vmwb_devices::vga::Vga;
 use vmwb_hw::{BlockBackend, GuestMemory, NoMedium, ResetKind};
-use vmwb_x86::{CpuConfig, Vcpu};
+use vmwb_x86::{CpuConfig, MAX_PROCESSORS, Vcpu};
 
 use crate::acpi::RSDP_ADDRESS;
 use crate::board::{Board, BoardInput, Media, SERIAL_PORTS};
@@ -47,6 +50,7 @@ use crate::spec::{DisplayChoice, DriveSlot, MachineSpec};
 use budget::Budget;
 pub use display::DisplayOutput;
 use display::screen_text;
+use processors::Processors;
 pub use saved::read_state;
 use stats::{Statistics, idle_json};
 
@@ -108,7 +112,7 @@ impl std::fmt::Debug for DriverParts {
 #[derive(Debug)]
 struct Powered {
     board: Board,
-    vcpu: Box<dyn Vcpu>,
+    vcpu: Processors,
     statistics: Statistics,
     board_messages: u32,
     /// Whether the guest took positions of the pointer when it was last told.
@@ -119,13 +123,8 @@ impl Powered {
     fn stats(&self, state: PowerState) -> Value {
         let retired = self.vcpu.retired();
         let now = self.board.clock().now(retired);
-        self.statistics.to_json(
-            state,
-            retired,
-            now,
-            self.board.counts(),
-            &self.vcpu.counters(),
-        )
+        self.statistics
+            .to_json(state, retired, now, self.board.counts(), &self.vcpu)
     }
 }
 
@@ -224,6 +223,8 @@ impl Driver {
         CpuConfig {
             model: cpu.model.clone(),
             tsc_hz: cpu.tsc_hz,
+            number: 0,
+            processors: u8::try_from(self.parts.spec.cpus).unwrap_or(MAX_PROCESSORS),
         }
     }
 
@@ -302,8 +303,12 @@ impl Driver {
 
     /// A new board and a new processor.
     fn assemble(&mut self) -> Result<(), MachineError> {
-        let mut vcpu = self.new_vcpu()?;
-        vcpu.reset();
+        // A guest that crashed still has its media, and its processors their places in the memory's list.
+        if let Some(mut crashed) = self.powered.take() {
+            crashed.board.drain_drives(crashed.vcpu.retired());
+            self.parts.media = crashed.board.take_media();
+        }
+        let vcpu = self.new_processors()?;
         let statistics = Statistics::new(vcpu.retired());
         let board = self.new_board()?;
         self.powered = Some(Powered {
@@ -320,8 +325,17 @@ impl Driver {
         Ok(())
     }
 
-    fn new_vcpu(&self) -> Result<Box<dyn Vcpu>, MachineError> {
-        (self.parts.factory)(Arc::clone(&self.parts.memory), &self.cpu_config())
+    fn new_processors(&self) -> Result<Processors, MachineError> {
+        let config = self.cpu_config();
+        let make = |number| {
+            let config = CpuConfig {
+                number,
+                ..config.clone()
+            };
+            (self.parts.factory)(Arc::clone(&self.parts.memory), &config)
+        };
+        let all = (0..config.processors).map(make).collect::<Result<_, _>>()?;
+        Ok(Processors::new(all))
     }
 
     /// Puts the BIOS in its place; or does what firmware and boot loader would do: tables and kernel written, entry state

@@ -89,7 +89,7 @@ impl Driver {
         match self.settle_run(exit) {
             Some(Exit::Halted) => self.sleep_in_halt(),
             Some(Exit::Debug(stop)) => self.stopped_by_debugger(stop),
-            Some(Exit::Budget | Exit::Attention) => self.breathe(Instant::now()),
+            Some(Exit::Budget | Exit::Attention | Exit::Yielded) => self.breathe(Instant::now()),
             Some(Exit::Stopped(_)) | None => {}
         }
     }
@@ -98,7 +98,7 @@ impl Driver {
     pub(super) fn settle_run(&mut self, exit: Exit) -> Option<Exit> {
         let p = self.powered.as_mut()?;
         match exit {
-            Exit::Budget => p.statistics.exits.budget += 1,
+            Exit::Budget | Exit::Yielded => p.statistics.exits.budget += 1,
             Exit::Attention => p.statistics.exits.attention += 1,
             Exit::Halted => p.statistics.exits.halt += 1,
             Exit::Debug(_) => p.statistics.exits.debug += 1,
@@ -147,7 +147,10 @@ impl Driver {
         }
         match exit {
             Exit::Stopped(stop) => {
-                let sentence = stop.sentence();
+                let mut sentence = stop.sentence();
+                if let Some(p) = self.powered.as_ref().filter(|p| p.vcpu.count() > 1) {
+                    sentence.push_str(&format!(" It was processor {}.", p.vcpu.focus()));
+                }
                 self.crash(CrashReason::Cpu(stop), sentence);
                 None
             }

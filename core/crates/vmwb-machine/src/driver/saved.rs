@@ -24,10 +24,8 @@ impl Driver {
         let saved: MachineV1 = from.take("machine")?.decode()?;
         saved.check(&self.parts.spec)?;
         let mut board = self.new_board()?;
-        let mut vcpu = self.new_vcpu()?;
-        vcpu.reset();
-        let cpu = from.take(&vcpu.save()?.name)?;
-        vcpu.restore(&cpu)?;
+        let mut vcpu = self.new_processors()?;
+        vcpu.restore(&mut from)?;
         let retired = vcpu.retired();
         board.restore(retired, &mut from)?;
         let inputs: InputV1 = from.take("input")?.decode()?;
@@ -75,7 +73,7 @@ impl Driver {
             "machine",
             &MachineV1::of(&self.parts.spec),
         )?);
-        into.push(powered.vcpu.save()?);
+        powered.vcpu.save(&mut into)?;
         powered.board.save(powered.vcpu.retired(), &mut into)?;
         let waiting = self.parts.mailbox.waiting_inputs();
         into.push(Payload::encode("input", &InputV1 { waiting })?);

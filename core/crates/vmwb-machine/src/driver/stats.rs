@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use vmwb_hw::Nanos;
+use vmwb_x86::Activity;
 use vmwb_x86::cpu::Counters;
 
+use super::processors::Processors;
 use crate::board::AccessCounts;
 use crate::power::PowerState;
 use crate::sys::thread_cpu_seconds;
@@ -67,8 +69,9 @@ impl Statistics {
         retired: u64,
         virtual_time: Nanos,
         access: AccessCounts,
-        counters: &Counters,
+        processors: &Processors,
     ) -> Value {
+        let counters = &processors.counters();
         let now = Instant::now();
         let open = now.duration_since(self.window.0);
         // A window that has been open for long means that the guest sleeps: the old rate is no longer true.
@@ -104,8 +107,20 @@ impl Statistics {
                 "traces_decoded": counters.traces,
                 "traces_dropped": counters.invalidated,
             },
+            "processors": processors.shares().map(share).collect::<Vec<_>>(),
         })
     }
+}
+
+/// One processor's part.
+fn share((retired, activity): (u64, Activity)) -> Value {
+    let activity = match activity {
+        Activity::Running => "running",
+        Activity::Halted => "halted",
+        Activity::HaltedForGood => "halted_for_good",
+        Activity::WaitingForStartUp => "waiting",
+    };
+    json!({ "retired": retired, "activity": activity })
 }
 
 /// Exceptions by vector, those that happened.
@@ -131,6 +146,6 @@ pub fn idle_json(state: PowerState) -> Value {
     json!({
         "state": state.name(), "engine": "interpreter", "retired": 0, "virtual_ns": 0, "wall_seconds": 0.0,
         "cpu_seconds": 0.0, "instructions_per_second": 0.0, "exits": {},
-        "exceptions": {}, "processor": {},
+        "exceptions": {}, "processor": {}, "processors": [],
     })
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vmwb_hw::{AccessSize, GuestMemory, Payload, Schema, SnapshotError};
 use vmwb_x86::cpu::Counters;
-use vmwb_x86::{BootState, CpuBus, CpuConfig, CpuStop, Exit, Inspect, Vcpu};
+use vmwb_x86::{Activity, BootState, CpuBus, CpuConfig, CpuStop, Exit, Inspect, Vcpu};
 
 use super::VcpuFactory;
 use crate::boot::tiny_kernel;
@@ -124,6 +124,20 @@ impl Script {
 impl Vcpu for Script {
     fn reset(&mut self) {
         (self.at, self.spun, self.halted) = (0, 0, false);
+    }
+    fn init(&mut self) {
+        self.reset();
+    }
+    fn start_up(&mut self, _page: u8) {}
+    fn activity(&self) -> Activity {
+        if self.halted {
+            Activity::Halted
+        } else {
+            Activity::Running
+        }
+    }
+    fn count_from(&mut self, retired: u64) {
+        self.retired = retired;
     }
     fn set_boot_state(&mut self, _state: BootState) {}
     fn run(&mut self, bus: &mut dyn CpuBus, budget: u64) -> Exit {

@@ -18,6 +18,8 @@ pub const SPEC_VERSION: u32 = 1;
 pub const MEMORY_MIB: std::ops::RangeInclusive<u64> = 2..=65_536;
 /// Longest kernel command line that the loader takes, in bytes without the closing NUL.
 pub const MAX_APPEND_BYTES: usize = 2047;
+/// Fewest and most processors.
+pub const CPUS: std::ops::RangeInclusive<u32> = 1..=vmwb_x86::MAX_PROCESSORS as u32;
 /// Most serial ports (COM1 to COM4).
 pub const MAX_SERIAL_PORTS: u8 = 4;
 /// Processor models that exist, the default first.
@@ -181,7 +183,7 @@ pub struct MachineSpec {
     pub name: String,
     /// RAM in MiB, within [`MEMORY_MIB`].
     pub memory_mib: u64,
-    /// Processors; 1 for now.
+    /// Processors, within [`CPUS`].
     #[serde(default = "one_cpu")]
     pub cpus: u32,
     /// Engine.
@@ -330,11 +332,13 @@ impl MachineSpec {
                 ),
             );
         }
-        if self.cpus != 1 {
+        if !CPUS.contains(&self.cpus) {
             return refuse(
                 "cpus",
                 format!(
-                    "This version runs machines with one processor; {} were asked for.",
+                    "A machine has {} to {} processors; {} were asked for.",
+                    CPUS.start(),
+                    CPUS.end(),
                     self.cpus
                 ),
             );
@@ -486,7 +490,7 @@ mod tests {
         assert_eq!(refused(|s| s.memory_mib = 0), "memory_mib");
         assert_eq!(refused(|s| s.memory_mib = 1), "memory_mib");
         assert_eq!(refused(|s| s.memory_mib = 10 << 20), "memory_mib");
-        assert_eq!(refused(|s| s.cpus = 2), "cpus");
+        assert_eq!(refused(|s| s.cpus = 9), "cpus");
         assert_eq!(refused(|s| s.engine = EngineChoice::Kvm), "engine");
         assert_eq!(refused(|s| s.cpu.model = "z80".to_owned()), "cpu.model");
         assert_eq!(refused(|s| s.cpu.tsc_hz = 0), "cpu.tsc_hz");

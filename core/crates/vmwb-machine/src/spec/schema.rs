@@ -1,8 +1,8 @@
 //! The JSON schema of a definition.
 
 use super::{
-    CPU_MODELS, MAX_APPEND_BYTES, MAX_BOOT_SOURCES, MAX_CHAIN, MAX_NAME_BYTES, MAX_SERIAL_PORTS,
-    MEMORY_MIB, SPEC_VERSION, TSC_HZ, menu_wait,
+    CPU_MODELS, CPUS, MAX_APPEND_BYTES, MAX_BOOT_SOURCES, MAX_CHAIN, MAX_NAME_BYTES,
+    MAX_SERIAL_PORTS, MEMORY_MIB, SPEC_VERSION, TSC_HZ, menu_wait,
 };
 
 /// The JSON schema (draft 2020-12) of a definition. The ranges are those that [`MachineSpec::validate`] enforces; a
@@ -19,7 +19,7 @@ pub fn schema_json() -> String {
             "version": { "const": SPEC_VERSION },
             "name": { "type": "string", "maxLength": MAX_NAME_BYTES },
             "memory_mib": { "type": "integer", "minimum": MEMORY_MIB.start(), "maximum": MEMORY_MIB.end() },
-            "cpus": { "type": "integer", "minimum": 1, "maximum": 1, "default": 1 },
+            "cpus": { "type": "integer", "minimum": CPUS.start(), "maximum": CPUS.end(), "default": 1 },
             "engine": { "enum": ["auto", "interpreter"], "default": "auto" },
             "deterministic": { "type": "boolean", "default": false },
             "pace": { "type": "boolean", "default": true },

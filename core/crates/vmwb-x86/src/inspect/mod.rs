@@ -127,6 +127,8 @@ pub trait Inspect: Debug {
     fn stop_recording(&mut self);
     /// Takes the recorder out, with what it has recorded; an empty one that is off takes its place.
     fn take_recorder(&mut self) -> Recorder;
+    /// Gives it a recorder to go on with.
+    fn give_recorder(&mut self, recorder: Recorder);
 }
 
 impl Inspect for Cpu {
@@ -185,5 +187,9 @@ impl Inspect for Cpu {
 
     fn take_recorder(&mut self) -> Recorder {
         std::mem::take(&mut self.observer)
+    }
+
+    fn give_recorder(&mut self, recorder: Recorder) {
+        self.observer = recorder;
     }
 }

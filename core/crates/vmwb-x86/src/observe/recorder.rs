@@ -18,6 +18,9 @@ pub struct Traced {
     pub seq: u64,
     /// Instructions retired before the one that raised it.
     pub retired: u64,
+    /// Number of the processor; absent in a machine that has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u8>,
     /// What happened.
     #[serde(flatten)]
     pub event: TraceEvent,
@@ -30,6 +33,8 @@ pub struct Recorder {
     ring: VecDeque<Traced>,
     capacity: usize,
     next_seq: u64,
+    /// Who records, once it was handed on.
+    cpu: Option<u8>,
     /// Mode and CPL as last seen.
     pub(super) seen: Option<(Mode, u8)>,
 }
@@ -49,6 +54,7 @@ impl Recorder {
             ring: VecDeque::new(),
             capacity: DEFAULT_CAPACITY,
             next_seq: 1,
+            cpu: None,
             seen: None,
         }
     }
@@ -58,6 +64,7 @@ impl Recorder {
         *self = Self {
             classes,
             capacity: capacity.clamp(1, MAX_CAPACITY),
+            cpu: self.cpu,
             ..Self::new()
         };
     }
@@ -66,6 +73,11 @@ impl Recorder {
     pub fn stop(&mut self) {
         self.classes = Classes::NONE;
         self.seen = None;
+    }
+
+    /// Another processor of the machine records from now on.
+    pub fn hand_to(&mut self, cpu: u8) {
+        (self.cpu, self.seen) = (Some(cpu), None);
     }
 
     /// The classes that are recorded.
@@ -89,6 +101,7 @@ impl Recorder {
         self.ring.push_back(Traced {
             seq: self.next_seq,
             retired,
+            cpu: self.cpu,
             event,
         });
         self.next_seq += 1;

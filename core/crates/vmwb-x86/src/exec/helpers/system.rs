@@ -306,6 +306,15 @@ pub(crate) fn hlt(c: &mut Cpu, _op: &Op) -> Res {
     Ok(())
 }
 
+/// PAUSE: with other processors in the machine the loop that it stands in most likely waits for one of them.
+pub(crate) fn pause(c: &mut Cpu, _op: &Op) -> Res {
+    if c.config.processors > 1 {
+        c.yielded = true;
+        c.touch();
+    }
+    Ok(())
+}
+
 /// MONITOR is not announced; MWAIT neither.
 pub(crate) fn monitor(c: &mut Cpu, _op: &Op) -> Res {
     Err(c.ud())
@@ -339,7 +348,7 @@ pub(crate) fn cpuid(c: &mut Cpu, _op: &Op) -> Res {
         apic_enabled: enabled,
         osxsave: c.cr4 & cr4::OSXSAVE != 0,
         xcr0: c.xcr0,
-        apic_id: 0,
+        apic_id: u32::from(c.config.number),
     };
     let leaf = cpuid::leaf(&c.config, c.features, query);
     for (reg, v) in [RAX, RBX, RCX, RDX].into_iter().zip(leaf) {
