@@ -78,8 +78,8 @@ def test_run_impossible_memory_is_a_usage_error(vmwb: Vmwb, size: str) -> None:
     assert "memory" in done.stderr.lower()
 
 
-def test_run_two_processors_is_refused(vmwb: Vmwb) -> None:
-    status, sentence = refusal(vmwb, "--cpus", "2", "--kernel", guests.hello())
+def test_run_nine_processors_is_refused(vmwb: Vmwb) -> None:
+    status, sentence = refusal(vmwb, "--cpus", "9", "--kernel", guests.hello())
 
     assert status == 2
     assert "processor" in sentence

@@ -263,7 +263,13 @@ class FakeMachine:
         """Come to a breakpoint."""
         self._rip = address
         self._say(
-            {"kind": "debug_stop", "reason": "breakpoint", "address": address, "rip": address}
+            {
+                "kind": "debug_stop",
+                "reason": "breakpoint",
+                "address": address,
+                "rip": address,
+                "processor": 0,
+            }
         )
         self._set("paused")
 

@@ -123,6 +123,7 @@ def hello() -> Iterator[int]:
         replace(SOUND, engine=EngineKind.INTERPRETER, deterministic=True, pace=False, seed=5),
         replace(SOUND, display=DisplayKind.NONE, serial=()),
         replace(SOUND, display=DisplayKind.TEST_PATTERN, debug_exit_port=0x501),
+        replace(SOUND, cpus=8),
         replace(SOUND, name="Ärger 日本", boot=BootConfig("/k", None, "x" * 255)),
     ],
 )
@@ -137,7 +138,8 @@ def test_core_takes_what_the_model_finds_sound(config: VmConfig, hello: int) -> 
     [
         replace(SOUND, memory_mib=1),
         replace(SOUND, memory_mib=65_537),
-        replace(SOUND, cpus=2),
+        replace(SOUND, cpus=0),
+        replace(SOUND, cpus=9),
         replace(SOUND, engine=EngineKind.KVM),
         replace(SOUND, cpu=CpuConfig("z80")),
         replace(SOUND, cpu=CpuConfig(tsc_hz=1)),

@@ -30,6 +30,8 @@ def status(now: DebugStatus) -> str:
     where = f"{now.state} at {now.address:#x} ({now.mode}, CPL {now.cpl}), {now.retired:,} retired"
     if now.halted:
         where += ", halted"
+    if now.processors > 1:
+        where = f"processor {now.processor} of {now.processors}: {where}"
     stop = now.stop
     if stop is None:
         return where

@@ -39,6 +39,7 @@ WAIT_SECONDS: Final = 3600.0
 
 HELP: Final = """\
 status                       where the machine stands, and why
+cpu [NUMBER]                 which processor is looked at, or look at another one
 regs [fpu|sse|all]           registers
 set REGISTER VALUE           set one (paused)
 dis [ADDRESS] [COUNT]        disassemble; the next instructions if nothing is said
@@ -76,6 +77,7 @@ class Debugger:
         self._commands: dict[str, Callable[[Sequence[str]], Awaitable[Outcome]]] = {
             "help": self._help,
             "status": self._status,
+            "cpu": self._cpu,
             "regs": self._regs,
             "set": self._set,
             "dis": self._dis,
@@ -140,6 +142,12 @@ class Debugger:
     async def _where(self) -> Outcome:
         status = await self._debug.status(self._machine)
         return Outcome(asdict(status), debug_text.status(status))
+
+    async def _cpu(self, words: Sequence[str]) -> Outcome:
+        _at_most(words, 1)
+        if words:
+            await self._debug.select(self._machine, _number(words[0]))
+        return await self._where()
 
     async def _regs(self, words: Sequence[str]) -> Outcome:
         _at_most(words, 1)

@@ -133,7 +133,7 @@ class MachineOptions:
 # Each option's type and help for the parser; the names are the fields of MachineOptions.
 _DECLARED: Final[dict[str, tuple[Any, Any]]] = {
     "memory": (str | None, typer.Option(help="Memory, such as 512M or 2G.")),
-    "cpus": (int | None, typer.Option(help="Processors; this version runs one.")),
+    "cpus": (int | None, typer.Option(help="Processors, 1 to 8.")),
     "engine": (str | None, typer.Option(help="auto or interpreter.")),
     "deterministic": (
         bool | None,

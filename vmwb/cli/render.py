@@ -149,6 +149,11 @@ def stats_text(stats: MachineStats) -> str:
         ("exits", _counts(stats.exits)),
         ("exceptions", _counts(stats.exceptions)),
         ("processor", _counts(stats.processor)),
+        *(
+            (f"processor {n}", f"{share.retired:,} instructions, {share.activity}")
+            for n, share in enumerate(stats.processors)
+            if len(stats.processors) > 1
+        ),
     ]
     return "\n".join(f"{label:14}{value}" for label, value in rows if value)
 
@@ -166,8 +171,11 @@ def event_text(event: Event) -> str:
             what = f"cannot run on: {sentence}"
         case DebugExitEvent(value=value):
             what = f"wrote {value:#x} to its debug exit port"
-        case DebugStopEvent(reason=reason, address=address, rip=rip):
-            what = f"was stopped by the {reason} at {address:#x}, and stands at {rip:#x}"
+        case DebugStopEvent(reason=reason, address=address, rip=rip, processor=processor):
+            what = (
+                f"was stopped by the {reason} at {address:#x}, and stands at {rip:#x} "
+                f"(processor {processor})"
+            )
         case LogEvent(level=level, message=message):
             what = f"{level}: {message}"
         case DisplayEvent(width=width, height=height):

@@ -22,6 +22,8 @@ APPEND_MAX_BYTES: Final = 2047
 DEBUG_EXIT_PORT_DEFAULT: Final = 0x501
 # Ports that no other device of the machine has.
 DEBUG_EXIT_PORTS: Final = frozenset({0xF4, *range(0x500, 0x5FD)})
+CPUS_MIN: Final = 1
+CPUS_MAX: Final = 8
 # The default first; what each announces is in docs/processors.md.
 CPU_MODELS: Final = (
     "x86-64-v1",
@@ -154,9 +156,9 @@ class VmConfig:
                 f"Memory of {self.memory_mib} MiB is not possible: give {MEMORY_MIN_MIB} MiB to "
                 f"{MEMORY_MAX_MIB // 1024} GiB."
             )
-        if self.cpus != 1:
+        if not CPUS_MIN <= self.cpus <= CPUS_MAX:
             found.append(
-                f"{self.cpus} processors are not possible yet: this version runs one, use --cpus 1."
+                f"{self.cpus} processors are not possible: give {CPUS_MIN} to {CPUS_MAX} by --cpus."
             )
         if self.engine not in ENGINES_NOW:
             found.append(

@@ -119,7 +119,10 @@ class DebugStop:
 
 @dataclass(frozen=True, slots=True)
 class DebugStatus:
-    """Where a machine stands. The fields of the processor are zero when the machine is off."""
+    """Where a machine stands. The fields of the processor are zero when the machine is off.
+
+    They are those of ``processor``, one of ``processors``: the one that stopped, or was chosen.
+    """
 
     state: PowerState
     stop: DebugStop | None
@@ -130,6 +133,8 @@ class DebugStatus:
     mode: str
     cpl: int
     halted: bool
+    processor: int = 0
+    processors: int = 1
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> DebugStatus:
@@ -145,6 +150,8 @@ class DebugStatus:
             mode=str(data.get("mode", "")),
             cpl=_number(data, "cpl", 0),
             halted=data.get("halted") is True,
+            processor=_number(data, "processor", 0),
+            processors=_number(data, "processors", 1),
         )
 
 

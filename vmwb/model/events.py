@@ -71,14 +71,15 @@ class DebugStopEvent(Event):
     """A breakpoint or watchpoint stopped the machine, which is paused now.
 
     ``reason`` is ``breakpoint`` or ``watchpoint``, ``address`` the one that it was set on, ``rip``
-    the linear address of the next instruction; ``watch`` is the kind of a watchpoint, ``write``
-    whether it was written.
+    the linear address of the next instruction, ``processor`` the number of the one that came there;
+    ``watch`` is the kind of a watchpoint, ``write`` whether it was written.
     """
 
     kind = "debug_stop"
     reason: str
     address: int
     rip: int
+    processor: int = 0
     watch: str = ""
     write: bool = False
 
@@ -182,6 +183,7 @@ def event_from_json(data: Mapping[str, object]) -> Event:
                 reason=_text(data, "reason"),
                 address=_number(data, "address"),
                 rip=_number(data, "rip"),
+                processor=_number(data, "processor"),
                 watch=str(data.get("watch", "")),
                 write=data.get("write") is True,
             )

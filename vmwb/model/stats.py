@@ -12,13 +12,26 @@ from vmwb.model.power import PowerState
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessorShare:
+    """One processor's part: instructions since power-on or the restored state, and what it does.
+
+    ``activity`` is ``running``, ``halted``, ``halted_for_good`` (nothing but another processor can
+    wake it) or ``waiting`` (for its start).
+    """
+
+    retired: int
+    activity: str
+
+
+@dataclass(frozen=True, slots=True)
 class MachineStats:
     """One reading.
 
     ``cpu_seconds`` is the vCPU thread's, ``worker_cpu_seconds`` the whole worker's;
     ``spawn_seconds`` passed from the making of the worker's process to the start of the processor;
     ``instructions_per_second`` covers the last second; ``exits`` counts by reason,
-    ``exceptions`` by vector, ``processor`` what goes on inside it.
+    ``exceptions`` by vector, ``processor`` what goes on inside it, or inside all of them;
+    ``processors`` has each one's share.
     """
 
     state: PowerState
@@ -33,6 +46,7 @@ class MachineStats:
     exits: Mapping[str, int] = field(default_factory=dict)
     exceptions: Mapping[str, int] = field(default_factory=dict)
     processor: Mapping[str, int] = field(default_factory=dict)
+    processors: tuple[ProcessorShare, ...] = ()
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> MachineStats:
@@ -47,6 +61,8 @@ class MachineStats:
             found = value if isinstance(value, dict) else {}
             return {str(name): n for name, n in found.items() if isinstance(n, int)}
 
+        rows = data.get("processors")
+        shares = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
         state = str(data.get("state", "off"))
         return cls(
             state=PowerState(state) if state in set(PowerState) else PowerState.OFF,
@@ -61,6 +77,11 @@ class MachineStats:
             exits=counts("exits"),
             exceptions=counts("exceptions"),
             processor=counts("processor"),
+            processors=tuple(
+                ProcessorShare(retired, str(row.get("activity", "")))
+                for row in shares
+                if isinstance(retired := row.get("retired"), int)
+            ),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -78,4 +99,7 @@ class MachineStats:
             "exits": dict(self.exits),
             "exceptions": dict(self.exceptions),
             "processor": dict(self.processor),
+            "processors": [
+                {"retired": share.retired, "activity": share.activity} for share in self.processors
+            ],
         }

@@ -252,6 +252,14 @@ class DebugService(Protocol):
         """Where the machine stands, and why."""
         ...
 
+    async def select(self, machine: str, processor: int) -> None:
+        """Look at another processor, until one is stopped or chosen.
+
+        Raises:
+            UsageError: the machine has none of this number, which counts from 0.
+        """
+        ...
+
     async def registers(self, machine: str) -> Registers:
         """All registers."""
         ...

@@ -46,6 +46,10 @@ class Debug:
         """Where the machine stands, and why."""
         return DebugStatus.from_json(await self._ask(machine, {"do": "status"}))
 
+    async def select(self, machine: str, processor: int) -> None:
+        """Look at another processor, until one is stopped or chosen."""
+        await self._ask(machine, {"do": "processor", "number": processor})
+
     async def registers(self, machine: str) -> Registers:
         """All registers."""
         return Registers.from_json(await self._ask(machine, {"do": "registers"}))

@@ -248,7 +248,7 @@ class TestDefinition:
         with pytest.raises(CorruptError):
             decode_definition(data, "deb", Path("machine.json"))
 
-    @pytest.mark.parametrize(("field", "value"), [("memory_mib", 1), ("id", "x"), ("cpus", 4)])
+    @pytest.mark.parametrize(("field", "value"), [("memory_mib", 1), ("id", "x"), ("cpus", 9)])
     def test_definition_against_the_rules_is_corrupt(
         self, bundle: Bundle, field: str, value: object
     ) -> None:

@@ -27,8 +27,8 @@ def test_validated_sound_gives_itself() -> None:
     [
         (replace(SOUND, memory_mib=1), "Memory"),
         (replace(SOUND, memory_mib=10 << 20), "Memory"),
-        (replace(SOUND, cpus=2), "--cpus 1"),
-        (replace(SOUND, cpus=0), "--cpus 1"),
+        (replace(SOUND, cpus=9), "1 to 8 by --cpus"),
+        (replace(SOUND, cpus=0), "1 to 8 by --cpus"),
         (replace(SOUND, engine=EngineKind.KVM), "engine kvm"),
         (replace(SOUND, cpu=CpuConfig("z80")), "'z80'"),
         (replace(SOUND, cpu=CpuConfig(tsc_hz=0)), "time-stamp"),

@@ -18,7 +18,7 @@ from vmwb.model.events import (
     event_from_json,
 )
 from vmwb.model.power import PowerState
-from vmwb.model.stats import MachineStats
+from vmwb.model.stats import MachineStats, ProcessorShare
 
 EVENTS = [
     PowerEvent(seq=1, retired=2, state=PowerState.RUNNING),
@@ -82,7 +82,12 @@ def test_error_unknown_code_is_kept_in_the_context() -> None:
 
 def test_stats_survive_the_wire() -> None:
     stats = MachineStats(
-        PowerState.RUNNING, "interpreter", 5, exits={"halt": 2}, exceptions={"14": 9}
+        PowerState.RUNNING,
+        "interpreter",
+        5,
+        exits={"halt": 2},
+        exceptions={"14": 9},
+        processors=(ProcessorShare(3, "running"), ProcessorShare(2, "halted")),
     )
 
     assert MachineStats.from_json(stats.to_json()) == stats

@@ -19,7 +19,7 @@ from vmwb.model.debug import (
     WatchKind,
     Watchpoint,
 )
-from vmwb.model.errors import NotFoundError, WrongStateError
+from vmwb.model.errors import NotFoundError, UsageError, WrongStateError
 from vmwb.model.power import PowerState
 from vmwb.services.gdb.packets import (
     PACKET_MAX_BYTES,
@@ -75,10 +75,18 @@ class FakeMachine:
         self.set: list[tuple[str, int]] = []
         self.stop: DebugStop | None = None
         self.over = False
+        self.processor = 0
+        self.processors = 1
 
     async def status(self) -> DebugStatus:
         rip = self.values.linear_rip
-        return DebugStatus(self.state, self.stop, 7, 0, rip, rip, "long64", 0, False)
+        where = (self.processor, self.processors)
+        return DebugStatus(self.state, self.stop, 7, 0, rip, rip, "long64", 0, False, *where)
+
+    async def select(self, processor: int) -> None:
+        if processor not in range(self.processors):
+            raise UsageError("There is no such processor.")
+        self.processor = processor
 
     async def registers(self) -> Registers:
         return self.values
@@ -336,3 +344,27 @@ async def test_any_packet_is_answered_or_leaves(packet: bytes) -> None:
         reply = leaving.reply
 
     assert reply is None or len(reply) <= 2 * PACKET_MAX_BYTES
+
+
+async def test_processors_are_threads_that_count_from_one() -> None:
+    machine = FakeMachine()
+    machine.processors = 3
+    stub = await attached(machine)
+
+    assert await stub.handle(b"qfThreadInfo") == b"m1,2,3"
+    assert await stub.handle(b"Hg3") == b"OK"
+    assert machine.processor == 2
+    assert await stub.handle(b"qC") == b"QC3"
+    assert await stub.handle(b"qThreadExtraInfo,3") == b"processor 2".hex().encode()
+    assert await stub.handle(b"T3") == b"OK"
+    assert await stub.handle(b"T4") == await stub.handle(b"Hg4")
+    assert machine.processor == 2
+
+
+async def test_step_is_that_of_the_thread_that_it_names() -> None:
+    machine = FakeMachine()
+    machine.processors = 2
+    stub = await attached(machine)
+
+    assert await stub.handle(b"vCont;s:2;c") == b"T05thread:2;"
+    assert await stub.handle(b"vCont;s:1") == b"T05thread:1;"

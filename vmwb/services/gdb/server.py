@@ -47,6 +47,10 @@ class NamedMachine:
         """Where it stands."""
         return await self.debug.status(self.name)
 
+    async def select(self, processor: int) -> None:
+        """Look at another processor."""
+        await self.debug.select(self.name, processor)
+
     async def registers(self) -> Registers:
         """All registers."""
         return await self.debug.registers(self.name)

@@ -51,6 +51,10 @@ class Machine(Protocol):
         """Where it stands."""
         ...
 
+    async def select(self, processor: int) -> None:
+        """Look at another processor, counted from 0."""
+        ...
+
     async def registers(self) -> Registers:
         """All registers."""
         ...
@@ -132,8 +136,8 @@ class Stub:
             "v": self._verbose,
             "q": self._query,
             "Q": self._set,
-            "H": self._yes,
-            "T": self._yes,
+            "H": self._thread,
+            "T": self._alive,
             "D": self._detach,
             "k": self._kill,
         }
@@ -210,13 +214,22 @@ class Stub:
         elif stop is not None and stop.address in self._breakpoints:
             hard = self._breakpoints[stop.address] == 1
             why = "hwbreak:;" if hard else "swbreak:;"
-        return f"T{signal:02x}thread:1;{why}".encode()
+        # A processor is a thread to gdb; threads count from 1.
+        return f"T{signal:02x}thread:{status.processor + 1:x};{why}".encode()
 
     async def _why(self, _: str) -> bytes:
         return self._stop_reply(await self._machine.status(), SIGTRAP)
 
-    async def _yes(self, _: str) -> bytes:
+    async def _thread(self, text: str) -> bytes:
+        """Choose the thread of what follows: g for looking, c (of old) for running."""
+        thread = text[1:]
+        if text[:1] == "g" and thread not in {"0", "-1"}:
+            await self._machine.select(_hex(thread) - 1)
         return OK
+
+    async def _alive(self, text: str) -> bytes:
+        status = await self._machine.status()
+        return OK if 1 <= _hex(text) <= status.processors else ERROR
 
     def _registers(self) -> Target:
         assert self._target is not None, "attach comes first"
@@ -339,11 +352,13 @@ class Stub:
         if text == "Cont?":
             return b"vCont;c;C;s;S"
         if text.startswith("Cont;"):
-            # One thread: the first action is its own.
-            action = text[5:6]
-            if action in {"c", "C"}:
+            # The first action decides: a step is one processor's, the others stand meanwhile.
+            action, _, thread = text[5:].partition(";")[0].partition(":")
+            if action[:1] in {"c", "C"}:
                 return await self._continue("")
-            if action in {"s", "S"}:
+            if action[:1] in {"s", "S"}:
+                if thread and thread != "-1":
+                    await self._machine.select(_hex(thread) - 1)
                 return await self._step("")
         if text.startswith("Kill"):
             await self._kill("")
@@ -359,11 +374,16 @@ class Stub:
             case "Attached":
                 return b"1"
             case "C":
-                return b"QC1"
+                status = await self._machine.status()
+                return f"QC{status.processor + 1:x}".encode()
             case "fThreadInfo":
-                return b"m1"
+                status = await self._machine.status()
+                threads = ",".join(f"{n + 1:x}" for n in range(status.processors))
+                return f"m{threads}".encode()
             case "sThreadInfo":
                 return b"l"
+            case "ThreadExtraInfo":
+                return f"processor {_hex(text.partition(',')[2]) - 1}".encode().hex().encode()
             case "Symbol":
                 return OK
             case _:
