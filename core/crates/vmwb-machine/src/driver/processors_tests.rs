@@ -9,6 +9,7 @@ use vmwb_x86::{Activity, BootState, CpuConfig, CpuStop, Exit, Interpreter, Vcpu}
 use super::processors::{Processors, TURN};
 use crate::board::Board;
 use crate::board::tests::{Printed, board_on, spec};
+use crate::regions::Regions;
 use crate::spec::MachineSpec;
 
 /// First processor: 32-bit code here.
@@ -36,7 +37,9 @@ impl Machine {
             cpus: u32::from(count),
             ..spec()
         };
-        let memory = Arc::new(GuestMemory::new(spec.ram_bytes()).unwrap());
+        let memory = Arc::new(
+            GuestMemory::with_regions(spec.ram_bytes(), Regions::of(&spec, None).specs()).unwrap(),
+        );
         memory.write(GuestAddress(FIRST), first).unwrap();
         memory.write(GuestAddress(OTHERS), others).unwrap();
         let make = |number| {
