@@ -10,6 +10,8 @@
 //! Nobody else touches board and processor, so nothing in them is locked. A panic in them ends the guest with a
 //! sentence, not the process.
 
+#[cfg(test)]
+mod boot_tests;
 mod budget;
 mod debug;
 #[cfg(test)]
