@@ -126,6 +126,9 @@ const DONE_WITHOUT: &[c_long] = &[
     // Rust: is a descriptor open that is to be closed (debug builds); the stack for a signal at a thread's end.
     libc::SYS_fcntl,
     libc::SYS_sigaltstack,
+    // The C library: how the host counts memory (/proc/sys/vm/overcommit_memory), asked once when a thread's own heap is
+    // to shrink. Without an answer it gives pages back in another way.
+    libc::SYS_openat,
 ];
 
 /// What Python's interpreter, its event loop, and the worker on it call.
