@@ -44,7 +44,10 @@ impl Blk {
     /// The byte range of `sectors` from `sector`, when the medium has them.
     fn range(&self, sector: u64, sectors: u64) -> Option<(u64, u64)> {
         let end = sector.checked_add(sectors)?;
-        (end <= self.sectors()).then_some((sector * SECTOR_BYTES, sectors * SECTOR_BYTES))
+        if end > self.sectors() {
+            return None;
+        }
+        Some((sector * SECTOR_BYTES, sectors * SECTOR_BYTES))
     }
 
     /// What `chain` asks for; a fault when it is no request at all.
