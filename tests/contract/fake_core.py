@@ -1,8 +1,10 @@
 """A fake of ``vmwb_core.Machine`` with the same contract, for tests of everything around the core.
 
 Its guest is a tiny shell on the first serial port that understands ``poweroff``, ``reset``,
-``crash``, ``break N``, ``exit N``, ``screen TEXT`` and ``flood N``, and echoes everything
-else. Keys appear on its screen as their codes. The kernel's first bytes are its only sanity check.
+``crash``, ``break N``, ``exit N``, ``screen TEXT``, ``flood N``, ``lock SLOT`` (holds a tray),
+``eject SLOT`` and ``tablet`` (takes places of the pointer), and echoes everything else. What is put
+into a drive appears on the screen by its first bytes, the pointer by what came.
+Keys appear on its screen as their codes. The kernel's first bytes are its only sanity check.
 """
 
 from __future__ import annotations
@@ -90,6 +92,7 @@ class FakeMachine:
         self._recorded: object = []
         self._memory = bytearray(range(256))
         self._rip = 0
+        self._trays: set[str] = set()
 
     @staticmethod
     def restore(spec_json: str, handles: dict[str, int]) -> FakeMachine:
@@ -152,6 +155,8 @@ class FakeMachine:
             if item["kind"] == "key":
                 if item["down"]:
                     self._screen.append(f"key {item['code']:x}")
+            elif item["kind"] in {"motion", "position"}:
+                self._screen.append(f"{item.pop('kind')} {json.dumps(item, sort_keys=True)}")
             else:
                 self._input(base64.b64decode(item["data"]))
 
@@ -166,8 +171,17 @@ class FakeMachine:
     def event_handle(self) -> int:
         return self._event
 
-    def attach(self, slot: str, handle: int) -> None:
-        raise FakeCoreError("not_found", f"There is no slot {slot!r}.")
+    def attach(
+        self, slot: str, handle: int | None, *, read_only: bool = True, force: bool = False
+    ) -> None:
+        drives = self.spec.get("drives", [])
+        if slot not in {drive["slot"] for drive in drives if drive["kind"] != "disk"}:
+            raise FakeCoreError("not_found", f"There is no drive {slot!r} for other media.")
+        if slot in self._trays and not force:
+            raise FakeCoreError("busy", f"The guest holds the tray of {slot}.")
+        what = "empty" if handle is None else os.pread(handle, 8, 0).decode()
+        with self._lock:
+            self._screen.append(f"{slot} {what}{'' if read_only else ' writable'}")
 
     def frame_handle(self) -> int | None:
         if self.spec["display"] == "none":
@@ -326,6 +340,12 @@ class FakeMachine:
             self._set("off")
         elif word == "break":
             self.hit(int(rest))
+        elif word == "lock":
+            self._trays.add(rest)
+        elif word == "eject":
+            self._say({"kind": "ejected", "slot": rest})
+        elif word == "tablet":
+            self._say({"kind": "pointer", "absolute": True})
         elif word == "screen":
             self._screen.append(rest)
         elif word == "flood":

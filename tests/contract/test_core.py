@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,12 +19,15 @@ from vmwb.ipc.framebuffer import FrameReader
 from vmwb.model import config as model
 from vmwb.model.config import (
     BootConfig,
+    BootSource,
     CpuConfig,
     DisplayKind,
     EngineKind,
     SerialConfig,
     VmConfig,
 )
+from vmwb.model.drives import CHAIN_MAX, DriveBus, DriveConfig, DriveKind, ImageFile, ImageFormat
+from vmwb.model.drives import SLOTS as DRIVE_SLOTS
 from vmwb.model.events import GuestPowerOffEvent, PowerEvent, event_from_json
 from vmwb.model.power import ALLOWED, AT_REST, TRANSIENT, Action, PowerState
 
@@ -31,6 +35,15 @@ TABLE = json.loads(vmwb_core.power_table_json())
 LAYOUT = json.loads(vmwb_core.framebuffer_layout_json())
 SCHEMA = json.loads(vmwb_core.spec_schema_json())
 SOUND = VmConfig(name="deb", memory_mib=16, boot=BootConfig("/k", None, "quiet"))
+WHOLE_PC = VmConfig(
+    name="pc",
+    id="8c2cf5ae-45d0-4a4f-9b2f-0c8f5f1d2a11",
+    memory_mib=32,
+    drives=(
+        DriveConfig("ide2", DriveKind.CDROM, ImageFile("/cd.iso")),
+        DriveConfig("floppy0", DriveKind.FLOPPY),
+    ),
+)
 # Actions that the core carries out, by its name for them.
 COMMANDS = {
     Action.START: "start",
@@ -91,11 +104,28 @@ def test_framebuffer_constants_are_the_cores() -> None:
 
 
 def test_spec_has_exactly_the_fields_of_the_schema() -> None:
-    spec = json.loads(SOUND.to_spec())
+    properties = SCHEMA["properties"]
+    for config in (SOUND, WHOLE_PC):
+        spec = json.loads(config.to_spec())
 
-    assert set(spec) == set(SCHEMA["properties"])
-    assert set(spec["cpu"]) == set(SCHEMA["properties"]["cpu"]["properties"])
-    assert set(spec["boot"]) == set(SCHEMA["properties"]["boot"]["properties"])
+        assert set(spec) == set(properties)
+        assert set(spec["cpu"]) == set(properties["cpu"]["properties"])
+        assert set(spec["boot"]) <= set(properties["boot"]["properties"])
+        assert set(spec["virtio"]) == set(properties["virtio"]["properties"])
+    assert set(spec["drives"][0]) == set(properties["drives"]["items"]["properties"])
+
+
+def test_drives_of_the_schema_are_those_of_the_model() -> None:
+    drive = SCHEMA["properties"]["drives"]["items"]["properties"]
+    slots = {slot for bus in DriveBus for slot in DRIVE_SLOTS[bus]}
+
+    assert set(drive["kind"]["enum"]) == set(DriveKind)
+    assert set(drive["formats"]["items"]["enum"]) == set(ImageFormat)
+    assert drive["formats"]["maxItems"] == CHAIN_MAX
+    assert all(re.fullmatch(drive["slot"]["pattern"], slot) for slot in slots)
+    assert set(SCHEMA["properties"]["boot"]["properties"]["order"]["items"]["enum"]) == set(
+        BootSource
+    )
 
 
 def test_spec_bounds_are_the_cores() -> None:
@@ -196,8 +226,9 @@ def test_core_shows_its_test_pattern(hello: int, tmp_path: Path) -> None:
 
 def test_core_refuses_a_slot_that_does_not_exist(hello: int) -> None:
     machine = vmwb_core.Machine(SOUND.to_spec(), {"kernel": hello})
-    with pytest.raises(vmwb_core.CoreError) as caught:
-        machine.attach("cdrom", hello)
+    machine.start()
+    for slot in ("cdrom", "ide2"):
+        with pytest.raises(vmwb_core.CoreError) as caught:
+            machine.attach(slot, hello)
+        assert caught.value.code == "not_found"
     machine.close()
-
-    assert caught.value.code == "not_found"

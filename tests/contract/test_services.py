@@ -15,11 +15,10 @@ import pytest
 from contract.bench import FAKE_WORKER, Bench, worker_environment
 
 from vmwb.app import Paths, build_services
-from vmwb.model.config import DisplayKind, SerialConfig, SerialKind
+from vmwb.model.config import BootConfig, DisplayKind, SerialConfig, SerialKind
 from vmwb.model.errors import (
     BootFileError,
     BusyError,
-    ConfigError,
     CorruptError,
     NameTakenError,
     NotFoundError,
@@ -184,11 +183,11 @@ async def test_start_with_a_directory_as_kernel_says_so(bench: Bench) -> None:
         await bench.services.power.start("deb")
 
 
-async def test_start_without_a_kernel_says_what_to_do(bench: Bench) -> None:
-    config = bench.config()
-    await bench.services.machines.create(replace(config, boot=replace(config.boot, kernel=None)))
+async def test_start_by_firmware_that_is_not_there_says_so(bench: Bench, tmp_path: Path) -> None:
+    boot = BootConfig(firmware=str(tmp_path / "bios.bin"))
+    await bench.services.machines.create(replace(bench.config(), boot=boot))
 
-    with pytest.raises(ConfigError, match="--kernel"):
+    with pytest.raises(NotFoundError, match=r"firmware .* does not exist"):
         await bench.services.power.start("deb")
 
 

@@ -112,10 +112,10 @@ def _image(kind: DriveKind, name: str, form: ImageFormat | None) -> ImageFile:
             f"The {kind}'s image {path} does not exist: check the path.",
             {"path": str(path), "role": kind.value},
         )
+    # Of a folder a CD is made when the machine starts.
+    if path.is_dir() and kind is not DriveKind.CDROM:
+        raise UsageError(f"{path} is a folder: only a CD can be made of one.")
     if kind is not DriveKind.DISK:
-        # Of a folder a CD is made when the machine starts.
-        if path.is_dir() and kind is DriveKind.FLOPPY:
-            raise UsageError(f"{path} is a folder: only a CD can be made of one.")
         return ImageFile(str(path))
     return ImageFile(str(path), form or image_format(path))
 

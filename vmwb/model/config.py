@@ -20,6 +20,11 @@ from vmwb.model.sizes import MEMORY_MAX_MIB, MEMORY_MIN_MIB
 SPEC_VERSION: Final = 1
 APPEND_MAX_BYTES: Final = 2047
 DEBUG_EXIT_PORT_DEFAULT: Final = 0x501
+# A kernel that is started directly keeps the smallest board. A whole PC has these besides: random
+# numbers and the balloon as guests expect them, and a tablet, because Linux binds its driver of
+# the other absolute pointer (vmmouse) only under hypervisors that it knows.
+VIRTIO_OF_A_PC: Final = {"rng": True, "balloon": True, "console": False, "input": True}
+VIRTIO_OF_A_KERNEL: Final = dict.fromkeys(VIRTIO_OF_A_PC, False)
 # Ports that no other device of the machine has.
 DEBUG_EXIT_PORTS: Final = frozenset({0xF4, *range(0x500, 0x5FD)})
 CPUS_MIN: Final = 1
@@ -203,6 +208,11 @@ class VmConfig:
             )
         return found
 
+    @property
+    def is_whole_pc(self) -> bool:
+        """Whether it is more than a board for one kernel: it starts by firmware or has drives."""
+        return self.boot.firmware_chosen is not None or bool(self.drives)
+
     def validated(self) -> VmConfig:
         """Give the definition itself when it is sound.
 
@@ -229,6 +239,7 @@ class VmConfig:
             "cpu": {"model": self.cpu.model, "tsc_hz": self.cpu.tsc_hz},
             "boot": self.boot.to_spec(),
             "drives": [drive.to_spec() for drive in self.drives],
+            "virtio": VIRTIO_OF_A_PC if self.is_whole_pc else VIRTIO_OF_A_KERNEL,
             "uuid": self.id or None,
             "serial_ports": max(1, len(self.serial)),
             "display": self.display.value,

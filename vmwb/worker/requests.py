@@ -153,12 +153,11 @@ class Requests:
         """Put the image of the one descriptor into a drive, or empty the drive."""
         if len(handles) > 1:
             raise ProtocolError("A drive takes one image at a time.")
-        change = self._host.change_medium(
-            text(args, "slot"),
-            os.dup(handles[0]) if handles else None,
-            read_only=boolean(args, "read_only", True),
-            force=boolean(args, "force", False),
-        )
+        slot = text(args, "slot")
+        read_only, force = boolean(args, "read_only", True), boolean(args, "force", False)
+        # Duplicated last: nothing may fail between this and the one who closes it.
+        image = os.dup(handles[0]) if handles else None
+        change = self._host.change_medium(slot, image, read_only=read_only, force=force)
         await asyncio.shield(self._host.own(change))
         return Answer()
 

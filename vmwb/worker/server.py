@@ -197,6 +197,8 @@ class _Session:
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Not in the task itself: one that is cancelled before it begins runs no line of its own.
+        task.add_done_callback(lambda _: close_all(handles))
 
     async def _answer(self, request: Request, handles: list[int]) -> None:
         try:
@@ -212,8 +214,6 @@ class _Session:
             self._connection.post(
                 Reply(request.id, answer.result, len(answer.handles)), answer.handles
             )
-        finally:
-            close_all(handles)
 
     def _tell(self, event: Event) -> None:
         with contextlib.suppress(ProtocolError):

@@ -11,12 +11,12 @@ from vmwb.app import FrontendRequest
 from vmwb.cli.main import run, with_debug_exit_port, with_json_behind_the_verb
 from vmwb.cli.options import MachineOptions, reply
 from vmwb.model.config import DisplayKind, EngineKind, SerialConfig, SerialKind, VmConfig
-from vmwb.model.errors import NotFoundError, NotSupportedError, UsageError
+from vmwb.model.errors import ConfigError, NotFoundError, NotSupportedError, UsageError
 
 VERBS = (
     *("run", "create", "start", "stop", "reset", "pause", "unpause", "suspend", "resume"),
     *("delete", "list", "show", "edit", "rename", "send", "type", "keys", "wait", "console"),
-    *("text", "screenshot", "events", "stats", "logs", "doctor", "discard"),
+    *("text", "screenshot", "media", "events", "stats", "logs", "doctor", "discard"),
 )
 Captured = pytest.CaptureFixture[str]
 
@@ -58,6 +58,10 @@ def test_version(capsys: Captured) -> None:
         (["create", "deb", "--kernel", "/nonexistent"], 3),
         (["create", "deb", "--disk-size", "8G"], 2),
         (["edit", "deb"], 2),
+        (["media", "nobody", "cdrom", "eject"], 3),
+        (["media", "nobody", "cdrom", "insert"], 2),
+        (["media", "nobody", "cdrom", "eject", "x.iso"], 2),
+        (["media", "nobody", "cdrom", "paint", "x.iso"], 2),
         (["show", "nobody"], 3),
         (["start", "nobody", "--headless"], 3),
         (["stop", "nobody", "--hard", "--soft"], 2),
@@ -67,7 +71,7 @@ def test_version(capsys: Captured) -> None:
         (["wait", "nobody", "--state", "off", "--serial-port", "1"], 2),
         (["discard", "nobody"], 3),
         (["run", "--kernel", "/dev/null", "--stats", "/nowhere/file"], 2),
-        (["run", "--headless"], 2),
+        (["run", "--headless", "--firmware", "none"], 2),
         (["run", "--headless", "--trace", "f", "--trace-events", "moods"], 2),
         (["run", "--headless", "--trace", "f", "--trace-limit", "0"], 2),
         (["run", "--headless", "--on-serial", "no equals sign", "--kernel", "/dev/null"], 2),
@@ -219,10 +223,23 @@ def test_options_change_only_what_is_given(private: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (MachineOptions(floppy=("a",)), NotSupportedError),
+        (MachineOptions(floppy=("/nonexistent",)), NotFoundError),
         (MachineOptions(nic=("nat",)), NotSupportedError),
         (MachineOptions(sound="yes"), NotSupportedError),
-        (MachineOptions(firmware="seabios"), NotSupportedError),
+        (MachineOptions(firmware="/nonexistent"), NotFoundError),
+        (MachineOptions(boot="disk,tape"), UsageError),
+        (MachineOptions(cdrom=("none", "empty")), UsageError),
+        (MachineOptions(disk=("empty",)), UsageError),
+        (MachineOptions(floppy=("/",)), UsageError),
+        (MachineOptions(disk=("/",)), UsageError),
+        (MachineOptions(cdrom=("/dev/null,bus=virtio",)), UsageError),
+        (MachineOptions(disk=("/dev/null,bus=sata",)), NotSupportedError),
+        (MachineOptions(disk=("/dev/null,bus=floppy",)), UsageError),
+        (MachineOptions(disk=("/dev/null,format=vmdk",)), UsageError),
+        (MachineOptions(disk=("/dev/null,mode=independent-persistent",)), NotSupportedError),
+        (MachineOptions(disk=("/dev/null,mode=loud",)), UsageError),
+        (MachineOptions(disk=("/dev/null,backing=/nonexistent",)), NotFoundError),
+        (MachineOptions(disk=("/dev/null",) * 5), ConfigError),
         (MachineOptions(serial=("unix:/s",)), NotSupportedError),
         (MachineOptions(serial=("radio",)), UsageError),
         (MachineOptions(engine="steam"), UsageError),

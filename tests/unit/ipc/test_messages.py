@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmwb.ipc.launch import Launch, SerialTarget, launch_from_json
+from vmwb.ipc.launch import DriveTarget, Launch, SerialTarget, launch_from_json
 from vmwb.ipc.messages import (
     EventMessage,
     Failure,
@@ -27,6 +28,7 @@ MESSAGES = [
     Hello("abc"),
     Welcome("abc", "id", "deb", 7, "running"),
     Request(1, "stats", {"a": 1}),
+    Request(2, "media", {"slot": "ide2"}, 1),
     Reply(1, {"b": [2]}, 1),
     EventMessage({"kind": "power"}),
 ]
@@ -108,19 +110,27 @@ def test_boolean_of_another_type_is_a_protocol_error() -> None:
         boolean({"a": 1}, "a", default=True)
 
 
-def test_launch_survives_the_wire() -> None:
-    data = LAUNCH.to_json()
-    data["serial"] = [{"kind": port.kind, "path": port.path} for port in LAUNCH.serial]
+def wire(launch: Launch) -> dict[str, object]:
+    """Give the order as it comes over the wire."""
+    data: dict[str, object] = json.loads(json.dumps(launch.to_json()))
+    return data
 
-    assert launch_from_json(data) == LAUNCH
+
+def test_launch_survives_the_wire() -> None:
+    assert launch_from_json(wire(LAUNCH)) == LAUNCH
 
 
 def test_launch_carries_a_trace() -> None:
-    traced = replace(LAUNCH, serial=(), trace=TraceSettings(("mode", "port"), 7))
-    data = {**traced.to_json(), "serial": []}
-    data["trace"] = {"classes": ["mode", "port"], "limit": 7}
+    traced = replace(LAUNCH, trace=TraceSettings(("mode", "port"), 7))
 
-    assert launch_from_json(data) == traced
+    assert launch_from_json(wire(traced)) == traced
+
+
+def test_launch_carries_firmware_and_drives() -> None:
+    drives = (DriveTarget("ide0", ("/a", "/b"), writable=True), DriveTarget("ide2"))
+    pc = replace(LAUNCH, kernel=None, firmware="/bios", vga_rom="/vga", drives=drives)
+
+    assert launch_from_json(wire(pc)) == pc
 
 
 @pytest.mark.parametrize(
@@ -133,6 +143,15 @@ def test_launch_carries_a_trace() -> None:
         {"kernel": 5},
         {"tied": 1},
         {"spawned_ns": None},
+        {"firmware": 5},
+        {"drives": {}},
+        {"drives": [5]},
+        {"drives": [{"slot": "ide0", "paths": []}] * 15},
+        {"drives": [{"slot": "ide0"}]},
+        {"drives": [{"slot": 0, "paths": []}]},
+        {"drives": [{"slot": "ide0", "paths": [5]}]},
+        {"drives": [{"slot": "ide0", "paths": ["/a"] * 65}]},
+        {"drives": [{"slot": "ide0", "paths": [], "writable": 1}]},
         {"trace": 5},
         {"trace": {"classes": "all", "limit": 1}},
         {"trace": {"classes": [1], "limit": 1}},
@@ -140,4 +159,4 @@ def test_launch_carries_a_trace() -> None:
 )
 def test_launch_unsound_is_a_protocol_error(change: dict[str, object]) -> None:
     with pytest.raises(ProtocolError):
-        launch_from_json({**LAUNCH.to_json(), "serial": [], **change})
+        launch_from_json({**wire(LAUNCH), **change})

@@ -55,5 +55,7 @@ def test_has_worker_is_the_opposite_of_at_rest(state: PowerState) -> None:
 
 
 @pytest.mark.parametrize("state", [PowerState.OFF, PowerState.CRASHED])
-def test_allowed_actions_at_rest_can_start_edit_rename_delete(state: PowerState) -> None:
-    assert allowed_actions(state) == {Action.START, Action.EDIT, Action.RENAME, Action.DELETE}
+def test_allowed_actions_at_rest_can_start_and_change_everything(state: PowerState) -> None:
+    assert allowed_actions(state) == {
+        *(Action.START, Action.EDIT, Action.RENAME, Action.DELETE, Action.MEDIA),
+    }
