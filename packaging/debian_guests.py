@@ -68,3 +68,30 @@ def busybox(architecture: str, cache: Path | None = None) -> Path:
             "The package busybox-static does not carry bin/busybox any more."
         )
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class GrubRescue:
+    """GRUB's rescue media: a CD image and a floppy image."""
+
+    cdrom: Path
+    floppy: Path
+
+
+def grub_rescue(cache: Path | None = None) -> GrubRescue:
+    """Return the media of the package grub-rescue-pc. Raises debian_packages.FetchError."""
+    folder = _files("grub-rescue-pc", "usr/lib/grub-rescue", cache)
+    return GrubRescue(folder / "grub-rescue-cdrom.iso", folder / "grub-rescue-floppy.img")
+
+
+def ipxe_cd(cache: Path | None = None) -> Path:
+    """Return the CD image of the package ipxe. Raises debian_packages.FetchError."""
+    return _files("ipxe", "usr/lib/ipxe", cache) / "ipxe.iso"
+
+
+def _files(package: str, folder: str, cache: Path | None) -> Path:
+    store = cache or debian_packages.default_cache()
+    path = debian_packages.fetch(package, "amd64", store) / folder
+    if not path.is_dir():
+        raise debian_packages.FetchError(f"The package {package} does not carry {folder} any more.")
+    return path

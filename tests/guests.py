@@ -13,15 +13,18 @@ from functools import cache
 from pathlib import Path
 
 import debian_guests
-from debian_guests import LinuxGuest
+from debian_guests import GrubRescue, LinuxGuest
 
 __all__ = [
     "HELLO_TEXT",
     "DebugGuest",
+    "GrubRescue",
     "LinuxGuest",
     "busybox",
     "debug",
+    "grub_rescue",
     "hello",
+    "ipxe_cd",
     "kernel",
     "linux",
 ]
@@ -47,6 +50,18 @@ def kernel(flavour: str, architecture: str) -> Path:
 def busybox(architecture: str) -> Path:
     """Return a static busybox for `amd64` or `i386`."""
     return debian_guests.busybox(architecture)
+
+
+@cache
+def grub_rescue() -> GrubRescue:
+    """Return GRUB's rescue media."""
+    return debian_guests.grub_rescue()
+
+
+@cache
+def ipxe_cd() -> Path:
+    """Return iPXE's CD, which begins with ISOLINUX."""
+    return debian_guests.ipxe_cd()
 
 
 @cache

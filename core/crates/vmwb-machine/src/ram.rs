@@ -86,7 +86,9 @@ pub fn save(memory: &GuestMemory, file: &File) -> Result<(), MachineError> {
 pub fn restore(memory: &GuestMemory, file: &File) -> Result<(), MachineError> {
     let host = || MachineError::host("The guest's saved memory could not be read");
     let len = file.metadata().map_err(host())?.len();
-    if len != span(memory) {
+    // Files from before display memory was part of them end with RAM.
+    let ram_alone = memory.ranges().last().map_or(0, |r| r.end);
+    if len != span(memory) && len != ram_alone {
         let reason = format!(
             "its memory has {len} bytes, the machine's has {}",
             span(memory)
@@ -129,6 +131,27 @@ mod tests {
             places
                 .iter()
                 .all(|&a| other.read_u64(GuestAddress(a)).unwrap() == 0xA5A5_A5A5_A5A5_A5A5)
+        );
+    }
+
+    #[test]
+    fn file_that_ends_with_ram_leaves_display_memory_to_its_device() {
+        let spec = RegionSpec {
+            bytes: 1 << 20,
+            kind: RegionKind::Video,
+        };
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&[7; 4096], 0x10_0000).unwrap();
+        file.set_len(2 << 20).unwrap();
+        let memory = GuestMemory::with_regions(2 << 20, &[spec]).unwrap();
+        memory.region_write(RegionId(0), 0, &[9; 16]).unwrap();
+        restore(&memory, &file).unwrap();
+        let mut shown = [0; 16];
+        memory.region_read(RegionId(0), 0, &mut shown).unwrap();
+        assert_eq!(shown, [9; 16]);
+        assert_eq!(
+            memory.read_u64(GuestAddress(0x10_0000)).unwrap(),
+            0x0707_0707_0707_0707
         );
     }
 

@@ -1,0 +1,68 @@
+"""Machines that start with SeaBIOS: stock boot media from Debian's packages, to what they show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import guests
+import pytest
+from command import BOOT_SECONDS, Vmwb
+
+pytestmark = [pytest.mark.boot, pytest.mark.timeout(BOOT_SECONDS * 2)]
+
+
+def run_until(vmwb: Vmwb, text: str, *options: str | Path) -> str:
+    """Run a machine until a text stands on its screen; return the screen then."""
+    done = vmwb.run(
+        *("run", "--headless", "--json", "--serial", "none", "--memory", "128M"),
+        *("--until-screen", text, "--timeout", str(BOOT_SECONDS), *options),
+        seconds=BOOT_SECONDS + 30,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return str(json.loads(done.stdout)["screen"])
+
+
+def test_grub_cd_reaches_its_menu_and_lists_the_disk(vmwb: Vmwb, tmp_path: Path) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(8 << 20))
+
+    screen = run_until(
+        vmwb,
+        "(hd0)",
+        *("--cdrom", guests.grub_rescue().cdrom, "--disk", disk),
+        *("--on-screen", "executed automatically=c", "--on-screen", "grub>=ls\n"),
+    )
+
+    assert "(cd" in screen
+
+
+def test_grub_floppy_reaches_its_menu(vmwb: Vmwb) -> None:
+    screen = run_until(vmwb, "Memtest86+", "--floppy", guests.grub_rescue().floppy)
+
+    assert "GNU GRUB" in screen
+
+
+def test_ipxe_says_that_there_is_no_card(vmwb: Vmwb) -> None:
+    run_until(vmwb, "No more network devices", "--cdrom", guests.ipxe_cd())
+
+
+def test_machine_without_anything_to_boot_says_so(vmwb: Vmwb) -> None:
+    run_until(vmwb, "No bootable device", "--boot", "disk,cdrom,floppy")
+
+
+def test_boot_order_decides(vmwb: Vmwb) -> None:
+    media = ("--cdrom", guests.ipxe_cd(), "--floppy", guests.grub_rescue().floppy)
+
+    assert "iPXE" in run_until(vmwb, "iPXE", *media, "--boot", "cdrom,floppy")
+    assert "GRUB" in run_until(vmwb, "GNU GRUB", *media, "--boot", "floppy,cdrom")
+
+
+def test_boot_menu_key_opens_the_menu(vmwb: Vmwb) -> None:
+    screen = run_until(
+        vmwb,
+        "Select boot device",
+        *("--cdrom", guests.ipxe_cd(), "--on-screen", "ESC for boot menu=\x1b"),
+    )
+
+    assert "DVD/CD" in screen
