@@ -312,6 +312,7 @@ fn video_mode(append: &str) -> u16 {
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::prelude::*;
     use vmwb_devices::fwcfg::{FwCfg, Place};
     use vmwb_hw::{AccessSize, Ctx, LineChanges, Nanos, PioDevice, Scheduler};
     use vmwb_mem::{GuestAddress, GuestMemory};
@@ -418,6 +419,22 @@ mod tests {
         let mut zimage = kernel(0x0200, false);
         zimage.resize(600 << 10, 0);
         assert_eq!(refused(&zimage, None), "bad_kernel");
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_never_panics(
+            patch in proptest::collection::vec((0x1F1usize..0x290, any::<u8>()), 0..24), low_mib in 1u64..8,
+        ) {
+            let mut image = kernel(0x020F, true);
+            for (at, byte) in patch {
+                image[at] = byte;
+            }
+            if let Ok(boot) = Linux16::open(file_of(&image), Some(file_of(&[1; 100]))) {
+                let checked = boot.check(low_mib << 20, "x").is_ok();
+                prop_assert_eq!(boot.items(low_mib << 20, "x").is_ok(), checked);
+            }
+        }
     }
 
     /// Does what the ROM's code does: one DMA a descriptor.
