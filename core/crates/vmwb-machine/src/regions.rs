@@ -4,8 +4,9 @@ use vmwb_mem::{RegionId, RegionKind, RegionSpec};
 
 use crate::spec::{DisplayChoice, MachineSpec};
 
-/// Bytes of the display adapter's memory: 16 MiB, enough for 2560x1600 in 32 bits a pixel.
-pub const VIDEO_BYTES: u64 = 16 << 20;
+/// Bytes of the display adapter's memory: 32 MiB. Half of it holds 2560x1600 in 32 bits a pixel; Linux's driver offers
+/// only modes that leave the other half for a second picture.
+pub const VIDEO_BYTES: u64 = 32 << 20;
 
 /// Which regions a machine has.
 #[derive(Debug, Clone, Default)]
@@ -22,9 +23,10 @@ impl Regions {
     #[must_use]
     pub fn of(spec: &MachineSpec, bios_bytes: Option<u64>) -> Self {
         let mut regions = Self::default();
+        // First of all, so that no window hides the reset vector, wherever a guest moves it.
+        regions.bios = bios_bytes.map(|bytes| regions.add(RegionKind::Rom, bytes));
         regions.video = (spec.display == DisplayChoice::Vga)
             .then(|| regions.add(RegionKind::Video, VIDEO_BYTES));
-        regions.bios = bios_bytes.map(|bytes| regions.add(RegionKind::Rom, bytes));
         regions
     }
 

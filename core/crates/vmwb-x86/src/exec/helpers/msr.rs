@@ -33,6 +33,9 @@ mod number {
     pub const GS_BASE: u32 = 0xC000_0101;
     pub const KERNEL_GS_BASE: u32 = 0xC000_0102;
     pub const TSC_AUX: u32 = 0xC000_0103;
+    /// Performance counters of the K7 and later: four event selectors, four counters (AMD APM volume 2, 13.2.1).
+    pub const PERF_EVT_SEL_0: u32 = 0xC001_0000;
+    pub const PERF_CTR_3: u32 = 0xC001_0007;
     pub const SYSCFG: u32 = 0xC001_0010;
     pub const HWCR: u32 = 0xC001_0015;
     /// HWCR.TscFreqSel, since family 10h: the time-stamp counter runs at the frequency of P0.
@@ -136,6 +139,8 @@ pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
         number::HWCR if c.amd => m.hwcr,
         // The northbridge's extended configuration space is not there: nothing in this register has an effect.
         number::NB_CFG if c.amd => 0,
+        // Nothing is counted. Systems that try the counters find that out; others only switch them off.
+        number::PERF_EVT_SEL_0..=number::PERF_CTR_3 if c.amd => 0,
         _ => match fixed_mtrr(n) {
             Some(i) => m.mtrr_fixed[i],
             None => return Err(c.gp(0)),
@@ -268,6 +273,7 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
         number::TSC_AUX => c.msr.tsc_aux = v & 0xFFFF_FFFF,
         number::HWCR if c.amd => c.msr.hwcr = v,
         number::NB_CFG if c.amd => {}
+        number::PERF_EVT_SEL_0..=number::PERF_CTR_3 if c.amd => {}
         _ => match fixed_mtrr(n) {
             Some(i) if v.to_le_bytes().into_iter().all(memory_type) => c.msr.mtrr_fixed[i] = v,
             _ => return Err(c.gp(0)),
