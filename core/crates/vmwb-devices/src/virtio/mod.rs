@@ -68,6 +68,9 @@ pub trait VirtioFunction: Debug + Send {
     const TYPE: u16;
     /// PCI class code, 24 bits.
     const CLASS: u32;
+    /// Feature bits that come and go with what is attached: a saved driver may have agreed on one that is not offered
+    /// now.
+    const CHANGING_FEATURES: u64;
     /// The frozen payload, the transport's state included.
     type Saved: Schema;
 
@@ -217,7 +220,8 @@ impl<F: VirtioFunction> Device for VirtioPci<F> {
 
     fn restore(&mut self, _ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
         let transport = self.function.restore(payload.decode::<F::Saved>()?)?;
-        self.transport.take_v1(F::Saved::KIND, &transport)
+        self.transport
+            .take_v1(F::Saved::KIND, &transport, F::CHANGING_FEATURES)
     }
 }
 

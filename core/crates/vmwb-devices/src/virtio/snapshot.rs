@@ -96,8 +96,14 @@ impl Transport {
         }
     }
 
-    /// Takes saved registers over, for the device of this `kind`.
-    pub(super) fn take_v1(&mut self, kind: &str, s: &TransportV1) -> Result<(), SnapshotError> {
+    /// Takes saved registers over, for the device of this `kind`, whose driver may have agreed on `changing` features
+    /// that it does not offer now.
+    pub(super) fn take_v1(
+        &mut self,
+        kind: &str,
+        s: &TransportV1,
+        changing: u64,
+    ) -> Result<(), SnapshotError> {
         let check = |holds: bool, reason: &str| {
             if holds {
                 Ok(())
@@ -114,7 +120,7 @@ impl Transport {
         check(exists(s.config_vector), "a vector does not exist")?;
         let known = STATUS_DRIVER_BITS | STATUS_NEEDS_RESET;
         check(s.status & !known == 0, "its status has unknown bits")?;
-        let agreed = s.accepted & F_VERSION_1 != 0 && s.accepted & !self.offered == 0;
+        let agreed = s.accepted & F_VERSION_1 != 0 && s.accepted & !(self.offered | changing) == 0;
         check(
             s.status & STATUS_FEATURES_OK == 0 || agreed,
             "it agreed on features that this device does not have",
@@ -149,6 +155,7 @@ impl Transport {
             };
         }
         self.accepted = s.accepted;
+        self.offered |= s.accepted & changing;
         self.device_feature_select = s.device_feature_select;
         self.driver_feature_select = s.driver_feature_select;
         self.config_vector = s.config_vector;

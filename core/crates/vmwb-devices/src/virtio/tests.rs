@@ -22,6 +22,7 @@ impl Schema for EchoV1 {
 impl VirtioFunction for Echo {
     const TYPE: u16 = 42;
     const CLASS: u32 = 0x00_FF00;
+    const CHANGING_FEATURES: u64 = 0;
     type Saved = EchoV1;
 
     fn features(&self) -> u64 {

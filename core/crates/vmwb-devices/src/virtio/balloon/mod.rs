@@ -73,6 +73,7 @@ impl VirtioFunction for Balloon {
     const TYPE: u16 = 5;
     // No class fits.
     const CLASS: u32 = 0x00_FF00;
+    const CHANGING_FEATURES: u64 = 0;
     type Saved = VirtioBalloonV1;
 
     fn features(&self) -> u64 {

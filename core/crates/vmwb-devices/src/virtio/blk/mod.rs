@@ -257,6 +257,7 @@ impl VirtioFunction for Blk {
     const TYPE: u16 = 2;
     // Mass storage, SCSI: what other virtio disks say.
     const CLASS: u32 = 0x01_0000;
+    const CHANGING_FEATURES: u64 = F_RO;
     type Saved = VirtioBlkV1;
 
     fn features(&self) -> u64 {

@@ -255,7 +255,13 @@ fn write_back_cache_flushes_only_when_asked() {
 fn requests_beyond_the_end_or_not_in_sectors_fail_without_the_backend() {
     let (mut rig, disk) = rig(64, ALL);
     let mut failed = Vec::new();
-    for (sector, len) in [(64, 512), (63, 1024), (u64::MAX, 512), (0, 511)] {
+    for (sector, len) in [
+        (64, 512),
+        (63, 1024),
+        (u64::MAX, 512),
+        (1 << 62, 512),
+        (0, 511),
+    ] {
         failed.push(ask(
             &mut rig,
             &[head(T_IN, sector), Buffer::In(len), Buffer::In(1)],
@@ -265,7 +271,7 @@ fn requests_beyond_the_end_or_not_in_sectors_fail_without_the_backend() {
         &mut rig,
         &[head(T_OUT, 64), Buffer::Out(vec![0; 512]), Buffer::In(1)],
     ));
-    assert_eq!(failed, [S_IOERR; 5]);
+    assert_eq!(failed, [S_IOERR; 6]);
     assert_eq!(disk.asked(), []);
 }
 
@@ -491,4 +497,18 @@ fn taken_medium_has_no_request_under_way_and_leaves_an_empty_drive() {
     assert_eq!(rig.device_config(0, AccessSize::Qword), 0);
     let answer = ask(&mut rig, &[head(T_IN, 0), Buffer::In(512), Buffer::In(1)]);
     assert_eq!(answer, S_IOERR);
+}
+
+#[test]
+fn state_of_a_driver_that_knew_a_read_only_medium_is_taken_with_another_one() {
+    let disk = Disk::new(64);
+    disk.with(|s| s.read_only = true);
+    let dev = VirtioBlk::new("virtio-blk.0", LINE, Box::new(disk), "");
+    let mut rig = Rig::started(dev, ALL);
+    rig.dev
+        .change_medium(&mut rig.b.ctx(), Box::new(Disk::new(64)));
+    let saved = rig.dev.save().unwrap();
+    let mut copy = VirtioBlk::new("virtio-blk.0", LINE, Box::new(Disk::new(64)), "");
+    copy.restore(&mut rig.b.ctx(), &saved).unwrap();
+    assert_eq!(copy.save().unwrap(), saved);
 }

@@ -295,6 +295,7 @@ impl VirtioFunction for Console {
     const TYPE: u16 = 3;
     // Simple communication controller, other.
     const CLASS: u32 = 0x07_8000;
+    const CHANGING_FEATURES: u64 = 0;
     type Saved = VirtioConsoleV1;
 
     fn features(&self) -> u64 {

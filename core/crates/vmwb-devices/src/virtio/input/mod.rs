@@ -189,6 +189,7 @@ impl VirtioFunction for Tablet {
     const TYPE: u16 = 18;
     // Input device, other.
     const CLASS: u32 = 0x09_8000;
+    const CHANGING_FEATURES: u64 = 0;
     type Saved = VirtioInputV1;
 
     fn features(&self) -> u64 {

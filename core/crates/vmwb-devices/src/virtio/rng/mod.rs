@@ -49,6 +49,7 @@ impl VirtioFunction for Rng {
     const TYPE: u16 = 4;
     // No class fits.
     const CLASS: u32 = 0x00_FF00;
+    const CHANGING_FEATURES: u64 = 0;
     type Saved = VirtioRngV1;
 
     fn features(&self) -> u64 {
