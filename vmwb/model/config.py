@@ -29,6 +29,8 @@ VIRTIO_OF_A_KERNEL: Final = dict.fromkeys(VIRTIO_OF_A_PC, False)
 DEBUG_EXIT_PORTS: Final = frozenset({0xF4, *range(0x500, 0x5FD)})
 CPUS_MIN: Final = 1
 CPUS_MAX: Final = 8
+# Where the firmware's configuration device would be in the way of the debug exit's four ports.
+FIRMWARE_PORTS: Final = frozenset(range(0x50D, 0x51C))
 # The default first; what each announces is in docs/processors.md.
 CPU_MODELS: Final = (
     "x86-64-v1",
@@ -185,6 +187,11 @@ class VmConfig:
             found.append(
                 f"The debug exit port {self.debug_exit_port:#x} is not possible: give 0xf4, or one "
                 "from 0x500 to 0x5fc."
+            )
+        if self.boot.firmware_chosen is not None and self.debug_exit_port in FIRMWARE_PORTS:
+            found.append(
+                f"The debug exit port {self.debug_exit_port:#x} belongs to the firmware's "
+                "configuration device: give 0x501."
             )
         if not 0 <= self.seed < 1 << 63:
             found.append("The seed must be a number from 0 to 2^63 - 1.")

@@ -241,6 +241,8 @@ fn menu_wait() -> u16 {
 
 /// The I/O ports that a debug exit device may take: free of every device of the board.
 const DEBUG_EXIT_PORTS: [std::ops::RangeInclusive<u16>; 2] = [0xF4..=0xF4, 0x500..=0x5FC];
+/// Those of them whose four ports reach into the firmware configuration device's.
+const FIRMWARE_PORTS: std::ops::RangeInclusive<u16> = 0x50D..=0x51B;
 
 impl MachineSpec {
     /// A machine with defaults: one processor, one serial port, VGA.
@@ -401,6 +403,17 @@ impl MachineSpec {
                 format!(
                     "A machine has at most {MAX_SERIAL_PORTS} serial ports; {} were asked for.",
                     self.serial_ports
+                ),
+            );
+        }
+        if let Some(port) = self.debug_exit_port
+            && self.boot.has_firmware()
+            && FIRMWARE_PORTS.contains(&port)
+        {
+            return refuse(
+                "debug_exit_port",
+                format!(
+                    "A machine with firmware has its configuration device at 0x510 to 0x51b; the debug exit device cannot sit at {port:#x}."
                 ),
             );
         }
