@@ -6,6 +6,9 @@
 //! the slow path and looks here.
 
 use crate::cpu::{Cpu, Fault, flag, vector};
+use crate::decode::{MAX_LEN, decode};
+use crate::observe::InsnClasses;
+use crate::translate::code_size;
 use crate::vcpu::CpuStop;
 
 /// DR6 bits.
@@ -24,6 +27,11 @@ pub(crate) mod dr6 {
 pub(crate) const DR7_GD: u64 = 1 << 13;
 /// L0 to L3 and LE: cleared by a task switch.
 pub(crate) const DR7_LOCAL: u64 = 0x155;
+
+/// Bits of IA32_DEBUGCTL (SDM volume 4, table 2-2): last-branch records, which are none here, and single-stepping on
+/// branches.
+pub(crate) const DEBUGCTL_LBR: u64 = 1 << 0;
+pub(crate) const DEBUGCTL_BTF: u64 = 1 << 1;
 
 /// What a breakpoint is for: the R/W field of DR7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +137,26 @@ impl Cpu {
             .fold(0, |bits, n| bits | 1 << n)
     }
 
+    /// For single-stepping on branches: whether the instruction at RIP is a branch, and the RIP that means it was not taken
+    /// (`None`: it always is). An outer `None`: no branch.
+    pub(crate) fn branch_ahead(&self) -> Option<Option<u64>> {
+        let mut bytes = [0; MAX_LEN];
+        let n = self.fetch_quietly(self.linear_pc(), &mut bytes);
+        let insn = decode(&bytes[..n], code_size(self.mode)).ok()?;
+        let name = insn.form().mnemonic;
+        if !insn
+            .form()
+            .classes(insn.mem.is_some())
+            .contains(InsnClasses::CONTROL)
+            || matches!(name, "hlt" | "bound" | "into")
+        {
+            return None;
+        }
+        let conditional =
+            name.starts_with("loop") || name.starts_with('j') && !name.starts_with("jmp");
+        Some(conditional.then(|| self.rip.wrapping_add(u64::from(insn.len))))
+    }
+
     /// Delivers the debug traps that are due behind an instruction; `step`: it was single-stepped.
     ///
     /// # Errors
@@ -154,6 +182,8 @@ impl Cpu {
         let bits = std::mem::take(&mut self.pending_debug);
         self.dr[6] = self.dr[6] & dr6::KEPT | u64::from(bits);
         self.dr[7] &= !DR7_GD;
+        // Both end with each debug exception (SDM volume 3, sections 17.4.2 and 17.4.4).
+        self.msr.debugctl &= !(DEBUGCTL_LBR | DEBUGCTL_BTF);
         self.deliver_fault(Fault {
             vector: vector::DB,
             error: None,

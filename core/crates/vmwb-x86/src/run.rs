@@ -10,6 +10,7 @@ use crate::cpu::{
     slot, vector,
 };
 use crate::cpuid::Features;
+use crate::debug::DEBUGCTL_BTF;
 use crate::decode::MAX_LEN;
 use crate::exec::interp::run_chain;
 use crate::isa::FORMS;
@@ -555,13 +556,19 @@ impl Cpu {
                 }
                 continue;
             }
-            let trap = self.eflags & flag::TF != 0;
+            let mut trap = self.eflags & flag::TF != 0;
             let each = self.traces_instructions();
             if alone || shadow || trap || each {
                 alone = false;
                 self.eflags &= !flag::RF;
                 let upcoming = if each { self.upcoming() } else { None };
-                self.run_alone();
+                if trap && self.msr.debugctl & DEBUGCTL_BTF != 0 {
+                    let branch = self.branch_ahead();
+                    self.run_alone();
+                    trap = branch.is_some_and(|not_taken| not_taken != Some(self.rip));
+                } else {
+                    self.run_alone();
+                }
                 self.trace_retired(upcoming);
                 // In a row of instructions that hold interrupts off only the first does (SDM volume 3, section 6.8.3).
                 self.shadow &= !shadow;

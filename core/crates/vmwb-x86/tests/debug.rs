@@ -52,6 +52,54 @@ fn an_iteration_of_a_string_instruction_is_a_step() {
     assert_eq!((rig.c().r[1], rig.stack(0)), (4, CODE));
 }
 
+/// Runs with TF and IA32_DEBUGCTL.BTF set.
+fn run_by_branches(rig: &mut Rig, code: &[u8]) -> End {
+    let c = rig.c();
+    c.set_flags(flag::TF | 2);
+    c.msr.debugctl = 2;
+    rig.run(code)
+}
+
+#[test]
+fn single_step_on_branches_traps_behind_a_taken_one() {
+    let mut rig = Rig::protected();
+    // inc ebx; jz +1 (not taken); inc ebx; jmp +1; inc ebx; inc ebx
+    let code = [0x43, 0x74, 1, 0x43, 0xEB, 1, 0x43, 0x43];
+    assert_eq!(run_by_branches(&mut rig, &code), DB);
+    assert_eq!(
+        (rig.c().r[3], rig.stack(0), rig.c().dr[6]),
+        (2, CODE + 7, DR6 | BS)
+    );
+    // The exception ends it: from here on each instruction is stepped again.
+    assert_eq!(rig.c().msr.debugctl, 0);
+}
+
+#[test]
+fn single_step_on_branches_knows_jumps_to_the_next_instruction_and_indirect_ones() {
+    let mut rig = Rig::protected();
+    assert_eq!(run_by_branches(&mut rig, &[0xEB, 0, 0x43]), DB);
+    assert_eq!((rig.c().r[3], rig.stack(0)), (0, CODE + 2));
+    let mut rig = Rig::protected();
+    rig.c().r[1] = 1;
+    rig.c().r[0] = CODE + 7;
+    // loop +2 (not taken); call eax
+    assert_eq!(run_by_branches(&mut rig, &[0xE2, 2, 0x43, 0xFF, 0xD0]), DB);
+    assert_eq!((rig.c().r[3], rig.stack(0)), (1, CODE + 7));
+}
+
+#[test]
+fn single_step_on_branches_does_not_trap_behind_string_instructions() {
+    let mut rig = Rig::protected();
+    let c = rig.c();
+    (c.r[1], c.r[7]) = (3, DATA);
+    // rep stosb; ud2
+    assert_eq!(
+        run_by_branches(&mut rig, &[0xF3, 0xAA, 0x0F, 0x0B]),
+        End::Vector(vector::UD, 0)
+    );
+    assert_eq!((rig.c().r[1], rig.c().msr.debugctl), (0, 2));
+}
+
 #[test]
 fn int_n_is_not_stepped_into() {
     let mut rig = Rig::protected();

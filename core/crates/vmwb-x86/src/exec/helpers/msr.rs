@@ -2,6 +2,7 @@
 
 use super::system::{set_edx_eax, tsc};
 use crate::cpu::{Cpu, RAX, RCX, RDX, Res, cr0, efer, seg};
+use crate::debug::{DEBUGCTL_BTF, DEBUGCTL_LBR};
 use crate::observe::ControlRegister;
 use crate::trace::Op;
 
@@ -55,9 +56,6 @@ fn fixed_mtrr(n: u32) -> Option<usize> {
         _ => None,
     }
 }
-
-/// IA32_DEBUGCTL: last-branch records and single-stepping on branches.
-const DEBUGCTL_BITS: u64 = 3;
 
 /// Memory types that an MTRR may hold: UC, WC, WT, WP, WB (SDM volume 3, table 12-8).
 fn memory_type(v: u8) -> bool {
@@ -205,7 +203,7 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
         // A microcode update is taken and ignored, the others have no effect that a guest could see.
         number::UCODE_REV | number::INT_PENDING | number::PATCH_LOADER => {}
         number::DEBUGCTL => {
-            if v & !DEBUGCTL_BITS != 0 {
+            if v & !(DEBUGCTL_LBR | DEBUGCTL_BTF) != 0 {
                 return Err(c.gp(0));
             }
             c.msr.debugctl = v;
