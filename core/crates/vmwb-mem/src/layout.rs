@@ -291,6 +291,19 @@ impl GuestMemory {
         self.layout.view_of_regions(page)
     }
 
+    /// Copies what the processor reads inside one page from a guest address on; `false`: no memory is there, and `out` is
+    /// unchanged. For debuggers.
+    #[must_use]
+    pub fn peek(&self, addr: GuestAddress, out: &mut [u8]) -> bool {
+        let PageView::Memory { read, .. } = self.view(addr.page()) else {
+            return false;
+        };
+        addr.page_offset() + out.len() as u64 <= PAGE_BYTES
+            && self
+                .copy_out_at(read * PAGE_BYTES + addr.page_offset(), out)
+                .is_ok()
+    }
+
     /// Number of regions.
     #[must_use]
     pub fn region_count(&self) -> usize {

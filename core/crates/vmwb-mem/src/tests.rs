@@ -87,12 +87,9 @@ fn with_regions() -> GuestMemory {
 
 /// First byte that the processor reads at a page; `None` where a device answers.
 fn seen(m: &GuestMemory, page: u64) -> Option<u8> {
-    let PageView::Memory { read, .. } = m.view(page) else {
-        return None;
-    };
     let mut byte = [0];
-    m.copy_out_at(read * PAGE_BYTES, &mut byte).unwrap();
-    Some(byte[0])
+    m.peek(GuestAddress(page * PAGE_BYTES), &mut byte)
+        .then_some(byte[0])
 }
 
 /// Where the processor's writes to a page go.

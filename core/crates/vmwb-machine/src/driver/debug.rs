@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use vmwb_hw::{AccessSize, GuestAddress, GuestMemory};
+use vmwb_hw::{AccessSize, GuestAddress, GuestMemory, RegionKind};
+use vmwb_mem::PageView;
 use vmwb_x86::inspect::{DebugStop, Watchpoint};
 use vmwb_x86::observe::{Classes, MAX_CAPACITY, Recorder};
 use vmwb_x86::{Exit, Inspect};
@@ -66,7 +67,7 @@ impl Powered {
             };
             let Some(physical) = physical else { break };
             let part = &mut out[done..done + n];
-            if memory.read(GuestAddress(physical), part).is_ok() {
+            if memory.peek(GuestAddress(physical), part) {
                 done += n;
                 continue;
             }
@@ -199,17 +200,20 @@ impl Powered {
                 Space::Physical => Some(at),
                 Space::Linear => self.door()?.page_walk(at).physical,
             };
-            let ram = physical.filter(|&p| memory.is_ram_page(p / PAGE));
-            let Some(physical) = ram else {
+            let place = physical.and_then(|p| {
+                let backing = memory.view(p / PAGE).writable()?;
+                Some(backing * PAGE + p % PAGE)
+            });
+            let Some(place) = place else {
                 return Err(bad(format!(
-                    "There is no RAM at {at:#x}; a debugger does not write to devices."
+                    "There is no RAM at {at:#x}; a debugger does not write to ROMs and devices."
                 )));
             };
-            parts.push((physical, done, n));
+            parts.push((place, done, n));
             done += n;
         }
-        for (physical, from, n) in parts {
-            memory.write(GuestAddress(physical), &data[from..from + n])?;
+        for (place, from, n) in parts {
+            memory.load_state(place, &data[from..from + n])?;
         }
         Ok(json!({ "address": address, "length": data.len() }))
     }
@@ -217,6 +221,22 @@ impl Powered {
 
 fn no_door() -> MachineError {
     bad("The engine of this machine has no door for debuggers.")
+}
+
+/// What a backing page is, in the words of the protocol.
+fn kind_of(memory: &GuestMemory, backing: u64) -> &'static str {
+    match memory.region_of(backing) {
+        Some((_, RegionKind::Rom)) => "rom",
+        Some((_, RegionKind::Video)) => "video_memory",
+        None => {
+            let at = backing * PAGE;
+            let ram = memory
+                .ranges()
+                .iter()
+                .any(|r| (r.start..r.end).contains(&at));
+            if ram { "ram" } else { "no_memory" }
+        }
+    }
 }
 
 fn unreadable(space: Space, address: u64) -> MachineError {
@@ -306,9 +326,13 @@ impl Driver {
             } => p.write_memory(&memory, space, address, &from_hex(&data)?),
             DebugRequest::Walk { address } => {
                 let walk = p.door()?.page_walk(address);
-                let host = walk.physical.and_then(|at| {
-                    let page = memory.page_ptr(at / PAGE)?;
-                    Some(page as u64 + at % PAGE)
+                let backing = walk.physical.and_then(|at| match memory.view(at / PAGE) {
+                    PageView::Memory { read, .. } => Some(read),
+                    PageView::Device => None,
+                });
+                let host = backing.and_then(|page| {
+                    let at = walk.physical? % PAGE;
+                    Some(memory.backing_ptr(page)? as u64 + at)
                 });
                 let retired = p.vcpu.retired();
                 p.board.set_current(p.vcpu.focus());
@@ -316,9 +340,9 @@ impl Driver {
                     .physical
                     .filter(|_| host.is_none())
                     .and_then(|at| p.board.peek(GuestAddress(at), AccessSize::Byte, retired));
-                let leads_to = match (walk.physical, host, device) {
+                let leads_to = match (walk.physical, backing, device) {
                     (None, ..) => "nothing",
-                    (_, Some(_), _) => "ram",
+                    (_, Some(page), _) => kind_of(&memory, page),
                     (_, None, Some(_)) => "device",
                     _ => "no_memory",
                 };

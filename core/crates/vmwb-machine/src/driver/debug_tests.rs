@@ -184,6 +184,41 @@ fn disassembly_walk_and_tables_show_what_the_loader_made() {
 }
 
 #[test]
+fn rom_is_shown_as_what_it_is_and_not_written() {
+    // inc ax; jmp $ at the reset vector, in a BIOS of 64 KiB.
+    let mut image = vec![0; 0x1_0000];
+    image[0xFFF0..0xFFF3].copy_from_slice(&[0x40, 0xEB, 0xFE]);
+    let mut bios = tempfile::tempfile().unwrap();
+    bios.write_all(&image).unwrap();
+    let spec = MachineSpec {
+        deterministic: true,
+        pace: false,
+        boot: serde_json::from_value(json!({"kind": "firmware"})).unwrap(),
+        ..MachineSpec::new("debugged", 4, "")
+    };
+    let files = MachineFiles {
+        firmware: Some(bios),
+        ..MachineFiles::default()
+    };
+    let m = Machine::new(spec, files, MachineOptions::default()).unwrap();
+    m.power(PowerCommand::Start).unwrap();
+    let _ = wait(&m, "power", Some("running"));
+    m.power(PowerCommand::Pause).unwrap();
+    let _ = wait(&m, "power", Some("paused"));
+    let walk = ask(&m, json!({"do": "walk", "address": 0xFFFF_FFF1_u64}));
+    assert_eq!(walk["leads_to"], "rom");
+    let read =
+        |at: u64| json!({"do": "read_memory", "space": "physical", "address": at, "length": 3});
+    // At the top of 4 GiB, and at its alias below 1 MiB.
+    assert_eq!(ask(&m, read(0xFFFF_FFF0))["data"], "40ebfe");
+    assert_eq!(ask(&m, read(0xF_FFF0))["data"], "40ebfe");
+    let lines = ask(&m, json!({"do": "disassemble", "count": 1}));
+    assert_eq!(lines["lines"][0]["address"], 0xFFFF_FFF1_u64);
+    let write = json!({"do": "write_memory", "space": "physical", "address": 0xFFFF_FFF0_u64, "data": "00"});
+    assert_eq!(refusal(&m, write).0, "bad_argument");
+}
+
+#[test]
 fn device_memory_is_looked_at_without_an_effect_and_not_written() {
     let m = paused(&LOOP);
     // The version register of the local APIC, at 30h.

@@ -77,6 +77,7 @@ impl Cpu {
             entries: Vec::new(),
         };
         walk.end = self.descend(linear, &mut walk);
+        walk.physical = walk.physical.map(|at| at & self.memory.a20_mask());
         walk
     }
 
