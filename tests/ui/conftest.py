@@ -18,7 +18,7 @@ from vmwb_ui.look import apply_look
 
 SECONDS = 20.0
 # What the offscreen platform says of itself; everything else that Qt warns of fails a test.
-OFFSCREEN = r"^This plugin does not support (propagateSizeHints|grabbing the keyboard)"
+OFFSCREEN = r"^This plugin does not support (propagateSizeHints|grabbing the (keyboard|mouse))"
 RunUi = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 

@@ -17,12 +17,21 @@ from typing import Any
 from vmwb.ipc import framebuffer as fb
 from vmwb.ipc.framebuffer import FrameReader
 from vmwb.model.config import BootConfig, DisplayKind, VmConfig
-from vmwb.model.errors import NameTakenError, NotFoundError, TimedOutError
+from vmwb.model.drives import DriveConfig, DriveKind, ImageFile
+from vmwb.model.errors import BusyError, NameTakenError, NotFoundError, TimedOutError
+from vmwb.model.events import Event
 from vmwb.model.keyboard import KeyPress
 from vmwb.model.power import Action, PowerState, require
 from vmwb.model.stats import MachineStats
 from vmwb.services.api import Services
-from vmwb.services.types import DeletePlan, MachineSummary, StopKind
+from vmwb.services.types import (
+    DeletePlan,
+    MachineEvent,
+    MachineSummary,
+    Motion,
+    Place,
+    StopKind,
+)
 
 BUFFERS_AT = 8192
 
@@ -89,9 +98,12 @@ class FakeMachine:
     screen: FakeScreen = field(default_factory=FakeScreen)
     stream: FakeStream | None = None
     presses: list[KeyPress] = field(default_factory=list)
+    steps: list[tuple[Place | Motion, int, int]] = field(default_factory=list)
+    events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
     text: str | None = "~ # uname\nLinux"
     log: str = "one\ntwo\nthe last line"
     deaf: bool = False
+    held: set[str] = field(default_factory=set)
     runs: int = 0
 
 
@@ -105,13 +117,19 @@ class FakeWorld:
         self.changed: list[asyncio.Event] = []
 
     def add(
-        self, name: str, state: PowerState = PowerState.OFF, *, display: str = "vga"
+        self,
+        name: str,
+        state: PowerState = PowerState.OFF,
+        *,
+        display: str = "vga",
+        drives: tuple[DriveConfig, ...] = (),
     ) -> FakeMachine:
         config = VmConfig(
             name=name,
             id=f"id-{name}",
             display=DisplayKind(display),
             boot=BootConfig(kernel="/boot/linux", append="console=ttyS0"),
+            drives=drives,
         )
         path = self.folder / f"{name}.vmwb"
         machine = FakeMachine(MachineSummary(config.id, name, PowerState.OFF, config, path))
@@ -155,7 +173,18 @@ class FakeWorld:
             return
 
         parts: Any = _Parts(self)
-        return Services(self.folder, parts, _Power(self), parts, parts, parts, parts, parts, close)
+        return Services(
+            library_path=self.folder,
+            machines=parts,
+            power=_Power(self),
+            console=parts,
+            media=_Media(self),
+            watch=parts,
+            debug=parts,
+            doctor=parts,
+            runs=parts,
+            close=close,
+        )
 
     def close(self) -> None:
         for machine in self.machines.values():
@@ -204,6 +233,19 @@ class _Parts:
         found = self._live(machine, Action.INPUT)
         found.presses += presses
 
+    async def point(
+        self, machine: str, place: Place | Motion, *, wheel: int = 0, buttons: int = 0
+    ) -> None:
+        self._live(machine, Action.INPUT).steps.append((place, wheel, buttons))
+
+    async def events(
+        self, machine: str | None = None, *, follow: bool = True
+    ) -> AsyncIterator[MachineEvent]:
+        found = self.world.find(machine or "")
+        while True:
+            event = await found.events.get()
+            yield MachineEvent(found.summary.id, found.summary.name, event)
+
     async def screen_text(self, machine: str) -> str | None:
         return self._live(machine, Action.OBSERVE).text
 
@@ -228,6 +270,42 @@ class _Parts:
         found = self.world.find(machine)
         require(action, found.summary.state, found.summary.name)
         return found
+
+
+class _Media:
+    """Drives with removable media; a drive in ``held`` opens by force only."""
+
+    def __init__(self, world: FakeWorld) -> None:
+        self.world = world
+
+    async def look(self, path: Path, kind: DriveKind) -> ImageFile:
+        if not await asyncio.to_thread(path.exists):
+            raise NotFoundError(f"The image {path} does not exist.", {"path": str(path)})
+        return ImageFile(str(path))
+
+    async def insert(
+        self, machine: str, drive: str, path: Path, *, read_only: bool = False, force: bool = False
+    ) -> MachineSummary:
+        return self._change(machine, drive, ImageFile(str(path)), force)
+
+    async def eject(self, machine: str, drive: str, *, force: bool = False) -> MachineSummary:
+        return self._change(machine, drive, None, force)
+
+    def _change(
+        self, machine: str, slot: str, image: ImageFile | None, force: bool
+    ) -> MachineSummary:
+        found = self.world.find(machine)
+        require(Action.MEDIA, found.summary.state, found.summary.name)
+        if slot in found.held and not force:
+            raise BusyError("The guest holds the tray.")
+        config = found.summary.config
+        assert config is not None
+        drives = tuple(
+            replace(one, image=image) if one.slot == slot else one for one in config.drives
+        )
+        found.summary = replace(found.summary, config=replace(config, drives=drives))
+        self.world.tell()
+        return found.summary
 
 
 class _Power:

@@ -36,7 +36,7 @@
             <translation>Bildschirmtext &amp;kopieren</translation>
         </message>
         <message>
-            <source>Copy the text on the machine's screen</source>
+            <source>Copy the text on the machine&apos;s screen</source>
             <translation>Den Text auf dem Bildschirm der Maschine kopieren</translation>
         </message>
         <message>
@@ -92,7 +92,7 @@
             <translation>Schlafen &amp;legen</translation>
         </message>
         <message>
-            <source>Save the machine's whole state and end its process</source>
+            <source>Save the machine&apos;s whole state and end its process</source>
             <translation>Den ganzen Zustand der Maschine sichern und ihren Prozess beenden</translation>
         </message>
         <message>
@@ -100,7 +100,7 @@
             <translation>&amp;Zurücksetzen</translation>
         </message>
         <message>
-            <source>Press the machine's reset button</source>
+            <source>Press the machine&apos;s reset button</source>
             <translation>Den Reset-Knopf der Maschine drücken</translation>
         </message>
         <message>
@@ -156,7 +156,7 @@
             <translation>&amp;Protokoll zeigen ...</translation>
         </message>
         <message>
-            <source>The last lines of the machine's log</source>
+            <source>The last lines of the machine&apos;s log</source>
             <translation>Die letzten Zeilen des Protokolls der Maschine</translation>
         </message>
         <message>
@@ -194,6 +194,17 @@
         <message>
             <source>&amp;Help</source>
             <translation>&amp;Hilfe</translation>
+        </message>
+    </context>
+    <context>
+        <name>Banner</name>
+        <message>
+            <source>Message</source>
+            <translation>Meldung</translation>
+        </message>
+        <message>
+            <source>Close this message</source>
+            <translation>Diese Meldung schließen</translation>
         </message>
     </context>
     <context>
@@ -288,17 +299,6 @@
         </message>
     </context>
     <context>
-        <name>Banner</name>
-        <message>
-            <source>Message</source>
-            <translation>Meldung</translation>
-        </message>
-        <message>
-            <source>Close this message</source>
-            <translation>Diese Meldung schließen</translation>
-        </message>
-    </context>
-    <context>
         <name>FileField</name>
         <message>
             <source>Browse...</source>
@@ -370,6 +370,10 @@
             <translation>Serielles Terminal</translation>
         </message>
         <message>
+            <source>To get keyboard and mouse back, press Ctrl+Alt</source>
+            <translation>Strg+Alt holt Tastatur und Maus zurück</translation>
+        </message>
+        <message>
             <source>To get the keyboard back, press Ctrl+Alt</source>
             <translation>Strg+Alt holt die Tastatur zurück</translation>
         </message>
@@ -378,7 +382,7 @@
             <translation>Zum Tippen in die Maschine auf ihren Bildschirm klicken oder Strg+G drücken</translation>
         </message>
         <message>
-            <source>What you type goes to the machine's serial port</source>
+            <source>What you type goes to the machine&apos;s serial port</source>
             <translation>Was getippt wird, geht an die serielle Schnittstelle der Maschine</translation>
         </message>
     </context>
@@ -409,6 +413,10 @@
             <translation>Menüleiste</translation>
         </message>
         <message>
+            <source>&amp;Media</source>
+            <translation>&amp;Medien</translation>
+        </message>
+        <message>
             <source>Tool bar</source>
             <translation>Werkzeugleiste</translation>
         </message>
@@ -429,7 +437,7 @@
             <translation>Befehle je Sekunde</translation>
         </message>
         <message>
-            <source>Load on the host's processor</source>
+            <source>Load on the host&apos;s processor</source>
             <translation>Last auf dem Prozessor des Wirts</translation>
         </message>
         <message>
@@ -465,11 +473,23 @@
             <translation>Verwerfen</translation>
         </message>
         <message>
+            <source>Open the Drive</source>
+            <translation>Laufwerk öffnen</translation>
+        </message>
+        <message>
+            <source>The guest has locked the drive: it may be reading or writing.</source>
+            <translation>Der Gast hat das Laufwerk verriegelt: Vielleicht liest oder schreibt er gerade.</translation>
+        </message>
+        <message>
+            <source>Open It Anyway</source>
+            <translation>Trotzdem öffnen</translation>
+        </message>
+        <message>
             <source>There is no text on the screen: it is in a graphics mode.</source>
             <translation>Auf dem Bildschirm ist kein Text: Er ist in einem Grafikmodus.</translation>
         </message>
         <message>
-            <source>The screen's text is on the clipboard.</source>
+            <source>The screen&apos;s text is on the clipboard.</source>
             <translation>Der Bildschirmtext liegt in der Zwischenablage.</translation>
         </message>
         <message>
@@ -526,6 +546,44 @@
         </message>
     </context>
     <context>
+        <name>Media</name>
+        <message>
+            <source>Choose a Folder to Make a CD of</source>
+            <translation>Ordner wählen, aus dem eine CD wird</translation>
+        </message>
+        <message>
+            <source>Choose an Image</source>
+            <translation>Abbild wählen</translation>
+        </message>
+        <message>
+            <source>Images ({patterns})</source>
+            <translation>Abbilder ({patterns})</translation>
+        </message>
+        <message>
+            <source>All files (*)</source>
+            <translation>Alle Dateien (*)</translation>
+        </message>
+    </context>
+    <context>
+        <name>MediaMenu</name>
+        <message>
+            <source>No drive with removable media</source>
+            <translation>Kein Laufwerk mit Wechselmedien</translation>
+        </message>
+        <message>
+            <source>&amp;Insert Image...</source>
+            <translation>Abbild &amp;einlegen ...</translation>
+        </message>
+        <message>
+            <source>Insert &amp;Folder...</source>
+            <translation>&amp;Ordner einlegen ...</translation>
+        </message>
+        <message>
+            <source>&amp;Eject</source>
+            <translation>Aus&amp;werfen</translation>
+        </message>
+    </context>
+    <context>
         <name>NewMachineDialog</name>
         <message>
             <source>New Virtual Machine</source>
@@ -534,6 +592,18 @@
         <message>
             <source> MiB</source>
             <translation> MiB</translation>
+        </message>
+        <message>
+            <source>Disk image</source>
+            <translation>Festplattenabbild</translation>
+        </message>
+        <message>
+            <source>CD image</source>
+            <translation>CD-Abbild</translation>
+        </message>
+        <message>
+            <source>Floppy image</source>
+            <translation>Diskettenabbild</translation>
         </message>
         <message>
             <source>Kernel</source>
@@ -556,12 +626,28 @@
             <translation>&amp;Speicher</translation>
         </message>
         <message>
-            <source>&amp;Kernel (Linux bzImage)</source>
-            <translation>&amp;Kernel (Linux-bzImage)</translation>
+            <source>&amp;Disk image</source>
+            <translation>&amp;Festplattenabbild</translation>
         </message>
         <message>
-            <source>&amp;Initial RAM disk (optional)</source>
-            <translation>Anfangs-&amp;RAM-Disk (wahlfrei)</translation>
+            <source>C&amp;D image</source>
+            <translation>&amp;CD-Abbild</translation>
+        </message>
+        <message>
+            <source>&amp;Floppy image</source>
+            <translation>&amp;Diskettenabbild</translation>
+        </message>
+        <message>
+            <source>&amp;Kernel (instead of a BIOS)</source>
+            <translation>&amp;Kernel (statt eines BIOS)</translation>
+        </message>
+        <message>
+            <source>&amp;Initial RAM disk</source>
+            <translation>&amp;Anfangs-RAM-Disk</translation>
+        </message>
+        <message>
+            <source>A machine needs something to boot: choose an image or a kernel.</source>
+            <translation>Eine Maschine braucht etwas, von dem sie startet: Wählen Sie ein Abbild oder einen Kernel.</translation>
         </message>
         <message>
             <source>Kernel &amp;command line</source>
@@ -570,10 +656,6 @@
         <message>
             <source>Create</source>
             <translation>Anlegen</translation>
-        </message>
-        <message>
-            <source>A machine needs something to boot: choose a kernel.</source>
-            <translation>Eine Maschine braucht etwas zum Starten: einen Kernel wählen.</translation>
         </message>
     </context>
     <context>
@@ -585,6 +667,10 @@
         <message>
             <source>Who has the keyboard</source>
             <translation>Wer die Tastatur hat</translation>
+        </message>
+        <message>
+            <source>The machine has keyboard and mouse: Ctrl+Alt gives them back</source>
+            <translation>Die Maschine hat Tastatur und Maus: Strg+Alt gibt sie zurück</translation>
         </message>
         <message>
             <source>The machine has the keyboard: Ctrl+Alt gives it back</source>
@@ -708,6 +794,22 @@
             <translation>Testbild</translation>
         </message>
         <message>
+            <source>Disk</source>
+            <translation>Festplatte</translation>
+        </message>
+        <message>
+            <source>CD drive</source>
+            <translation>CD-Laufwerk</translation>
+        </message>
+        <message>
+            <source>Floppy drive</source>
+            <translation>Diskettenlaufwerk</translation>
+        </message>
+        <message>
+            <source>empty</source>
+            <translation>leer</translation>
+        </message>
+        <message>
             <source>Choose a machine first.</source>
             <translation>Zuerst eine Maschine wählen.</translation>
         </message>
@@ -734,6 +836,14 @@
         <message>
             <source>Engine</source>
             <translation>Ausführung</translation>
+        </message>
+        <message>
+            <source>Firmware</source>
+            <translation>Firmware</translation>
+        </message>
+        <message>
+            <source>read-only</source>
+            <translation>schreibgeschützt</translation>
         </message>
         <message>
             <source>Kernel</source>

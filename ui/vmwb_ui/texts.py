@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QLocale
 
-from vmwb.model.config import DisplayKind, SerialKind, VmConfig
+from vmwb.model.config import SEABIOS, DisplayKind, SerialKind, VmConfig
+from vmwb.model.drives import DriveConfig, DriveKind
 from vmwb.model.power import PowerState
 from vmwb.model.sizes import format_mib
 from vmwb.model.stats import MachineStats
@@ -28,6 +30,12 @@ _DISPLAYS: Final[dict[DisplayKind, str]] = {
     DisplayKind.NONE: QT_TRANSLATE_NOOP("Texts", "none"),
     DisplayKind.TEST_PATTERN: QT_TRANSLATE_NOOP("Texts", "test pattern"),
 }
+_DRIVES: Final[dict[DriveKind, str]] = {
+    DriveKind.DISK: QT_TRANSLATE_NOOP("Texts", "Disk"),
+    DriveKind.CDROM: QT_TRANSLATE_NOOP("Texts", "CD drive"),
+    DriveKind.FLOPPY: QT_TRANSLATE_NOOP("Texts", "Floppy drive"),
+}
+_EMPTY: Final = QT_TRANSLATE_NOOP("Texts", "empty")
 
 
 def _tr(source: str) -> str:
@@ -69,9 +77,9 @@ def settings_rows(config: VmConfig) -> tuple[tuple[str, str], ...]:
         (translate("Texts", "Memory"), format_mib(config.memory_mib)),
         (translate("Texts", "Processors"), f"{config.cpus} ({config.cpu.model})"),
         (translate("Texts", "Engine"), config.engine.value),
-        (translate("Texts", "Kernel"), config.boot.kernel or none),
-        (translate("Texts", "Initial RAM disk"), config.boot.initrd or none),
-        (translate("Texts", "Kernel command line"), config.boot.append or none),
+        (translate("Texts", "Firmware"), _firmware_text(config) or none),
+        *_kernel_rows(config, none),
+        *((drive_title(drive), medium_text(drive)) for drive in config.drives),
         (translate("Texts", "Display"), _tr(_DISPLAYS[config.display])),
         (translate("Texts", "Serial port"), _serial_text(config) or none),
     ]
@@ -83,6 +91,42 @@ def settings_rows(config: VmConfig) -> tuple[tuple[str, str], ...]:
             )
         )
     return tuple(rows)
+
+
+def drive_title(drive: DriveConfig) -> str:
+    """What a drive is, and where."""
+    return f"{_tr(_DRIVES[drive.kind])} ({drive.slot})"
+
+
+def medium_name(drive: DriveConfig) -> str:
+    """What lies in a drive, in short."""
+    return _tr(_EMPTY) if drive.image is None else Path(drive.image.path).name
+
+
+def medium_text(drive: DriveConfig) -> str:
+    """What lies in a drive: the whole path, and how it is used."""
+    if drive.image is None:
+        return _tr(_EMPTY)
+    notes = [] if drive.kind is not DriveKind.DISK else [drive.image.format.value]
+    if drive.read_only:
+        notes.append(QCoreApplication.translate("Texts", "read-only"))
+    return f"{drive.image.path} ({', '.join(notes)})" if notes else drive.image.path
+
+
+def _firmware_text(config: VmConfig) -> str | None:
+    chosen = config.boot.firmware_chosen
+    return "SeaBIOS" if chosen == SEABIOS else chosen
+
+
+def _kernel_rows(config: VmConfig, none: str) -> list[tuple[str, str]]:
+    if config.boot.kernel is None:
+        return []
+    translate = QCoreApplication.translate
+    return [
+        (translate("Texts", "Kernel"), config.boot.kernel),
+        (translate("Texts", "Initial RAM disk"), config.boot.initrd or none),
+        (translate("Texts", "Kernel command line"), config.boot.append or none),
+    ]
 
 
 def _serial_text(config: VmConfig) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from vmwb.library.files import image_format
 from vmwb.model.config import BootSource
 from vmwb.model.drives import (
     DriveBus,
@@ -15,12 +16,11 @@ from vmwb.model.drives import (
     ImageFormat,
     free_slot,
 )
-from vmwb.model.errors import NotFoundError, NotSupportedError, StorageError, UsageError
+from vmwb.model.errors import NotFoundError, NotSupportedError, UsageError
 
 # In place of a file: no drive of the kind at all, or one without a medium.
 NO_DRIVE: Final = "none"
 EMPTY_DRIVE: Final = "empty"
-_QCOW2_MAGIC: Final = b"QFI\xfb"
 _BUSES_LATER: Final = frozenset({"sata", "nvme", "scsi"})
 _MODE_NORMAL: Final = "normal"
 _MODES_LATER: Final = frozenset({"independent-persistent", "independent-nonpersistent"})
@@ -59,20 +59,6 @@ def boot_order(text: str) -> tuple[BootSource, ...]:
             f"The option --boot does not know {text!r}: give some of {', '.join(BootSource)}, "
             "separated by commas."
         ) from None
-
-
-def image_format(path: Path) -> ImageFormat:
-    """Tell an image's format by its first bytes; only for a file that the user has just named.
-
-    Raises:
-        StorageError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as image:
-            magic = image.read(len(_QCOW2_MAGIC))
-    except OSError as error:
-        raise StorageError(f"The image {path} cannot be read: {error.strerror}.") from error
-    return ImageFormat.QCOW2 if magic == _QCOW2_MAGIC else ImageFormat.RAW
 
 
 def _drive(drives: Sequence[DriveConfig], kind: DriveKind, text: str) -> DriveConfig:

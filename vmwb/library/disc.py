@@ -1,7 +1,7 @@
 """A CD made of a folder: an ISO 9660 image with Joliet and Rock Ridge names.
 
-The image is the same for the same folder, whenever it is made: everything in it has the date of its
-file, the volume that of the folder. (In another time zone the dates are written with another offset.)
+The image is the same for the same folder, whenever it is made: what is in it has the date of its
+file, the volume that of the folder. (Another time zone writes the dates with another offset.)
 Links and what is no regular file are left out: the image holds what lies in the folder, and nothing
 that a link there points to.
 """
@@ -62,11 +62,14 @@ def _clock() -> Iterator[_Clock]:
 
     with _CLOCK_OF_PYCDLIB:
         clock = _Clock()
-        headervd.time = pycdlib.time = clock
+        modules = (vars(headervd), vars(pycdlib))
         try:
+            for names in modules:
+                names["time"] = clock
             yield clock
         finally:
-            headervd.time = pycdlib.time = time
+            for names in modules:
+                names["time"] = time
 
 
 def build_disc(folder: Path, image: Path) -> None:

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from vmwb.model.drives import ImageFormat
 from vmwb.model.errors import CorruptError, NotFoundError, StorageError
 
 TEXT_MAX_BYTES: Final = 1024 * 1024
+# QEMU, docs/interop/qcow2.txt: header, bytes 0 to 3.
+QCOW2_MAGIC: Final = b"QFI\xfb"
 
 
 @contextlib.contextmanager
@@ -174,6 +177,17 @@ def open_image(path: Path, *, writable: bool) -> int:
         os.close(handle)
         raise StorageError(f"The image {path} is not a regular file: give a file.")
     return handle
+
+
+def image_format(path: Path) -> ImageFormat:
+    """Tell an image's format by its first bytes; only for a file that the user has just named.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    with storage_errors("The image cannot be read", path):
+        magic = _read(path, len(QCOW2_MAGIC))
+    return ImageFormat.QCOW2 if magic == QCOW2_MAGIC else ImageFormat.RAW
 
 
 def disk_usage(path: Path) -> tuple[int, int]:

@@ -28,6 +28,7 @@ from vmwb.model.debug import (
     TraceSettings,
     Watchpoint,
 )
+from vmwb.model.drives import DriveKind, ImageFile
 from vmwb.model.keyboard import KeyPress
 from vmwb.model.stats import MachineStats
 from vmwb.services.gdb.target import View
@@ -188,6 +189,16 @@ class ConsoleService(Protocol):
 
 class MediaService(Protocol):
     """What lies in the drives with removable media. Works on machines that run or are off."""
+
+    async def look(self, path: Path, kind: DriveKind) -> ImageFile:
+        """Look at an image that the user has named: its absolute path and its format.
+
+        Raises:
+            NotFoundError: there is no such file.
+            UsageError: it is a folder, and the drive takes none.
+            StorageError: it cannot be read.
+        """
+        ...
 
     async def insert(
         self, machine: str, drive: str, path: Path, *, read_only: bool = False, force: bool = False

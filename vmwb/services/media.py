@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vmwb.library.disc import DISC_SUFFIX, build_disc
-from vmwb.library.files import open_image
+from vmwb.library.files import image_format, open_image
 from vmwb.library.layout import Bundle
 from vmwb.model.drives import DriveConfig, DriveKind, ImageFile
 from vmwb.model.errors import ConfigError, NotFoundError, UsageError
@@ -22,6 +22,10 @@ class Media:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._engine = sessions.engine
+
+    async def look(self, path: Path, kind: DriveKind) -> ImageFile:
+        """Look at an image before a drive of a new machine is given it."""
+        return await asyncio.to_thread(_looked_at, path, kind)
 
     async def insert(
         self, machine: str, drive: str, path: Path, *, read_only: bool = False, force: bool = False
@@ -77,6 +81,13 @@ def _checked(path: Path, kind: DriveKind) -> Path:
             f"The image {absolute} does not exist: check the path.", {"path": str(absolute)}
         )
     return absolute
+
+
+def _looked_at(path: Path, kind: DriveKind) -> ImageFile:
+    absolute = _checked(path, kind)
+    if kind is not DriveKind.DISK:
+        return ImageFile(str(absolute))
+    return ImageFile(str(absolute), image_format(absolute))
 
 
 def _open(summary: MachineSummary, drive: DriveConfig) -> int | None:

@@ -1,17 +1,21 @@
-"""The widget of a machine's screen: draws the picture, takes the keyboard.
+"""The widget of a machine's screen: draws the picture, takes the keyboard and the mouse.
 
 It looks at the shared memory at the rate of the display it is on, and repaints when something was
-published. It sends nothing itself: key movements leave as a signal.
+published. It sends nothing itself: movements of keys and of the pointer leave as signals.
+
+A guest that takes places of the pointer is told them whenever the pointer is over the picture. For
+one that takes movements the mouse is grabbed together with the keyboard, and let go with it.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QCloseEvent,
     QColor,
+    QCursor,
     QFocusEvent,
     QHideEvent,
     QKeyEvent,
@@ -20,14 +24,17 @@ from PySide6.QtGui import (
     QPaintEvent,
     QResizeEvent,
     QShowEvent,
+    QWheelEvent,
 )
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from vmwb.model.errors import ProtocolError
 from vmwb.model.keyboard import KeyPress
+from vmwb.services.types import Motion, Place
 from vmwb_ui.console.grab import KeyboardGrab
 from vmwb_ui.console.keymap import code_of
 from vmwb_ui.console.picture import Picture
+from vmwb_ui.console.pointer import LEFT, MIDDLE, RIGHT, Step, Travel, Wheel, place_of
 from vmwb_ui.errors import error_text
 
 BACKGROUND: Final = QColor("#0d1117")
@@ -36,12 +43,18 @@ REFRESH_HZ_MAX: Final = 120.0
 # A screen on which nothing moves is looked at less often, until it moves again or a key is pressed.
 IDLE_HZ: Final = 20.0
 IDLE_LOOKS: Final = 60
+BUTTONS: Final = {
+    Qt.MouseButton.LeftButton: LEFT,
+    Qt.MouseButton.RightButton: RIGHT,
+    Qt.MouseButton.MiddleButton: MIDDLE,
+}
 
 
 class ScreenView(QWidget):
-    """Shows a ``Picture`` and grabs the keyboard. The picture stays its owner's."""
+    """Shows a ``Picture``, grabs keyboard and mouse. The picture stays its owner's."""
 
     key_moved = Signal(object)
+    pointer_moved = Signal(object)
     grab_changed = Signal(bool)
     failed = Signal(str)
 
@@ -51,6 +64,11 @@ class ScreenView(QWidget):
         self._takes_input = False
         self._idle_looks = 0
         self._grab = KeyboardGrab(self._send)
+        self._takes_places = False
+        self._travel: Travel | None = None
+        self._buttons = 0
+        self._place = Place(0, 0)
+        self._wheel = Wheel()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.look)
         self.setObjectName("screen")
@@ -61,8 +79,8 @@ class ScreenView(QWidget):
         self._hint = QLabel(self)
         self._hint.setObjectName("grab")
         self._hint.setAccessibleName(self.tr("Who has the keyboard"))
-        self._hint.setText(self.tr("The machine has the keyboard: Ctrl+Alt gives it back"))
         self._hint.hide()
+        self.setMouseTracking(True)
 
     # ------------------------------------------------------------------ what is shown
 
@@ -81,6 +99,13 @@ class ScreenView(QWidget):
         self._takes_input = takes
         if not takes:
             self.release_keyboard()
+
+    def set_takes_places(self, takes: bool) -> None:
+        """Say whether the guest takes places of the pointer; the mouse is not grabbed then."""
+        if takes != self._takes_places:
+            self._takes_places = takes
+            self._let_mouse_go()
+            self._grab_told()
 
     def look(self) -> None:
         """Repaint if something new was published."""
@@ -125,13 +150,22 @@ class ScreenView(QWidget):
         """Whether the machine has the keyboard."""
         return self._grab.grabbed
 
+    @property
+    def mouse_grabbed(self) -> bool:
+        """Whether the machine has the mouse for itself."""
+        return self._travel is not None
+
     def take_keyboard(self) -> None:
-        """Give the keyboard to the machine, if it can take keys."""
-        if self._grab.grabbed or not self._takes_input:
+        """Give the keyboard to the machine, if it can take keys, and the mouse if it has to be."""
+        if not self._takes_input or (self._grab.grabbed and (self._takes_places or self._travel)):
             return
         self.setFocus(Qt.FocusReason.OtherFocusReason)
         self._grab.take()
         self.grabKeyboard()
+        if not self._takes_places:
+            self.grabMouse()
+            at = QCursor.pos()
+            self._travel = Travel(at.x(), at.y())
         self._grab_told()
 
     def release_keyboard(self) -> None:
@@ -142,9 +176,27 @@ class ScreenView(QWidget):
 
     def _let_go(self) -> None:
         self.releaseKeyboard()
+        self._let_mouse_go()
         self._grab_told()
 
+    def _let_mouse_go(self) -> None:
+        if self._buttons:
+            self._buttons = 0
+            self._point(Motion(0, 0) if self._travel is not None else self._place)
+        if self._travel is not None:
+            self._travel = None
+            self.releaseMouse()
+
     def _grab_told(self) -> None:
+        if self._grab.grabbed:
+            self.setCursor(Qt.CursorShape.BlankCursor)
+        else:
+            self.unsetCursor()
+        self._hint.setText(
+            self.tr("The machine has keyboard and mouse: Ctrl+Alt gives them back")
+            if self._travel is not None
+            else self.tr("The machine has the keyboard: Ctrl+Alt gives it back")
+        )
         self._hint.setVisible(self._grab.grabbed)
         self._place_hint()
         self.grab_changed.emit(self._grab.grabbed)
@@ -172,6 +224,45 @@ class ScreenView(QWidget):
         if not self._grab.grabbed:
             self._let_go()
 
+    # ------------------------------------------------------------------ the pointer
+
+    def _point(self, place: Place | Motion, wheel: int = 0) -> None:
+        self._hurry()
+        self.pointer_moved.emit(Step(place, wheel, self._buttons))
+
+    def _place_at(self, event: QMouseEvent | QWheelEvent) -> Place:
+        target, at = self.target(), event.position()
+        self._place = place_of(
+            at.x() - target.left(), at.y() - target.top(), target.width(), target.height()
+        )
+        return self._place
+
+    def _travelled(self, at: QPoint, travel: Travel) -> None:
+        motion = travel.moved(at.x(), at.y())
+        if motion != Motion(0, 0):
+            self._point(motion)
+        middle = self.mapToGlobal(self.rect().center())
+        away = at - middle
+        if abs(away.x()) > self.width() // 4 or abs(away.y()) > self.height() // 4:
+            QCursor.setPos(middle)
+            # Where the host does not let programs move the cursor, it has not moved.
+            if QCursor.pos() == middle:
+                travel.jumped(middle.x(), middle.y())
+
+    def _button(self, event: QMouseEvent, *, down: bool) -> None:
+        bit = BUTTONS.get(event.button(), 0)
+        buttons = self._buttons | bit if down else self._buttons & ~bit
+        if buttons == self._buttons:
+            return
+        self._buttons = buttons
+        self._point(Motion(0, 0) if self._travel is not None else self._place_at(event))
+
+    @property
+    def _points(self) -> bool:
+        """Whether the pointer is the machine's now."""
+        shown = self._picture is not None and self._picture.image is not None
+        return self._takes_input and (self._travel is not None or (self._takes_places and shown))
+
     # ------------------------------------------------------------------ Qt's events
 
     def event(self, event: QEvent) -> bool:
@@ -194,9 +285,40 @@ class ScreenView(QWidget):
         self._key(event, down=False)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Grab the keyboard on a click."""
+        """Grab keyboard and mouse on a click; one that grabs the mouse is not the machine's."""
+        ours = self._points
         self.take_keyboard()
-        super().mousePressEvent(event)
+        if ours:
+            self._button(event, down=True)
+        event.accept()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Press the button again: what two clicks mean is the guest's business."""
+        self.mousePressEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Let a button of the machine's go."""
+        if self._points:
+            self._button(event, down=False)
+        event.accept()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Move the machine's pointer."""
+        if self._travel is not None:
+            self._travelled(event.globalPosition().toPoint(), self._travel)
+        elif self._points:
+            self._point(self._place_at(event))
+        event.accept()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Turn the machine's wheel."""
+        if self._points:
+            steps = self._wheel.turned(event.angleDelta().y())
+            if steps:
+                self._point(
+                    Motion(0, 0) if self._travel is not None else self._place_at(event), steps
+                )
+        event.accept()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         """Let the keyboard go with the focus: nothing stays pressed in the machine."""

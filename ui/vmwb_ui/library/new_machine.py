@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from vmwb.model.config import APPEND_MAX_BYTES, BootConfig, VmConfig
+from vmwb.model.drives import DriveBus, DriveConfig, DriveKind, ImageFile, free_slot
 from vmwb.model.errors import VmwbError
 from vmwb.model.names import NAME_MAX_CHARACTERS
 from vmwb.model.sizes import MEMORY_MAX_MIB, MEMORY_MIN_MIB
@@ -80,6 +81,9 @@ class NewMachineDialog(QDialog):
         self.memory.setSingleStep(128)
         self.memory.setValue(MEMORY_DEFAULT_MIB)
         self.memory.setSuffix(self.tr(" MiB"))
+        self.disk = FileField(self.tr("Disk image"), self)
+        self.cdrom = FileField(self.tr("CD image"), self)
+        self.floppy = FileField(self.tr("Floppy image"), self)
         self.kernel = FileField(self.tr("Kernel"), self)
         self.initrd = FileField(self.tr("Initial RAM disk"), self)
         self.append = QLineEdit(self)
@@ -96,8 +100,11 @@ class NewMachineDialog(QDialog):
         for title, field in (
             (self.tr("&Name"), self.name),
             (self.tr("&Memory"), self.memory),
-            (self.tr("&Kernel (Linux bzImage)"), self.kernel),
-            (self.tr("&Initial RAM disk (optional)"), self.initrd),
+            (self.tr("&Disk image"), self.disk),
+            (self.tr("C&D image"), self.cdrom),
+            (self.tr("&Floppy image"), self.floppy),
+            (self.tr("&Kernel (instead of a BIOS)"), self.kernel),
+            (self.tr("&Initial RAM disk"), self.initrd),
             (self.tr("Kernel &command line"), self.append),
         ):
             label = QLabel(title, self)
@@ -128,7 +135,24 @@ class NewMachineDialog(QDialog):
                 initrd=self.initrd.path(),
                 append=self.append.text().strip(),
             ),
+            drives=self._drives(),
         )
+
+    def _drives(self) -> tuple[DriveConfig, ...]:
+        """A drive for each image; a machine without a kernel can be given a CD later, too."""
+        drives: list[DriveConfig] = []
+        for field, kind, bus in (
+            (self.disk, DriveKind.DISK, DriveBus.IDE),
+            (self.cdrom, DriveKind.CDROM, DriveBus.IDE),
+            (self.floppy, DriveKind.FLOPPY, DriveBus.FLOPPY),
+        ):
+            path = field.path()
+            if path is None and (kind is not DriveKind.CDROM or self.kernel.path() is not None):
+                continue
+            # Of what format it is, is looked at when the machine is created.
+            image = None if path is None else ImageFile(path)
+            drives.append(DriveConfig(free_slot(drives, kind, bus), kind, image))
+        return tuple(drives)
 
     def show_problem(self, sentence: str) -> None:
         """Say what is wrong; an empty sentence takes it back."""
@@ -142,8 +166,10 @@ class NewMachineDialog(QDialog):
         except VmwbError as error:
             self.show_problem(error_text(error))
             return
-        if config.boot.kernel is None:
-            self.show_problem(self.tr("A machine needs something to boot: choose a kernel."))
+        if config.boot.kernel is None and not any(drive.image for drive in config.drives):
+            self.show_problem(
+                self.tr("A machine needs something to boot: choose an image or a kernel.")
+            )
             return
         self.show_problem("")
         self.create.setEnabled(False)

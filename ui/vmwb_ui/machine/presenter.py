@@ -1,4 +1,4 @@
-"""One machine as its tab shows it: follows its run, reads its serial port, counts its work.
+"""One machine as its tab shows it: follows its run, hands it keys and pointer, counts its work.
 
 A run is attached to when the summary names a worker, and left when it names none or another one.
 Everything it tells are facts; the tab renders them.
@@ -14,12 +14,14 @@ from typing import Any, Final
 from PySide6.QtCore import QObject, Signal
 
 from vmwb.model.errors import VmwbError
+from vmwb.model.events import PointerEvent
 from vmwb.model.keyboard import KeyPress
 from vmwb.model.power import ALLOWED, Action, PowerState
 from vmwb.model.stats import MachineStats
 from vmwb.services.api import SerialStream, Services
 from vmwb.services.types import MachineSummary
 from vmwb_ui.console.picture import Picture
+from vmwb_ui.console.pointer import Step, Steps
 from vmwb_ui.errors import error_text
 from vmwb_ui.library.model import key_of
 from vmwb_ui.tasks import TaskHolder
@@ -28,6 +30,8 @@ STATS_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 0.5
 FEED_BYTES: Final = 2_048
 LOG_LINES: Final = 12
+# At most a hundred a second; what comes faster is joined.
+POINTER_SECONDS: Final = 0.01
 
 
 class MachinePresenter(QObject):
@@ -36,6 +40,7 @@ class MachinePresenter(QObject):
     summary_changed = Signal()
     stats_changed = Signal()
     picture_changed = Signal(object)
+    pointer_changed = Signal(bool)
     serial_began = Signal()
     serial_received = Signal(bytes)
     failed = Signal(str)
@@ -47,6 +52,9 @@ class MachinePresenter(QObject):
         self._run: asyncio.Task[None] | None = None
         self._keys: asyncio.Queue[KeyPress] = asyncio.Queue()
         self._typed: asyncio.Queue[bytes] = asyncio.Queue()
+        self._steps = Steps()
+        self._stepped = asyncio.Event()
+        self._takes_places = False
         self._picture: Picture | None = None
         self.summary = summary
         self.key = key_of(summary)
@@ -66,6 +74,11 @@ class MachinePresenter(QObject):
         return self._picture
 
     @property
+    def takes_places(self) -> bool:
+        """Whether the guest takes places of the pointer, not movements."""
+        return self._takes_places
+
+    @property
     def takes_input(self) -> bool:
         """Whether keys and serial input reach the guest now."""
         return self.state in ALLOWED[Action.INPUT]
@@ -83,6 +96,12 @@ class MachinePresenter(QObject):
         """Move a key in the guest; the order of calls is kept."""
         if self.takes_input:
             self._keys.put_nowait(press)
+
+    def point(self, step: Step) -> None:
+        """Move the guest's pointer; what the guest is too slow for is joined."""
+        if self.takes_input:
+            self._steps.add(step)
+            self._stepped.set()
 
     def type_serial(self, data: bytes) -> None:
         """Hand bytes to the guest's serial port; the order of calls is kept."""
@@ -109,12 +128,15 @@ class MachinePresenter(QObject):
         if before is not None:
             await asyncio.wait({before})
         self._keys, self._typed = asyncio.Queue(), asyncio.Queue()
+        self._steps = Steps()
         self.log_tail = ""
         parts: tuple[Coroutine[Any, Any, None], ...] = (
             self._show_screen(),
             self._read_serial(),
             self._count(),
             self._send_keys(),
+            self._send_steps(),
+            self._hear_pointer(),
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -122,6 +144,7 @@ class MachinePresenter(QObject):
                     group.create_task(part)
         finally:
             self.stats = None
+            self._set_takes_places(False)
             self._set_picture(None)
             self.stats_changed.emit()
 
@@ -162,6 +185,32 @@ class MachinePresenter(QObject):
                 # The machine was paused or ended meanwhile; its state says so already.
                 if self.takes_input:
                     self.failed.emit(error_text(error))
+
+    async def _send_steps(self) -> None:
+        while True:
+            await self._stepped.wait()
+            self._stepped.clear()
+            while self._steps:
+                step = self._steps.take()
+                try:
+                    await self._services.console.point(
+                        self.key, step.place, wheel=step.wheel, buttons=step.buttons
+                    )
+                except VmwbError as error:
+                    # As for keys: a machine that was paused or ended meanwhile needs no sentence.
+                    if self.takes_input:
+                        self.failed.emit(error_text(error))
+                await asyncio.sleep(POINTER_SECONDS)
+
+    async def _hear_pointer(self) -> None:
+        async for told in self._services.watch.events(self.key):
+            if isinstance(told.event, PointerEvent):
+                self._set_takes_places(told.event.absolute)
+
+    def _set_takes_places(self, takes: bool) -> None:
+        if takes != self._takes_places:
+            self._takes_places = takes
+            self.pointer_changed.emit(takes)
 
     async def _count(self) -> None:
         last: MachineStats | None = None

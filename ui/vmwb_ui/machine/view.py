@@ -41,17 +41,20 @@ class MachineTab(QWidget):
         layout.addWidget(self.pages)
         self.summary.wanted.connect(self.wanted)
         self.screen_view.key_moved.connect(presenter.press)
+        self.screen_view.pointer_moved.connect(presenter.point)
         self.screen_view.grab_changed.connect(self._hint_changed)
         self.screen_view.failed.connect(self.failed)
         self.terminal.typed.connect(presenter.type_serial)
         self.pages.currentChanged.connect(self._page_changed)
         presenter.summary_changed.connect(self.render_state)
         presenter.picture_changed.connect(self._picture_changed)
+        presenter.pointer_changed.connect(self.screen_view.set_takes_places)
         presenter.serial_began.connect(self.terminal.clear)
         presenter.serial_received.connect(self.terminal.feed)
         presenter.failed.connect(self.failed)
         self._was_live = False
         self._picture_changed(presenter.picture)
+        self.screen_view.set_takes_places(presenter.takes_places)
         self.render_state()
 
     def render_state(self) -> None:
@@ -76,6 +79,8 @@ class MachineTab(QWidget):
 
     def hint(self) -> str:
         """What the status bar says about the keyboard."""
+        if self.screen_view.mouse_grabbed:
+            return self.tr("To get keyboard and mouse back, press Ctrl+Alt")
         if self.screen_view.grabbed:
             return self.tr("To get the keyboard back, press Ctrl+Alt")
         if not self.presenter.takes_input:

@@ -6,11 +6,14 @@ Every command of a machine is one service call. Errors leave as sentences; nothi
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QObject, Signal
 
 from vmwb.model.config import VmConfig
+from vmwb.model.drives import DriveConfig
 from vmwb.model.errors import NotFoundError, StorageError, VmwbError
 from vmwb.model.keyboard import combination
 from vmwb.services.api import Services
@@ -102,10 +105,36 @@ class WorkbenchPresenter(QObject):
         self._replace(summary)
 
     async def create(self, config: VmConfig) -> MachineSummary:
-        """Put a new machine into the library and give its summary."""
-        summary = await self.services.machines.create(config)
+        """Put a new machine into the library and give its summary.
+
+        Raises:
+            VmwbError: an image of its drives does not exist, or the definition is not sound.
+        """
+        drives = tuple([await self._looked_at(drive) for drive in config.drives])
+        summary = await self.services.machines.create(replace(config, drives=drives))
         await self.refresh()
         return summary
+
+    async def _looked_at(self, drive: DriveConfig) -> DriveConfig:
+        if drive.image is None:
+            return drive
+        image = await self.services.media.look(Path(drive.image.path), drive.kind)
+        return replace(drive, image=image)
+
+    async def change_medium(
+        self, key: str, slot: str, path: Path | None, *, force: bool = False
+    ) -> None:
+        """Put an image, or a folder as a CD, into a drive; ``None`` empties it.
+
+        Raises:
+            BusyError: the guest holds the tray, and ``force`` is not set.
+        """
+        media = self.services.media
+        if path is None:
+            summary = await media.eject(key, slot, force=force)
+        else:
+            summary = await media.insert(key, slot, path, force=force)
+        self._replace(summary)
 
     async def deletion(self, key: str) -> DeletePlan:
         """What a deletion would remove."""

@@ -7,6 +7,7 @@ machines can run on without it, so it asks, and ``closed`` tells when it is over
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Final
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
@@ -25,7 +26,8 @@ from PySide6.QtWidgets import (
 )
 
 from vmwb import __version__
-from vmwb.model.errors import NotFoundError, TimedOutError, VmwbError
+from vmwb.model.drives import DriveConfig
+from vmwb.model.errors import BusyError, NotFoundError, TimedOutError, VmwbError
 from vmwb.model.power import PowerState
 from vmwb.resources import resource_path
 from vmwb.services.types import MachineSummary
@@ -46,6 +48,7 @@ from vmwb_ui.errors import error_text
 from vmwb_ui.library.model import LibraryModel, key_of
 from vmwb_ui.library.view import LibraryPane
 from vmwb_ui.look import ICON_SIZE, icon, state_icon
+from vmwb_ui.machine.media import MediaMenu, choose_medium, removable
 from vmwb_ui.machine.view import MachineTab
 from vmwb_ui.workbench.banner import Banner
 from vmwb_ui.workbench.presenter import POWER_COMMANDS, WorkbenchPresenter
@@ -150,7 +153,13 @@ class MainWindow(QMainWindow):
     def _make_menus(self) -> None:
         bar = self.menuBar()
         bar.setAccessibleName(self.tr("Menu bar"))
+        self.media = MediaMenu(self.tr("&Media"), self)
+        self.media.insert_wanted.connect(self._insert_image)
+        self.media.folder_wanted.connect(self._insert_folder)
+        self.media.eject_wanted.connect(self._eject)
         for title, commands in MENUS:
+            if commands is MENUS[-1][1]:
+                bar.addMenu(self.media)
             menu = bar.addMenu(translated(title))
             menu.setAccessibleName(translated(title).replace("&", ""))
             self._fill(menu, commands)
@@ -324,6 +333,8 @@ class MainWindow(QMainWindow):
             index = self.tabs.indexOf(tab)
             self.tabs.setTabIcon(index, state_icon(tab.presenter.state))
             self.tabs.setTabText(index, tab.presenter.summary.name.replace("&", "&&"))
+        tab = self.current
+        self.media.render(None if tab is None else tab.presenter.summary.config, state)
         title = self.tr("VM Workbench")
         if self.current is not None:
             title = f"{self.current.presenter.summary.name} - {title}"
@@ -400,6 +411,8 @@ class MainWindow(QMainWindow):
         menu.setAccessibleName(self.tr("Commands of the machine"))
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._fill(menu, MACHINE_MENU)
+        menu.addSeparator()
+        menu.addMenu(self.media)
         menu.popup(place)
 
     def _toggle_library(self) -> None:
@@ -439,6 +452,48 @@ class MainWindow(QMainWindow):
         )
         if answer == 0:
             await self._presenter.power(Command.DISCARD, key)
+
+    def _insert_image(self, slot: str) -> None:
+        self._change_medium(slot, lambda tab, drive: self._insert(tab, drive, folder=False))
+
+    def _insert_folder(self, slot: str) -> None:
+        self._change_medium(slot, lambda tab, drive: self._insert(tab, drive, folder=True))
+
+    def _eject(self, slot: str) -> None:
+        self._change_medium(slot, lambda tab, drive: self._put(tab, drive, None))
+
+    def _change_medium(
+        self,
+        slot: str,
+        work: Callable[[MachineTab, DriveConfig], Coroutine[Any, Any, None]],
+    ) -> None:
+        tab = self.current
+        config = None if tab is None else tab.presenter.summary.config
+        if tab is None or config is None:
+            return
+        drive = next((one for one in removable(config) if one.slot == slot), None)
+        if drive is not None:
+            self._presenter.tasks.spawn(work(tab, drive), "media")
+
+    async def _insert(self, tab: MachineTab, drive: DriveConfig, *, folder: bool) -> None:
+        path = await choose_medium(self, drive, folder=folder)
+        if path is not None:
+            await self._put(tab, drive, path)
+
+    async def _put(self, tab: MachineTab, drive: DriveConfig, path: Path | None) -> None:
+        """Change a medium; a guest that holds the tray is overruled if the user says so."""
+        self.banner.clear()
+        try:
+            await self._presenter.change_medium(tab.presenter.key, drive.slot, path)
+        except BusyError:
+            answer = await ask(
+                self,
+                self.tr("Open the Drive"),
+                self.tr("The guest has locked the drive: it may be reading or writing."),
+                ((self.tr("Open It Anyway"), QMessageBox.ButtonRole.DestructiveRole),),
+            )
+            if answer == 0:
+                await self._presenter.change_medium(tab.presenter.key, drive.slot, path, force=True)
 
     async def _copy_screen(self, key: str) -> None:
         text = await self._presenter.screen_text(key)
