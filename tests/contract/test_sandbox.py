@@ -21,16 +21,19 @@ from contract.evil import ATTEMPTS
 import vmwb_core
 from vmwb.app import Paths, build_services
 from vmwb.client.supervisor import WORKER_COMMAND
+from vmwb.library.disc import build_disc
 from vmwb.model.config import BootConfig, VmConfig
 from vmwb.model.debug import TRACE_CLASSES, TraceSettings
-from vmwb.model.errors import EngineFailedError, VmwbError
+from vmwb.model.drives import DriveConfig, DriveKind
+from vmwb.model.errors import EngineFailedError, StorageError, VmwbError
 from vmwb.services.api import Services
-from vmwb.services.types import StopKind, WaitFor, WaitKind
+from vmwb.services.types import Motion, Place, StopKind, WaitFor, WaitKind
 from vmwb.worker.sandbox import LockedDown, locked_down_from_json
 
 EVIL = Path(__file__).with_name("evil.py")
 EVIL_WORKER = (sys.executable, "-P", str(Path(__file__).with_name("evil_worker.py")))
 ROLES = ("control", "driver", "device", "drive")
+FLOPPY_BYTES = 1_474_560
 REFUSED = {"EACCES", "EPERM", "ENOSYS"}
 # What nobody forbids a program that is not locked in, whatever the host and its user.
 FREE_TO_ALL = {
@@ -219,3 +222,68 @@ async def test_worker_stopped_by_its_sandbox_is_crashed_and_says_why(
 
     assert machine.problem is not None
     assert machine.problem.startswith("The worker was stopped by its own sandbox: its control ")
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Give a CD, a floppy, and a folder to make a CD of."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").write_text("hello")
+    disc = tmp_path / "cd.iso"
+    build_disc(folder, disc)
+    floppy = tmp_path / "floppy.img"
+    floppy.write_bytes(bytes(FLOPPY_BYTES))
+    return disc, floppy, folder
+
+
+@pytest.mark.parametrize(
+    "library", [(*WORKER_COMMAND[:2], "-X", "importtime", *WORKER_COMMAND[2:])], indirect=True
+)
+async def test_locked_in_worker_changes_media_and_moves_the_pointer(
+    library: Services, media: tuple[Path, Path, Path]
+) -> None:
+    disc, floppy, folder = media
+    drives = (
+        DriveConfig("ide2", DriveKind.CDROM),
+        DriveConfig("floppy0", DriveKind.FLOPPY),
+    )
+    await library.machines.create(VmConfig(name="pc", memory_mib=32, drives=drives))
+    await library.power.start("pc")
+    await library.watch.wait("pc", WaitFor(WaitKind.SCREEN, "SeaBIOS"), timeout_s=60)
+    await library.media.insert("pc", "cdrom", disc)
+    await library.media.insert("pc", "floppy", floppy)
+    await library.media.insert("pc", "floppy", floppy, read_only=True)
+    await library.media.insert("pc", "cdrom", folder)
+    await library.console.point("pc", Motion(5, -5), wheel=1, buttons=1)
+    await library.console.point("pc", Place(5, 5))
+    await library.power.reset("pc")
+    await library.media.eject("pc", "floppy")
+    floppy.write_bytes(bytes(FLOPPY_BYTES + 1))
+    with pytest.raises(VmwbError):
+        await library.media.insert("pc", "floppy", floppy)
+    await library.power.pause("pc")
+    await library.media.eject("pc", "cdrom", force=True)
+    shown = await library.machines.show("pc")
+    await library.power.stop("pc")
+    log = await library.watch.logs("pc", lines=5000)
+
+    assert shown.config is not None
+    assert [drive.image for drive in shown.config.drives] == [None, None]
+    _, _, after = log.partition("The worker is locked in")
+    assert [line for line in after.splitlines() if "import time:" in line] == []
+
+
+@pytest.mark.parametrize("library", [WORKER_COMMAND], indirect=True)
+async def test_image_for_a_drive_is_a_regular_file_whatever_its_name(
+    library: Services, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    drives = (DriveConfig("ide2", DriveKind.CDROM),)
+    await library.machines.create(VmConfig(name="pc", memory_mib=32, drives=drives))
+    await library.power.start("pc")
+
+    with pytest.raises(StorageError, match="regular file"):
+        await library.media.insert("pc", "cdrom", pipe)
+    await library.power.stop("pc")
