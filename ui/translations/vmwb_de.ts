@@ -630,7 +630,7 @@
             <translation>&amp;Festplattenabbild</translation>
         </message>
         <message>
-            <source>C&amp;D image</source>
+            <source>CD im&amp;age</source>
             <translation>&amp;CD-Abbild</translation>
         </message>
         <message>

@@ -101,7 +101,7 @@ class NewMachineDialog(QDialog):
             (self.tr("&Name"), self.name),
             (self.tr("&Memory"), self.memory),
             (self.tr("&Disk image"), self.disk),
-            (self.tr("C&D image"), self.cdrom),
+            (self.tr("CD im&age"), self.cdrom),
             (self.tr("&Floppy image"), self.floppy),
             (self.tr("&Kernel (instead of a BIOS)"), self.kernel),
             (self.tr("&Initial RAM disk"), self.initrd),
