@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
-use vmwb_block::HostFile;
+use vmwb_block::{HostFile, qcow2};
 use vmwb_hw::{BlockError, BlockReply, BlockRequest, MAX_IN_FLIGHT};
 
 use super::*;
@@ -181,6 +181,48 @@ fn locked_in_thread_does_everything_that_a_drive_does() {
     assert_eq!(
         answer(&mut drive, read(0, 1024)),
         Ok([vec![0; 512], vec![9; 512]].concat())
+    );
+}
+
+#[test]
+fn locked_in_thread_does_everything_that_qcow2_needs() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let image = file.reopen().unwrap();
+    let small = qcow2::CreateOptions {
+        cluster_bytes: 512,
+        ..qcow2::CreateOptions::default()
+    };
+    qcow2::create(&image, 4 << 20, &small).unwrap();
+    drop(image);
+    let confined = DriveOptions {
+        confined: true,
+        ..options(false, Box::new(|| ()))
+    };
+    let chain = vec![ImageFile {
+        format: ImageFormat::Qcow2,
+        file: file.reopen().unwrap(),
+    }];
+    let mut drive = open(chain, confined).unwrap();
+    // So much that the refcount table moves, and then all of it is given up and punched out.
+    let (offset, data) = (0, vec![7; 4 << 20]);
+    assert_eq!(
+        answer(&mut drive, BlockRequest::Write { offset, data }),
+        Ok(vec![])
+    );
+    assert_eq!(answer(&mut drive, BlockRequest::Flush), Ok(vec![]));
+    assert_eq!(answer(&mut drive, read(1 << 20, 512)), Ok(vec![7; 512]));
+    let len = 4 << 20;
+    assert_eq!(
+        answer(&mut drive, BlockRequest::Discard { offset, len }),
+        Ok(vec![])
+    );
+    assert_eq!(answer(&mut drive, BlockRequest::Flush), Ok(vec![]));
+    assert_eq!(answer(&mut drive, read(1 << 20, 512)), Ok(vec![0; 512]));
+    drop(drive);
+    let report = qcow2::check(&file.reopen().unwrap()).unwrap();
+    assert!(
+        report.is_sound() && report.leaked_clusters == 0,
+        "{report:?}"
     );
 }
 
