@@ -183,7 +183,7 @@ def _desktop() -> None:
 
 
 def _control(version: str) -> None:
-    """Write the package's description."""
+    """Write the package's description. SeaBIOS is recommended: kernels boot without it."""
     kib = sum(path.lstat().st_size for path in STAGE.rglob("*")) // 1024
     depends = [f"python{version}", "libc6 (>= 2.34)", *system_packages.GROUPS["qt"]]
     text = f"""Package: vmwb
@@ -192,6 +192,7 @@ Architecture: {_output(["dpkg", "--print-architecture"])}
 Maintainer: The VM Workbench developers <vmwb@localhost>
 Installed-Size: {kib}
 Depends: {", ".join(depends)}
+Recommends: seabios
 Section: otherosfs
 Priority: optional
 Description: workbench for virtual machines with an emulator of its own
