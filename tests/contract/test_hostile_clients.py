@@ -80,6 +80,113 @@ async def test_passed_descriptors_are_refused(bench: Bench) -> None:
     os.close(reading)
 
 
+async def ends_with_handles(path: Path, data: bytes, count: int) -> None:
+    """Send descriptors along with bytes, and wait until the worker hangs up and has closed them."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(str(path))
+    reading, writing = os.pipe()
+    send_with_handles(sock, data, [writing] * count)
+    os.close(writing)
+    sock.setblocking(False)
+    async with asyncio.timeout(20):
+        while await asyncio.get_running_loop().sock_recv(sock, 65_536):
+            pass
+    sock.close()
+    # The end of the pipe is told when nobody has its other end any more.
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+
+
+MEDIA = {"slot": "ide2"}
+
+
+@pytest.mark.parametrize(
+    ("request_sent", "handles"),
+    [
+        (Request(1, "stats"), 1),
+        (Request(1, "media", MEDIA), 1),
+        (Request(1, "media", MEDIA, 1), 2),
+        (Request(1, "media", MEDIA, 2), 1),
+    ],
+)
+async def test_handles_that_are_not_what_was_announced_end_the_session(
+    bench: Bench, request_sent: Request, handles: int
+) -> None:
+    path = await running(bench)
+
+    await ends_with_handles(path, HELLO + encode_frame(request_sent.to_json()), handles)
+
+    assert (await bench.services.watch.stats("deb")).state is PowerState.RUNNING
+
+
+@pytest.mark.parametrize("announced", [-1, 3, 1 << 40, "1", None, True])
+async def test_announcement_of_handles_that_makes_no_sense_ends_the_session(
+    bench: Bench, announced: object
+) -> None:
+    path = await running(bench)
+    request = Request(1, "media", MEDIA).to_json() | {"handles": announced}
+
+    answer = await talk(path, HELLO + encode_frame(request))
+
+    assert b'"t":"failure"' in answer
+    assert (await bench.services.watch.stats("deb")).state is PowerState.RUNNING
+
+
+async def refused(client: WorkerClient, request: Request, handles: list[int]) -> VmwbError:
+    """Send a request with handles over a session, and give the error that answers it."""
+    answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    client._open[request.id] = answer  # type: ignore[assignment]
+    client._connection.post(request, handles)
+    with pytest.raises(VmwbError) as caught:
+        await answer
+    return caught.value
+
+
+async def test_handles_of_a_refused_request_are_closed_and_the_session_goes_on(
+    bench: Bench,
+) -> None:
+    client = await WorkerClient.connect(await running(bench))
+    for number, request in enumerate(
+        (
+            Request(900, "stats", {}, 1),
+            Request(901, "teleport", {}, 1),
+            Request(902, "media", {}, 1),
+            Request(903, "media", MEDIA, 1),
+            Request(904, "media", MEDIA | {"read_only": "no"}, 1),
+            Request(905, "media", MEDIA, 2),
+        )
+    ):
+        reading, writing = os.pipe()
+        others = [os.dup(writing) for _ in range(request.handles - 1)]
+        error = await refused(client, request, [writing, *others])
+        assert error.sentence.endswith("."), number
+        # Blocks, and so fails by its time limit, if the worker kept one.
+        async with asyncio.timeout(20):
+            assert await asyncio.to_thread(os.read, reading, 1) == b""
+        os.close(reading)
+
+    assert await client.state() is PowerState.RUNNING
+    await client.close()
+
+
+@pytest.mark.parametrize("greeting", [b"", HELLO])
+async def test_client_that_leaves_with_its_request_leaves_no_handle(
+    bench: Bench, greeting: bytes
+) -> None:
+    path = await running(bench)
+    asked = encode_frame(Request(1, "media", MEDIA, 1).to_json())
+    for _ in range(20):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(path))
+        reading, writing = os.pipe()
+        send_with_handles(sock, greeting + asked, [writing])
+        sock.close()
+        os.close(writing)
+        async with asyncio.timeout(20):
+            assert await asyncio.to_thread(os.read, reading, 1) == b""
+        os.close(reading)
+
+
 async def test_client_that_leaves_in_the_middle_of_a_request_harms_nothing(bench: Bench) -> None:
     path = await running(bench)
     for request in (
@@ -118,6 +225,17 @@ async def test_requests_with_wrong_arguments_are_refused_and_the_session_goes_on
         (Op.WAIT, {"kind": "serial", "text": ""}),
         (Op.WAIT, {"kind": "serial", "text": "x", "seconds": "long"}),
         (Op.EVENTS, {"after": None}),
+        (Op.POINTER, {}),
+        (Op.POINTER, {"dx": 1}),
+        (Op.POINTER, {"dx": 1 << 16, "dy": 0}),
+        (Op.POINTER, {"x": 0, "y": -1}),
+        (Op.POINTER, {"x": 1 << 16, "y": 0}),
+        (Op.POINTER, {"dx": 0, "dy": 0, "wheel": 128}),
+        (Op.POINTER, {"dx": 0, "dy": 0, "buttons": 8}),
+        (Op.POINTER, {"dx": 0.5, "dy": 0}),
+        (Op.MEDIA, {}),
+        (Op.MEDIA, {"slot": "ide9"}),
+        (Op.MEDIA, {"slot": "ide2", "force": "yes"}),
     ):
         with pytest.raises(VmwbError):
             await client._request(op, args)

@@ -305,8 +305,8 @@ class WalkEntry:
 class PageWalk:
     """Where a linear address leads.
 
-    ``leads_to`` is ``ram``, ``rom``, ``video_memory``, ``device``, ``no_memory`` or ``nothing``; ``host`` is the
-    address in the worker's process, for RAM.
+    ``leads_to`` is ``ram``, ``rom``, ``video_memory``, ``device``, ``no_memory`` or ``nothing``;
+    ``host`` is the address in the worker's process, for RAM.
     """
 
     linear: int

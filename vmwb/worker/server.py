@@ -171,6 +171,8 @@ class _Session:
             received = await self._connection.receive()
         if received is None:
             raise ProtocolError("It left without a hello.")
+        # A hello has none; what comes in its place may.
+        close_all(received[1])
         if not isinstance(received[0], Hello):
             raise ProtocolError("It did not begin with a hello.")
         check_major(received[0].major)
