@@ -86,6 +86,29 @@ def deb(vmwb: Command) -> Command:
     return vmwb
 
 
+def test_media_of_a_running_machine(vmwb: Command) -> None:
+    image = vmwb.home / "image.img"
+    image.write_bytes(b"contents")
+    kernel = ("--kernel", str(vmwb.kernel), "--memory", "16M")
+    vmwb("create", "deb", *kernel, "--cdrom", "empty", "--floppy", "empty")
+    vmwb("start", "deb", "--headless")
+
+    inserted = vmwb.json("media", "deb", "floppy", "insert", str(image), "--readonly")
+    assert vmwb("wait", "deb", "--screen", "floppy0 contents", "--timeout", SECONDS) == 0
+    assert vmwb("media", "deb", "cdrom", "insert", str(image)) == ExitCode.OK
+    assert vmwb.out == f"Inserted {image} into deb.\n"
+    assert vmwb("media", "deb", "ide2", "eject", "--force") == ExitCode.OK
+    assert vmwb.out == "Ejected the medium of deb.\n"
+    assert vmwb("media", "deb", "tape", "eject") == ExitCode.NOT_FOUND
+    shown = vmwb.json("show", "deb")
+
+    assert isinstance(inserted, dict)
+    assert isinstance(shown, dict)
+    assert inserted["config"]["drives"][1]["path"] == str(image)
+    assert [drive["path"] for drive in shown["config"]["drives"]] == [None, str(image)]
+    assert shown["config"]["drives"][1]["read_only"]
+
+
 def test_start_wait_send_type_text_stop(deb: Command) -> None:
     assert deb("wait", "deb", "--serial", "can't access tty", "--timeout", SECONDS) == 0
     assert deb("send", "deb", "screen hello\n") == 0

@@ -34,6 +34,7 @@ from vmwb.services.types import (
 )
 
 BUFFERS_AT = 8192
+PIXELS_MAX = 2560 * 1600
 
 
 class FakeScreen:
@@ -43,7 +44,7 @@ class FakeScreen:
         self.handle = os.memfd_create("fake-screen")
         self.width, self.height, self.sequence = width, height, 0
         self.generation = 0
-        os.ftruncate(self.handle, BUFFERS_AT + 1024 * 768 * 4)
+        os.ftruncate(self.handle, BUFFERS_AT + PIXELS_MAX * 4)
         self.paint(width, height, lambda *_: 0)
 
     def paint(self, width: int, height: int, colour: Any) -> None:
@@ -65,7 +66,7 @@ class FakeScreen:
             "stride": width * 4,
             "buffer_count": 1,
             "buffer_offset": BUFFERS_AT,
-            "buffer_size": 1024 * 768 * 4,
+            "buffer_size": PIXELS_MAX * 4,
             "text_offset": fb.HEADER_BYTES,
         }
         for name, value in fields.items():

@@ -78,6 +78,17 @@ def test_large_picture_keeps_its_aspect(view, screen) -> None:
     assert (view.target().width(), view.target().height()) == (512, 384)
 
 
+def test_picture_of_2560x1600_fits_a_smaller_widget(view, screen) -> None:
+    screen.paint(2560, 1600, lambda x, _: 0xFFFFFF if x < 1280 else 0)
+    view.look()
+    target = view.target()
+    assert (target.width(), target.height()) == (1100, 688)
+    assert colour_at(view, 500, 400) == 0xFFFFFF
+    assert colour_at(view, 600, 400) == 0
+    view.resize(2560, 1600)
+    assert (view.target().width(), view.target().height()) == (2560, 1600)
+
+
 def test_refresh_without_anything_published_tells_nothing_new(picture, screen) -> None:
     assert picture.refresh()
     assert not picture.refresh()

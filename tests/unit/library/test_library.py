@@ -16,7 +16,8 @@ from vmwb.library.library import Library, bundle_status
 from vmwb.library.runfile import RunRecord, read_run_record
 from vmwb.library.schema import decode_definition, encode_definition
 from vmwb.library.states import StateWriter, load_state, remove_states, suspended_state
-from vmwb.model.config import BootConfig, SerialConfig, SerialKind, VmConfig
+from vmwb.model.config import BootConfig, BootSource, SerialConfig, SerialKind, VmConfig
+from vmwb.model.drives import DriveConfig, DriveKind, ImageFile, ImageFormat
 from vmwb.model.errors import (
     BusyError,
     ConfigError,
@@ -233,6 +234,45 @@ class TestDefinition:
         config = shelf.read(bundle)
 
         assert decode_definition(encode_definition(config), "deb", bundle.definition) == config
+
+    def test_definition_with_drives_survives(self, bundle: Bundle, shelf: Library) -> None:
+        qcow2 = ImageFile("/d.qcow2", ImageFormat.QCOW2)
+        drives = (
+            DriveConfig("ide0", DriveKind.DISK, qcow2, (ImageFile("/b"),), read_only=True),
+            DriveConfig("ide2", DriveKind.CDROM),
+            DriveConfig("floppy0", DriveKind.FLOPPY, ImageFile("/f")),
+        )
+        boot = BootConfig(firmware="/bios", order=(BootSource.DISK,), menu=False)
+        config = replace(shelf.read(bundle), boot=boot, drives=drives)
+
+        assert decode_definition(encode_definition(config), "deb", bundle.definition) == config
+
+    def test_definition_from_before_there_were_drives_is_read(
+        self, bundle: Bundle, shelf: Library
+    ) -> None:
+        data = json.loads(bundle.definition.read_text())
+        del data["drives"], data["boot"]["firmware"], data["boot"]["order"], data["boot"]["menu"]
+
+        assert decode_definition(json.dumps(data).encode(), "deb", bundle.definition) == shelf.read(
+            bundle
+        )
+
+    @pytest.mark.parametrize(
+        "drives",
+        [
+            [{"slot": "ide0", "kind": "tape"}],
+            [{"slot": "ide0", "kind": "disk", "image": {"path": "/d", "format": "vmdk"}}],
+            [{"slot": "ide0", "kind": "disk", "image": {"path": "", "format": "raw"}}],
+            [{"slot": "ide9", "kind": "cdrom"}],
+            [{"slot": "ide2", "kind": "cdrom"}] * 15,
+        ],
+    )
+    def test_definition_with_drives_that_make_no_sense_is_corrupt(
+        self, bundle: Bundle, drives: list[object]
+    ) -> None:
+        data = json.loads(bundle.definition.read_text()) | {"drives": drives}
+        with pytest.raises(CorruptError):
+            decode_definition(json.dumps(data).encode(), "deb", bundle.definition)
 
     def test_definition_with_faults_names_all_of_them(self, bundle: Bundle) -> None:
         data = json.loads(bundle.definition.read_text())
