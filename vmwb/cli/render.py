@@ -11,9 +11,11 @@ from vmwb.model.events import (
     DebugExitEvent,
     DebugStopEvent,
     DisplayEvent,
+    EjectedEvent,
     EndedEvent,
     Event,
     LogEvent,
+    PointerEvent,
     PowerEvent,
 )
 from vmwb.model.sizes import format_mib
@@ -82,7 +84,7 @@ def machine_json(machine: MachineSummary) -> dict[str, object]:
 def machine_table(machines: tuple[MachineSummary, ...]) -> str:
     """Give the lines of ``vmwb list``."""
     if not machines:
-        return "There are no machines yet: `vmwb create NAME --kernel FILE` makes one."
+        return "There are no machines yet: `vmwb create NAME --cdrom FILE` makes one."
     width = max(len("NAME"), *(len(machine.name) for machine in machines))
     lines = [f"{'NAME':{width}}  {'STATE':10}  MEMORY"]
     for machine in machines:
@@ -178,6 +180,10 @@ def event_text(event: Event) -> str:
             )
         case LogEvent(level=level, message=message):
             what = f"{level}: {message}"
+        case EjectedEvent(slot=slot):
+            what = f"opened the tray of {slot}"
+        case PointerEvent(absolute=absolute):
+            what = f"takes {'places' if absolute else 'movements'} of the pointer"
         case DisplayEvent(width=width, height=height):
             what = f"shows {width}x{height}"
         case EndedEvent(ended_by=ended_by):

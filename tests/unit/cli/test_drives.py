@@ -8,7 +8,7 @@ import pytest
 
 from vmwb.cli.drives import boot_order, with_drives
 from vmwb.cli.options import MachineOptions
-from vmwb.cli.render import config_json, drive_text
+from vmwb.cli.render import config_json, drive_text, event_text
 from vmwb.model.config import BootSource, VmConfig
 from vmwb.model.drives import (
     CHAIN_MAX,
@@ -19,6 +19,7 @@ from vmwb.model.drives import (
     drive_problems,
 )
 from vmwb.model.errors import ConfigError, UsageError
+from vmwb.model.events import EjectedEvent, Event, PointerEvent
 
 
 @pytest.fixture
@@ -97,6 +98,18 @@ def test_boot_order_is_a_list_of_words() -> None:
     assert boot_order("floppy,cdrom") == (BootSource.FLOPPY, BootSource.CDROM)
     with pytest.raises(UsageError, match="cdrom"):
         boot_order("floppy;cdrom")
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (EjectedEvent(slot="ide2"), "opened the tray of ide2"),
+        (PointerEvent(absolute=True), "takes places of the pointer"),
+        (PointerEvent(absolute=False), "takes movements of the pointer"),
+    ],
+)
+def test_events_of_drives_and_pointer_are_told_in_words(event: Event, words: str) -> None:
+    assert event_text(event).endswith(words)
 
 
 DISK = DriveConfig("ide0", DriveKind.DISK, ImageFile("/d", ImageFormat.QCOW2))

@@ -8,12 +8,14 @@ from vmwb.model.events import (
     DebugExitEvent,
     DebugStopEvent,
     DisplayEvent,
+    EjectedEvent,
     EndedEvent,
     Event,
     GuestPowerOffEvent,
     GuestResetEvent,
     LogEvent,
     OtherEvent,
+    PointerEvent,
     PowerEvent,
     event_from_json,
 )
@@ -27,6 +29,9 @@ EVENTS = [
     CrashedEvent(seq=4, sentence="Triple fault.", stop={"reason": "triple_fault"}),
     DebugExitEvent(seq=5, value=3),
     DebugStopEvent(seq=5, reason="breakpoint", address=16, rip=16),
+    EjectedEvent(seq=5, slot="ide2"),
+    PointerEvent(seq=5, absolute=True),
+    PointerEvent(seq=5, absolute=False),
     LogEvent(seq=6, level="warn", message="x"),
     DisplayEvent(seq=7, width=720, height=400, generation=2),
     EndedEvent(seq=8, state=PowerState.OFF, ended_by="debug_exit", debug_exit=3, stats={"a": 1}),
@@ -56,6 +61,7 @@ def test_event_unknown_kind_is_kept() -> None:
         {"kind": "debug_exit", "value": True},
         {"kind": "crashed", "sentence": "x", "stop": []},
         {"kind": "display", "width": 1},
+        {"kind": "ejected"},
     ],
 )
 def test_event_unsound_is_a_protocol_error(data: dict[str, object]) -> None:
