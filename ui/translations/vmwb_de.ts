@@ -136,8 +136,8 @@
             <translation>&amp;Tastatur übergeben</translation>
         </message>
         <message>
-            <source>Give the keyboard to the machine; Ctrl+Alt takes it</source>
-            <translation>Der Maschine die Tastatur geben; Strg+Alt holt sie zurück</translation>
+            <source>Give keyboard and, if need be, mouse to the machine; Ctrl+Alt takes them</source>
+            <translation>Der Maschine die Tastatur und, wenn nötig, die Maus geben; Strg+Alt holt sie zurück</translation>
         </message>
         <message>
             <source>Keyboard</source>

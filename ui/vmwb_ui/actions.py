@@ -186,7 +186,10 @@ ACTIONS: Final[dict[Command, ActionSpec]] = {
         ActionSpec(
             Command.GRAB,
             QT_TRANSLATE_NOOP("Actions", "&Grab Keyboard"),
-            QT_TRANSLATE_NOOP("Actions", "Give the keyboard to the machine; Ctrl+Alt takes it"),
+            QT_TRANSLATE_NOOP(
+                "Actions",
+                "Give keyboard and, if need be, mouse to the machine; Ctrl+Alt takes them",
+            ),
             "Ctrl+G",
             "keyboard",
             power=Action.INPUT,
