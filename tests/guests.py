@@ -27,10 +27,13 @@ __all__ = [
     "ipxe_cd",
     "kernel",
     "linux",
+    "sixteen",
 ]
 
 #: What our own guest writes to the first serial port before it powers off.
 HELLO_TEXT = "hello from the guest"
+#: Bytes of a track of a 1.44M floppy: what the 16-bit programs load of themselves.
+TRACK_BYTES = 18 * 512
 _SOURCE = Path(__file__).with_name("guest") / "hello.S"
 
 
@@ -79,6 +82,24 @@ def hello() -> Path:
     subprocess.run(["ld", *flags, "-o", str(image), str(listing)], check=True, capture_output=True)
     image.chmod(0o444)  # all tests of the process share it
     return image
+
+
+@cache
+def sixteen(program: str) -> bytes:
+    """Assemble a 16-bit program of ours that boots from a floppy, and return its sectors."""
+    source = Path(__file__).with_name("guest") / f"{program}.S"
+    listing, image = (Path(_SCRATCH.name) / f"{program}{suffix}" for suffix in (".o", ".img"))
+    for command in (
+        ["as", "--32", "-I", str(source.parent), "-o", str(listing), str(source)],
+        [
+            *("ld", "-m", "elf_i386", "--oformat", "binary", "-Ttext", "0x7c00", "-e", "0x7c00"),
+            *("-o", str(image), str(listing)),
+        ],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    sectors = image.read_bytes()
+    assert len(sectors) <= TRACK_BYTES, f"{program} has {len(sectors)} bytes"
+    return sectors
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,183 @@
+"""Our own 16-bit programs, booted from a floppy by SeaBIOS: BIOS services, VGA modes, bare devices.
+
+Each program (``tests/guest``) writes its checks to COM1, a line each, and the number of those that
+failed to the debug exit port. Pictures are compared dot by dot with what the program's head says
+that it draws, computed here.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import guests
+import pytest
+from command import BOOT_SECONDS, Vmwb
+
+pytestmark = [pytest.mark.boot, pytest.mark.timeout(BOOT_SECONDS * 2)]
+
+FLOPPY_BYTES = 1440 << 10
+DISK_BYTES = 8 << 20
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a program said on COM1, and the picture and the floppy that it left."""
+
+    lines: list[str]
+    screenshot: Path
+    floppy: Path
+
+    def picture(self) -> tuple[int, int, bytes]:
+        """Return width, height and three bytes a dot of the screenshot."""
+        png = self.screenshot.read_bytes()
+        width, height = struct.unpack_from(">II", png, 16)  # IHDR is the first chunk
+        start = png.index(b"IDAT")
+        (length,) = struct.unpack_from(">I", png, start - 4)
+        rows = zlib.decompress(png[start + 4 : start + 4 + length])
+        step = width * 3 + 1
+        assert set(rows[::step]) == {0}  # the filter of each row
+        dots = b"".join(rows[at + 1 : at + step] for at in range(0, len(rows), step))
+        return width, height, dots
+
+    def shows(self, width: int, height: int, dot: Callable[[int, int], Colour]) -> None:
+        """Insist that the screenshot has this size and that each dot has the colour of ``dot``."""
+        expected = bytes(part for y in range(height) for x in range(width) for part in dot(x, y))
+        got_width, got_height, got = self.picture()
+        assert (got_width, got_height) == (width, height)
+        wrong = [n // 3 for n in range(0, len(got), 3) if got[n : n + 3] != expected[n : n + 3]]
+        sample = [
+            (n % width, n // width, tuple(got[n * 3 : n * 3 + 3]), dot(n % width, n // width))
+            for n in wrong[:5]
+        ]
+        assert not wrong, f"{len(wrong)} dots differ: x, y, shown, expected: {sample}"
+
+
+def dac(components: tuple[int, int, int]) -> Colour:
+    """Return a colour of 6-bit components as the monitor shows it: 63 is full."""
+    red, green, blue = (value << 2 | value >> 4 for value in components)
+    return red, green, blue
+
+
+def floppy_sector(cylinder: int, head: int, sector: int) -> int:
+    """Return the number of a sector from the beginning of a 1.44M floppy."""
+    return (cylinder * 2 + head) * 18 + sector - 1
+
+
+def put_sector(image: bytearray, sector: int, data: bytes) -> None:
+    """Write 512 bytes into an image."""
+    image[sector * 512 : (sector + 1) * 512] = data
+
+
+def run(
+    vmwb: Vmwb,
+    folder: Path,
+    program: str,
+    *options: str | Path,
+    floppy: bytes | None = None,
+) -> Outcome:
+    """Run a program to its debug exit, insist that no check failed, and return what it left."""
+    image, serial, shot = folder / "floppy.img", folder / "serial", folder / "shot.png"
+    sectors = guests.sixteen(program)
+    image.write_bytes(sectors + (floppy or bytes(FLOPPY_BYTES))[len(sectors) :])
+
+    done = vmwb.run(
+        *("run", "--headless", "--json", "--debug-exit", "--memory", "64M"),
+        *("--serial", f"file:{serial}", "--floppy", image, "--boot", "floppy"),
+        *("--screenshot", shot, "--timeout", str(BOOT_SECONDS), *options),
+        seconds=BOOT_SECONDS + 30,
+    )
+
+    lines = serial.read_text(errors="replace").splitlines() if serial.exists() else []
+    said = "\n".join([*lines, done.stdout, done.stderr])
+    assert json.loads(done.stdout)["ended_by"] == "debug_exit", said
+    assert not [line for line in lines if line.startswith("BAD")], said
+    assert done.returncode == 1, said  # (number of failed checks << 1) | 1
+    assert any(line.startswith("ok ") for line in lines), said
+    return Outcome(lines, shot, image)
+
+
+def test_mode_13h_shows_its_palette_and_dots(vmwb: Vmwb, tmp_path: Path) -> None:
+    palette = [dac((n & 63, n >> 2, 63 - (n & 63))) for n in range(256)]
+
+    outcome = run(vmwb, tmp_path, "mode13")
+
+    outcome.shows(640, 400, lambda x, y: palette[(3 * (x // 2) ^ (y // 2)) & 255])
+
+
+def test_mode_x_flips_pages_splits_the_screen_and_pans(vmwb: Vmwb, tmp_path: Path) -> None:
+    palette = [dac((n & 63, n >> 2, 63 - (n & 63))) for n in range(256)]
+
+    def dot(x: int, y: int) -> Colour:
+        if y >= 360:
+            return palette[x // 2 + (y - 360) // 2 & 255]
+        # The last dot of a panned line comes from where the next line begins.
+        down, across = divmod(x // 2 + 1, 320)
+        return palette[(2 * across ^ 3 * (y // 2 + down)) & 255]
+
+    outcome = run(vmwb, tmp_path, "modex")
+
+    outcome.shows(640, 480, dot)
+
+
+def test_mode_12h_draws_by_every_write_mode(vmwb: Vmwb, tmp_path: Path) -> None:
+    palette = [dac((4 * n, 63 - 4 * n, n * n // 4)) for n in range(16)]
+    dots = [[1] * 640 for _ in range(480)]
+
+    def draw(columns: range, lines: range, change: Callable[[int, int, int], int]) -> None:
+        for y in lines:
+            for x in range(columns.start * 8, columns.stop * 8):
+                dots[y][x] = change(dots[y][x], x, y)
+
+    def bit(byte: int, x: int) -> int:
+        return byte >> (7 - x % 8) & 1
+
+    for y in range(10, 60):
+        dots[y][13:107] = [12] * 94
+    draw(range(8, 30), range(40, 100), lambda old, _x, _y: old ^ 5)
+    draw(range(4, 12), range(110, 140), lambda old, x, _y: old | 2 * bit(0xC3, x))
+    draw(range(8, 16), range(120, 150), lambda old, x, _y: old & ~bit(0x0F, x))
+    for y in range(160):
+        dots[200 + y][320:640] = dots[y][0:320]
+    draw(
+        range(5, 75),
+        range(400, 448),
+        lambda old, x, y: 14 if bit(0x7E & (0x80 >> (y & 7) | 0x18), x) else old,
+    )
+
+    outcome = run(vmwb, tmp_path, "planar")
+
+    outcome.shows(640, 480, lambda x, y: palette[dots[y][x]])
+
+
+def test_bios_services_keep_their_promises(vmwb: Vmwb, tmp_path: Path) -> None:
+    pattern = bytes(n * n + 7 & 255 for n in range(512))
+    complement = bytes(255 - byte for byte in pattern)
+    floppy, disk = bytearray(FLOPPY_BYTES), bytearray(DISK_BYTES)
+    put_sector(floppy, floppy_sector(40, 1, 7), pattern)
+    put_sector(disk, 1000, pattern)
+    image = tmp_path / "disk.img"
+    image.write_bytes(disk)
+    today = datetime.now(UTC).date()
+
+    outcome = run(
+        vmwb,
+        tmp_path,
+        "bios",
+        *("--disk", f"{image},bus=ide", "--on-screen", "press two keys=kQ"),
+        floppy=bytes(floppy),
+    )
+
+    said = datetime.strptime(outcome.lines[-1], "%Y%m%d").replace(tzinfo=UTC).date()
+    assert abs(said - today) <= timedelta(days=1)
+    # What it wrote stands in the images, and nothing else changed.
+    put_sector(floppy, floppy_sector(70, 0, 18), complement)
+    assert outcome.floppy.read_bytes()[guests.TRACK_BYTES :] == floppy[guests.TRACK_BYTES :]
+    put_sector(disk, 2001, complement)
+    assert image.read_bytes() == disk
