@@ -181,3 +181,30 @@ def test_bios_services_keep_their_promises(vmwb: Vmwb, tmp_path: Path) -> None:
     assert outcome.floppy.read_bytes()[guests.TRACK_BYTES :] == floppy[guests.TRACK_BYTES :]
     put_sector(disk, 2001, complement)
     assert image.read_bytes() == disk
+
+
+def test_vbe_mode_is_drawn_from_unreal_mode(vmwb: Vmwb, tmp_path: Path) -> None:
+    outcome = run(vmwb, tmp_path, "vbe")
+
+    outcome.shows(1024, 768, lambda x, y: (x // 4, y // 4, (x ^ y) & 255))
+
+
+def test_processor_reset_keeps_memory_and_goes_on(vmwb: Vmwb, tmp_path: Path) -> None:
+    run(vmwb, tmp_path, "shutdown")
+
+
+def test_floppy_is_driven_by_its_own_commands_and_dma(vmwb: Vmwb, tmp_path: Path) -> None:
+    pattern = bytes(n * n + 7 & 255 for n in range(512))
+    complement = bytes(255 - byte for byte in pattern)
+    floppy = bytearray(FLOPPY_BYTES)
+    put_sector(floppy, floppy_sector(20, 1, 3), pattern)
+
+    outcome = run(vmwb, tmp_path, "fdc", floppy=bytes(floppy))
+
+    put_sector(floppy, floppy_sector(79, 0, 17), complement)
+    put_sector(floppy, floppy_sector(79, 0, 18), complement)
+    assert outcome.floppy.read_bytes()[guests.TRACK_BYTES :] == floppy[guests.TRACK_BYTES :]
+
+
+def test_devices_answer_programs_that_use_no_bios(vmwb: Vmwb, tmp_path: Path) -> None:
+    run(vmwb, tmp_path, "direct", "--on-screen", "press a key=k")
