@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.boot, pytest.mark.timeout(BOOT_SECONDS * 2)]
 
 FLOPPY_BYTES = 1440 << 10
 DISK_BYTES = 8 << 20
+#: Byte of the boot sector by which a test tells a program what to do.
+MODE_BYTE = 508
 Colour = tuple[int, int, int]
 
 
@@ -65,6 +67,13 @@ def dac(components: tuple[int, int, int]) -> Colour:
     return red, green, blue
 
 
+def cga_colour(number: int) -> Colour:
+    """Return one of the sixteen colours as a BIOS sets them up; 6 is brown, not dark yellow."""
+    bright = 21 * (number >> 3)
+    red, green, blue = (42 * (number >> bit & 1) + bright for bit in (2, 1, 0))
+    return dac((red, 21 if number == 6 else green, blue))
+
+
 def floppy_sector(cylinder: int, head: int, sector: int) -> int:
     """Return the number of a sector from the beginning of a 1.44M floppy."""
     return (cylinder * 2 + head) * 18 + sector - 1
@@ -81,10 +90,12 @@ def run(
     program: str,
     *options: str | Path,
     floppy: bytes | None = None,
+    mode: int = 3,
 ) -> Outcome:
     """Run a program to its debug exit, insist that no check failed, and return what it left."""
     image, serial, shot = folder / "floppy.img", folder / "serial", folder / "shot.png"
-    sectors = guests.sixteen(program)
+    sectors = bytearray(guests.sixteen(program))
+    sectors[MODE_BYTE] = mode
     image.write_bytes(sectors + (floppy or bytes(FLOPPY_BYTES))[len(sectors) :])
 
     done = vmwb.run(
@@ -208,3 +219,52 @@ def test_floppy_is_driven_by_its_own_commands_and_dma(vmwb: Vmwb, tmp_path: Path
 
 def test_devices_answer_programs_that_use_no_bios(vmwb: Vmwb, tmp_path: Path) -> None:
     run(vmwb, tmp_path, "direct", "--on-screen", "press a key=k")
+
+
+def test_text_mode_shows_a_font_of_the_program(vmwb: Vmwb, tmp_path: Path) -> None:
+    def dot(x: int, y: int) -> Colour:
+        column, row = x // 9, y // 8
+        character, attribute = column + 3 * row & 255, 5 * column + row & 255
+        bits = 7 * character + 31 * (y % 8) & 255
+        # The ninth dot is blank, but line graphics go on to the next cell.
+        shown = bits >> (7 - x % 9) & 1 if x % 9 < 8 else bits & (0xC0 <= character <= 0xDF)
+        return cga_colour(attribute & 15 if shown else attribute >> 4)
+
+    outcome = run(vmwb, tmp_path, "modes", mode=0x03)
+
+    outcome.shows(720, 400, dot)
+
+
+@pytest.mark.parametrize(
+    ("mode", "dot_width", "bits", "colours"),
+    [(0x04, 2, 2, (0, 11, 13, 15)), (0x06, 1, 1, (0, 15))],
+)
+def test_interleaved_mode_shows_packed_dots(
+    vmwb: Vmwb, tmp_path: Path, mode: int, dot_width: int, bits: int, colours: tuple[int, ...]
+) -> None:
+    def dot(x: int, y: int) -> Colour:
+        byte = 3 * (x // 8) + 5 * (y // 2) & 255
+        place = x % 8 // dot_width
+        return cga_colour(colours[byte >> (8 - bits * (place + 1)) & (1 << bits) - 1])
+
+    outcome = run(vmwb, tmp_path, "modes", mode=mode)
+
+    outcome.shows(640, 400, dot)
+
+
+@pytest.mark.parametrize(
+    ("mode", "height", "dot_width", "dot_height"),
+    [(0x0D, 400, 2, 2), (0x0E, 400, 1, 2), (0x10, 350, 1, 1)],
+)
+def test_sixteen_colour_mode_shows_dots_of_the_bios(
+    vmwb: Vmwb, tmp_path: Path, mode: int, height: int, dot_width: int, dot_height: int
+) -> None:
+    def dot(shown_x: int, shown_y: int) -> Colour:
+        x, y = shown_x // dot_width, shown_y // dot_height
+        drawn = 40 <= x < 296 and 50 <= y < 178
+        changed = 48 <= x < 80 and 60 <= y < 92
+        return cga_colour((x // 2 + y & 15 if drawn else 0) ^ (5 if changed else 0))
+
+    outcome = run(vmwb, tmp_path, "modes", mode=mode)
+
+    outcome.shows(640, height, dot)

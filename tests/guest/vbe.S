@@ -47,14 +47,14 @@ main:   movl    $0x32454256, INFO               # "VBE2"
 
         movw    %cx, %bx
         orw     $0x4000, %bx
-        movw    %bx, mode
+        movw    %bx, chosen
         movw    $0x4f02, %ax
         int     $0x10
         cmpw    $0x004f, %ax
         check   e, "4F02: the mode is set"
         movw    $0x4f03, %ax
         int     $0x10
-        cmpw    mode, %bx
+        cmpw    chosen, %bx
         check   e, "4F03: it is the one"
 
         # Unreal: FS keeps the limit and base that protected mode gave it.
@@ -100,7 +100,7 @@ main:   movl    $0x32454256, INFO               # "VBE2"
         int     $0x10
         cmpb    $0x03, %ah
         check   e, "4F05: no banks in a linear mode"
-        movw    mode, %bx                       # the same mode with the window at A0000h, the memory as it is
+        movw    chosen, %bx                     # the same mode with the window at A0000h, the memory as it is
         xorw    $0xc000, %bx
         movw    $0x4f02, %ax
         int     $0x10
@@ -121,7 +121,7 @@ main:   movl    $0x32454256, INFO               # "VBE2"
         check   e, "4F06: lines of 1024 dots"
         ret
 
-mode:   .word   0
+chosen: .word   0
         .balign 8
 gdt:    .quad   0
         .quad   0x00cf93000000ffff              # 8: flat data of 4 GiB
