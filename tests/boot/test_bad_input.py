@@ -85,7 +85,15 @@ def test_run_nine_processors_is_refused(vmwb: Vmwb) -> None:
     assert "processor" in sentence
 
 
-@pytest.mark.parametrize("option", ["--disk", "--cdrom", "--floppy", "--nic", "--share"])
+@pytest.mark.parametrize("option", ["--disk", "--cdrom", "--floppy"])
+def test_run_image_that_does_not_exist_is_refused(vmwb: Vmwb, option: str) -> None:
+    status, sentence = refusal(vmwb, "--kernel", guests.hello(), option, "/nonexistent")
+
+    assert status == 3
+    assert "/nonexistent" in sentence
+
+
+@pytest.mark.parametrize("option", ["--nic", "--share"])
 def test_run_device_that_does_not_exist_yet_is_refused(vmwb: Vmwb, option: str) -> None:
     status, sentence = refusal(vmwb, "--kernel", guests.hello(), option, "nat")
 

@@ -247,7 +247,8 @@ class VmConfig:
             "boot": self.boot.to_spec(),
             "drives": [drive.to_spec() for drive in self.drives],
             "virtio": VIRTIO_OF_A_PC if self.is_whole_pc else VIRTIO_OF_A_KERNEL,
-            "uuid": self.id or None,
+            # A run that repeats must not see an identity that is drawn anew each time.
+            "uuid": None if self.deterministic else self.id or None,
             "serial_ports": max(1, len(self.serial)),
             "display": self.display.value,
             "debug_exit_port": self.debug_exit_port,
