@@ -268,3 +268,19 @@ def test_sixteen_colour_mode_shows_dots_of_the_bios(
     outcome = run(vmwb, tmp_path, "modes", mode=mode)
 
     outcome.shows(640, height, dot)
+
+
+def test_disk_and_cd_are_driven_by_their_own_commands(vmwb: Vmwb, tmp_path: Path) -> None:
+    pattern = bytes(n * n + 7 & 255 for n in range(512))
+    complement = bytes(255 - byte for byte in pattern)
+    image, cdrom = tmp_path / "disk.img", tmp_path / "cd.iso"
+    disk = bytearray(DISK_BYTES)
+    put_sector(disk, 1000, pattern)
+    image.write_bytes(disk)
+    cdrom.write_bytes((bytes(20 * 2048) + pattern).ljust(40 * 2048, b"\0"))
+
+    run(vmwb, tmp_path, "ata", "--disk", f"{image},bus=ide", "--cdrom", cdrom)
+
+    put_sector(disk, 3000, complement)
+    put_sector(disk, 3001, complement)
+    assert image.read_bytes() == disk
