@@ -164,7 +164,8 @@ impl AcpiPm {
                 self.control = merge(self.control, regs::CONTROL_WRITABLE);
                 let sleep = value & mask & regs::SLP_EN != 0;
                 let kind = self.control >> regs::SLP_TYP_SHIFT & 7;
-                if sleep && kind == u16::from(SLP_TYP_S5) {
+                let off = [SLP_TYP_S5, regs::SLP_TYP_SOFT_OFF].map(u16::from);
+                if sleep && off.contains(&kind) {
                     *ctx.power = Some(PowerRequest::PowerOff);
                 }
             }

@@ -31,6 +31,9 @@ pub const ACPI_DISABLE: u8 = 0xF0;
 pub const SCI_GSI: u8 = 9;
 /// SLP_TYP of soft-off (S5), as the `\_S5` package tells it.
 pub const SLP_TYP_S5: u8 = 5;
+/// SLP_TYP of soft-off on the PIIX4 (82371AB datasheet, PMCNTRL), which programs write that read no tables: SeaBIOS for
+/// APM, and many small systems.
+pub(super) const SLP_TYP_SOFT_OFF: u8 = 0;
 /// Frequency of the PM timer in Hz.
 pub const PM_TIMER_HZ: u64 = 3_579_545;
 

@@ -115,6 +115,13 @@ fn sleep_type_written_first_then_enable_by_byte_asks_for_power_off() {
 }
 
 #[test]
+fn sleep_type_0_of_the_piix4_asks_for_power_off() {
+    let (mut b, mut pm) = taken_over(0);
+    out16(&mut b, &mut pm, regs::PM1_CONTROL, regs::SLP_EN);
+    assert_eq!(b.power, Some(PowerRequest::PowerOff));
+}
+
+#[test]
 fn other_sleep_types_do_nothing() {
     let (mut b, mut pm) = taken_over(0);
     out16(
