@@ -14,7 +14,7 @@ import debian_packages
 
 #: The package is of architecture "all", so that the lists of any architecture carry it.
 _INSTALLER = "debian-installer-12-netboot-{architecture}"
-_IMAGES = "usr/lib/debian-installer/images/12/{architecture}/text/debian-installer/{architecture}"
+_IMAGES = "usr/lib/debian-installer/images/12/{architecture}/{face}/debian-installer/{architecture}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,15 @@ class LinuxGuest:
     initrd: Path
 
 
-def netboot(architecture: str, cache: Path | None = None) -> LinuxGuest:
+def netboot(architecture: str, cache: Path | None = None, face: str = "text") -> LinuxGuest:
     """Return the kernel and initrd of Debian 12's network installer for `amd64` or `i386`.
 
+    Its face is `text`, or `gtk` for the graphical one.
     The package is about 100 MiB; the first call fetches it. Raises debian_packages.FetchError.
     """
     name = _INSTALLER.format(architecture=architecture)
     folder = debian_packages.fetch(name, "amd64", cache or debian_packages.default_cache())
-    images = folder / _IMAGES.format(architecture=architecture)
+    images = folder / _IMAGES.format(architecture=architecture, face=face)
     guest = LinuxGuest(images / "linux", images / "initrd.gz")
     for path in (guest.kernel, guest.initrd):
         if not path.is_file():

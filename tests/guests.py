@@ -22,6 +22,7 @@ __all__ = [
     "LinuxGuest",
     "busybox",
     "debug",
+    "graphical_installer",
     "grub_rescue",
     "hello",
     "ipxe_cd",
@@ -41,6 +42,12 @@ _SOURCE = Path(__file__).with_name("guest") / "hello.S"
 def linux(architecture: str) -> LinuxGuest:
     """Return the Debian 12 kernel and installer initrd for `amd64` or `i386`."""
     return debian_guests.netboot(architecture)
+
+
+@cache
+def graphical_installer() -> LinuxGuest:
+    """Return the Debian 12 kernel and the graphical installer's initrd for `amd64`."""
+    return debian_guests.netboot("amd64", face="gtk")
 
 
 @cache

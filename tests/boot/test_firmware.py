@@ -66,3 +66,31 @@ def test_boot_menu_key_opens_the_menu(vmwb: Vmwb) -> None:
     )
 
     assert "DVD/CD" in screen
+
+
+def test_suspended_in_its_boot_loader_resumes_there(vmwb: Vmwb) -> None:
+    vmwb.ok(
+        *("create", "grub", "--memory", "128M", "--serial", "none"),
+        *("--cdrom", guests.grub_rescue().cdrom, "--floppy", "empty"),
+    )
+    vmwb.ok("start", "grub", "--headless")
+    vmwb.wait("grub", "--screen", "executed automatically", seconds=BOOT_SECONDS)
+    vmwb.ok("type", "grub", "c")
+    vmwb.wait("grub", "--screen", "grub>", seconds=60)
+
+    vmwb.ok("suspend", "grub")
+    vmwb.ok("resume", "grub")
+
+    assert "grub>" in vmwb.ok("text", "grub")
+    vmwb.ok("type", "grub", "ls\n")
+    vmwb.wait("grub", "--screen", "(cd", seconds=60)
+
+
+def test_reset_begins_with_the_firmware_again(vmwb: Vmwb) -> None:
+    vmwb.ok("create", "bare", "--memory", "64M", "--serial", "none")
+    vmwb.ok("start", "bare", "--headless")
+    vmwb.wait("bare", "--screen", "No bootable device", seconds=BOOT_SECONDS)
+
+    vmwb.ok("reset", "bare")
+    vmwb.wait("bare", "--screen", "ESC for boot menu", seconds=60)
+    vmwb.wait("bare", "--screen", "No bootable device", seconds=BOOT_SECONDS)
