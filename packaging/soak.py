@@ -2,9 +2,10 @@
 
 A round boots a stock kernel again and again, suspends it at random points, resumes it in a new
 process and insists that the boot completes; then it cuts the power of disk images again and again
-and opens damaged ones; then it compares the processor with every oracle (packaging/conformance.py),
-which adds to docs/conformance.md. At least one round always runs, and the first failure ends the
-soak.
+and opens damaged ones; then Debian lives on disks of its own (packaging/disk_soak.py, which needs
+the rights of root for debootstrap); then it compares the processor with every oracle
+(packaging/conformance.py), which adds to docs/conformance.md. At least one round always runs, and
+the first failure ends the soak.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+
+import system_packages
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "docs" / "soak.md"
@@ -50,7 +53,12 @@ def main(arguments: Sequence[str]) -> int:
     while status == 0 and (rounds == 0 or time.monotonic() - started < options.hours * 3600):
         rounds += 1
         print(f"=== round {rounds}", flush=True)
-        status = _round(options.points) or _disks(options.cuts) or _conformance(options.scale)
+        status = (
+            _round(options.points)
+            or _images(options.cuts)
+            or _disks()
+            or _conformance(options.scale)
+        )
     hours = (time.monotonic() - started) / 3600
     _record(hours, rounds, options.points, options.cuts, passed=status == 0)
     return int(status != 0)
@@ -62,7 +70,7 @@ def _round(points: int) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
-def _disks(cuts: int) -> int:
+def _images(cuts: int) -> int:
     """Cut the power of disk images and open damaged ones; every round takes other cuts."""
     seed = random.SystemRandom().randrange(1 << 40)
     print(f"power cuts from seed {seed}", flush=True)
@@ -75,6 +83,17 @@ def _disks(cuts: int) -> int:
     tests = ["--test=power", "--test=hostile"]
     environment = {**os.environ, **asked}
     return subprocess.run([*command, *tests], cwd=ROOT, check=False, env=environment).returncode
+
+
+def _disks() -> int:
+    """Use Debian on disks of both architectures and buses, and check what it leaves there."""
+    try:
+        system_packages.ensure(["disks"])
+    except system_packages.MissingPackagesError as error:
+        print(error, file=sys.stderr)
+        return 1
+    command = [sys.executable, "packaging/disk_soak.py"]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def _conformance(scale: float) -> int:
@@ -103,7 +122,10 @@ def _record(hours: float, rounds: int, points: int, cuts: int, *, passed: bool) 
         rounds * cuts,
         result,
     ]
-    RECORD.write_text(f"{known}| {' | '.join(map(str, cells))} |\n", encoding="utf-8")
+    # The table comes first; sections may follow it.
+    table, section, rest = known.partition("\n## ")
+    row = f"| {' | '.join(map(str, cells))} |\n"
+    RECORD.write_text(f"{table}{row}{section}{rest}", encoding="utf-8")
 
 
 if __name__ == "__main__":

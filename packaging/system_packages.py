@@ -33,6 +33,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "tests": ("gdb", "qemu-utils"),
     "bench": ("gcc-multilib", "qemu-system-x86"),
     "fresh": ("debootstrap", "rsync"),
+    "disks": ("debootstrap", "e2fsprogs"),
 }
 
 
