@@ -7,7 +7,8 @@
 #
 # The first byte of the command line chooses the end. Without one it powers off. With "d" it ends through the debug exit port, "h" halts
 # for good, "t" ends in a triple fault, "u" meets an undefined instruction (and, without a gate for it, a triple fault
-# too), "m" goes on in the memory of a device, which cannot be executed here, "e" echoes what comes in on COM1 for ever.
+# too), "m" goes on in the memory of the display and ends through the debug exit port from there, "e" echoes what comes in
+# on COM1 for ever.
 
         .set    COM1, 0x3f8
         .set    LINE_STATUS, COM1 + 5           # 16550 datasheet: bit 5 transmitter empty, bit 0 data ready
@@ -127,8 +128,19 @@ undefined:
         ud2
 
 device_memory:
-        movl    $0xb8000, %eax                  # the text on a VGA screen
+        leal    (on_screen - base)(%ebx), %esi  # to the text on a VGA screen, and on from there
+        movl    $0xb8000, %edi
+        movl    $(on_screen_end - on_screen), %ecx
+        cld
+        rep movsb
+        movl    $0xb8000, %eax
         jmp     *%eax
+on_screen:
+        movw    $DEBUG_EXIT, %dx
+        movb    $0x15, %al
+        outb    %al, %dx
+        jmp     .
+on_screen_end:
 
 echo:   movw    $LINE_STATUS, %dx
         inb     %dx, %al
