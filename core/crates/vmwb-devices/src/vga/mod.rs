@@ -53,7 +53,7 @@ pub use regs::{
     DISPI_PORT_BASE, DISPI_PORT_OFFSET, DISPI_PORTS, VGA_PORT_BASE, VGA_PORTS, VGA_WINDOW_BASE,
     VGA_WINDOW_BYTES,
 };
-pub use snapshot::{Bytes, DispiV2, VgaV1, VgaV2};
+pub use snapshot::{DispiV2, VgaV1, VgaV2};
 pub use vram::VgaError;
 use vram::{PageSet, Vram};
 

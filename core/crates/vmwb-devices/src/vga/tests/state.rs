@@ -2,6 +2,7 @@
 
 use super::super::snapshot::unpack;
 use super::*;
+use crate::bytes::Bytes;
 use proptest::prelude::*;
 use vmwb_hw::GuestAddress;
 
