@@ -23,7 +23,7 @@ DEBUG_EXIT_PORT_DEFAULT: Final = 0x501
 # A kernel that is started directly keeps the smallest board. A whole PC has these besides: random
 # numbers and the balloon as guests expect them, and a tablet, because Linux binds its driver of
 # the other absolute pointer (vmmouse) only under hypervisors that it knows.
-VIRTIO_OF_A_PC: Final = {"rng": True, "balloon": True, "console": False, "input": True}
+VIRTIO_OF_A_PC: Final = {"rng": True, "balloon": True, "input": True}
 VIRTIO_OF_A_KERNEL: Final = dict.fromkeys(VIRTIO_OF_A_PC, False)
 # Ports that no other device of the machine has.
 DEBUG_EXIT_PORTS: Final = frozenset({0xF4, *range(0x500, 0x5FD)})

@@ -110,7 +110,7 @@ def test_to_spec_of_a_pc_holds_no_path() -> None:
 def test_to_spec_gives_a_tablet_to_whole_pcs(config: VmConfig, tablet: bool) -> None:
     virtio = json.loads(config.to_spec())["virtio"]
 
-    assert virtio == {"rng": tablet, "balloon": tablet, "console": False, "input": tablet}
+    assert virtio == {"rng": tablet, "balloon": tablet, "input": tablet}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ use crate::board::Media;
 use crate::boot::{self, BootError, Firmware, Linux16, MemoryMap, Start};
 use crate::confine::{self, Role};
 use crate::debug::DebugRequest;
-use crate::driver::{DisplayOutput, Driver, DriverParts, Drives, VcpuFactory, read_state};
+use crate::driver::{DisplayOutput, Driver, DriverParts, VcpuFactory, read_state};
 use crate::drives::{self, DriveOptions, ImageFile, OpenDrive};
 use crate::error::MachineError;
 use crate::events::EventQueue;
@@ -135,9 +135,8 @@ fn open_drives(
     mut files: DriveFiles,
     mailbox: &Arc<Mailbox>,
     confined: bool,
-) -> Result<(Media, Drives), MachineError> {
+) -> Result<Media, MachineError> {
     let mut media = Media::new();
-    let mut counters = Drives::new();
     for drive in &spec.drives {
         let Some(slot) = DriveSlot::parse(&drive.slot) else {
             continue;
@@ -159,14 +158,13 @@ fn open_drives(
             }
             let opened = open_drive(spec, &wanted, chain, mailbox, confined)?;
             media.insert(slot, opened.backend);
-            counters.insert(slot, opened.counters);
         }
     }
     match files.into_keys().next() {
         Some(slot) => Err(MachineError::BadArgument(format!(
             "The machine has no drive in the slot {slot}, but was given a file for it."
         ))),
-        None => Ok((media, counters)),
+        None => Ok(media),
     }
 }
 
@@ -275,7 +273,7 @@ impl Machine {
         let events = EventQueue::new()
             .map_err(MachineError::host("The host has no event handle to give"))?;
         let mailbox = Arc::new(Mailbox::new(power, events));
-        let (media, drives) = open_drives(&spec, files.drives, &mailbox, confined)?;
+        let media = open_drives(&spec, files.drives, &mailbox, confined)?;
         let serial = SerialHub::new(
             spec.serial_ports,
             Box::new(SerialInput(Arc::clone(&mailbox))),
@@ -299,7 +297,6 @@ impl Machine {
             regions,
             debug_console: files.debug_console.map(Arc::new),
             media,
-            drives,
             memory,
             factory,
             mailbox: Arc::clone(&mailbox),

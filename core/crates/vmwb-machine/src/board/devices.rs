@@ -175,10 +175,7 @@ impl Devices {
             ),
             vmmouse: VmMouse::new(),
         });
-        let console = (spec.virtio.console && input.serial.len() > usize::from(spec.serial_ports))
-            .then(|| input.serial.pop())
-            .flatten();
-        let virtio = Virtio::new(spec, &mut input.media, console);
+        let virtio = Virtio::new(spec, &mut input.media);
         let mut pci_places = Vec::new();
         pci_places.extend(pc.as_ref().map(|_| IDE_PLACE));
         pci_places.extend(input.vga.as_ref().map(|_| PciAddress::DISPLAY));

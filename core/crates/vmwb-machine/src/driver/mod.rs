@@ -26,7 +26,6 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
@@ -41,14 +40,13 @@ use crate::acpi::RSDP_ADDRESS;
 use crate::board::{Board, BoardInput, Media, SERIAL_PORTS};
 use crate::boot::{BootError, BootOptions, Start};
 use crate::clock::{Clock, MonotonicHost, Pacer};
-use crate::drives::DriveCounters;
 use crate::error::MachineError;
 use crate::events::{CrashReason, Event, HostFailure, LogLevel};
 use crate::mailbox::{Command, Mailbox, MediaChange};
 use crate::power::{PowerCommand, PowerState};
 use crate::regions::Regions;
 use crate::serial::SerialFlush;
-use crate::spec::{DisplayChoice, DriveSlot, MachineSpec};
+use crate::spec::{DisplayChoice, MachineSpec};
 use budget::Budget;
 pub use display::DisplayOutput;
 use display::screen_text;
@@ -59,9 +57,6 @@ use stats::{Statistics, idle_json};
 /// Makes a processor. The tests have another than the product.
 pub type VcpuFactory =
     Box<dyn Fn(Arc<GuestMemory>, &CpuConfig) -> Result<Box<dyn Vcpu>, MachineError> + Send>;
-
-/// Counters of media by slot.
-pub type Drives = BTreeMap<DriveSlot, Arc<DriveCounters>>;
 
 /// Characters that are appended to a file. What cannot be written is lost.
 #[derive(Debug)]
@@ -88,8 +83,6 @@ pub struct DriverParts {
     pub debug_console: Option<Arc<File>>,
     /// Media, while no board has them.
     pub media: Media,
-    /// What is counted of them.
-    pub drives: Drives,
     /// RAM.
     pub memory: Arc<GuestMemory>,
     /// Makes the processor.
@@ -306,10 +299,7 @@ impl Driver {
     /// A new board and a new processor.
     fn assemble(&mut self) -> Result<(), MachineError> {
         // A guest that crashed still has its media, and its processors their places in the memory's list.
-        if let Some(mut crashed) = self.powered.take() {
-            crashed.board.drain_drives(crashed.vcpu.retired());
-            self.parts.media = crashed.board.take_media();
-        }
+        self.take_apart();
         let vcpu = self.new_processors()?;
         let statistics = Statistics::new(vcpu.retired());
         let board = self.new_board()?;
@@ -325,6 +315,14 @@ impl Driver {
             display.invalidate();
         }
         Ok(())
+    }
+
+    /// Takes board and processors away, and the media back from them.
+    fn take_apart(&mut self) -> Option<Powered> {
+        let mut powered = self.powered.take()?;
+        powered.board.drain_drives(powered.vcpu.retired());
+        self.parts.media = powered.board.take_media();
+        Some(powered)
     }
 
     fn new_processors(&self) -> Result<Processors, MachineError> {
@@ -425,11 +423,7 @@ impl Driver {
     fn power_off(&mut self) {
         self.stand_still();
         self.keep_recording();
-        let mut powered = self.powered.take();
-        if let Some(powered) = &mut powered {
-            powered.board.drain_drives(powered.vcpu.retired());
-            self.parts.media = powered.board.take_media();
-        }
+        let powered = self.take_apart();
         self.last_stats = powered
             .map(|p| p.stats(PowerState::Off))
             .or(self.last_stats.take());

@@ -158,17 +158,11 @@ impl BootSpec {
 /// Optional virtio devices beside disks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a device that is there or not"
-)]
 pub struct VirtioSpec {
     /// Random numbers.
     pub rng: bool,
     /// Memory balloon.
     pub balloon: bool,
-    /// Console; its port is the machine's last serial port.
-    pub console: bool,
     /// Absolute pointer.
     pub input: bool,
 }

@@ -72,7 +72,6 @@ pub fn schema_json() -> String {
                 "properties": {
                     "rng": { "type": "boolean", "default": false },
                     "balloon": { "type": "boolean", "default": false },
-                    "console": { "type": "boolean", "default": false },
                     "input": { "type": "boolean", "default": false }
                 }
             },
