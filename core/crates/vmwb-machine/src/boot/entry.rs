@@ -1,9 +1,14 @@
-//! What every entry state has: descriptors and the BIOS data area.
+//! What entry states have in common: descriptors, the BIOS data area, and the entry in 32-bit protected mode.
+
+use std::fmt::Debug;
 
 use vmwb_mem::{GuestAddress, GuestMemory};
+use vmwb_x86::BootState;
 
 use super::error::BootError;
-use super::layout::{BIOS_DATA, EBDA, LEGACY_START};
+use super::image::{Block, Image, Places};
+use super::layout::{BIOS_DATA, EBDA, LEGACY_START, MemoryMap};
+use super::{BootOptions, DirectBoot};
 
 // Descriptors: present, accessed, 4 GiB flat, granularity 4 KiB (Intel SDM volume 3, "Segment Descriptors").
 /// 64-bit code.
@@ -39,4 +44,62 @@ pub fn gdt(code: u64) -> [u8; GDT_BYTES] {
     bytes[16..24].copy_from_slice(&code.to_le_bytes());
     bytes[24..].copy_from_slice(&DATA.to_le_bytes());
     bytes
+}
+
+/// A kernel that is entered in 32-bit protected mode, with EBX pointing at what it is told.
+pub trait ProtectedEntry: Debug + Send {
+    /// EAX at the entry.
+    const EAX: u32;
+
+    /// The kernel and its modules.
+    fn image(&self) -> &Image;
+
+    /// The entry's physical address.
+    fn entry(&self) -> u32;
+
+    /// The boot structures at `base`, with modules at these starts and ends, and the address that EBX holds.
+    fn block(
+        &self,
+        base: u64,
+        map: &MemoryMap,
+        modules: &[(u64, u64)],
+        options: &BootOptions<'_>,
+    ) -> (Block, u32);
+
+    /// Where everything goes.
+    ///
+    /// # Errors
+    /// It does not fit into the memory.
+    fn places(&self, map: &MemoryMap, options: &BootOptions<'_>) -> Result<Places, BootError> {
+        let modules = vec![(0, 0); self.image().module_lines().count()];
+        // What the block says of places does not change its length.
+        let (block, _) = self.block(0, map, &modules, options);
+        self.image().place(map, block.len_bytes(), options.append)
+    }
+}
+
+impl<T: ProtectedEntry> DirectBoot for T {
+    fn check(&self, map: &MemoryMap, append: &str) -> Result<(), BootError> {
+        self.places(map, &BootOptions::plain(append)).map(|_| ())
+    }
+
+    fn load(
+        &self,
+        memory: &GuestMemory,
+        options: &BootOptions<'_>,
+    ) -> Result<BootState, BootError> {
+        let map = MemoryMap::of(memory);
+        let places = self.places(&map, options)?;
+        let (block, ebx) = self.block(places.block, &map, &places.modules, options);
+        self.image().copy(memory, &places, &block)?;
+        write_bios_data(memory, options.serial_ports)?;
+        Ok(BootState::Protected32 {
+            eip: self.entry(),
+            esi: 0,
+            ebx,
+            eax: Self::EAX,
+            esp: block.stack_top(),
+            gdt: (block.gdt(), GDT_LIMIT),
+        })
+    }
 }

@@ -6,15 +6,12 @@
 
 use std::fs::File;
 
-use vmwb_mem::GuestMemory;
-use vmwb_x86::BootState;
-
 use super::elf::Elf;
-use super::entry::{GDT_LIMIT, write_bios_data};
+use super::entry::ProtectedEntry;
 use super::error::BootError;
-use super::image::{Block, Image, ModulePlace, Places, Segment, low};
+use super::image::{Block, Image, ModulePlace, Segment, low};
 use super::layout::{EBDA, MemoryMap, ONE_MIB};
-use super::{BootOptions, DirectBoot, Module};
+use super::{BootOptions, Module};
 
 /// The header lies within so many bytes of the file's beginning.
 pub const SEARCH_BYTES: usize = 8192;
@@ -152,8 +149,28 @@ impl MultibootBoot {
         let image = Image::new(kernel, segments, modules, ModulePlace::AfterKernel)?;
         Ok(Self { image, entry })
     }
+}
 
-    /// The boot structures at `base`, and the address of the information structure.
+/// The information structure (section 3.3).
+struct Info(Vec<u8>);
+
+impl Info {
+    fn put(&mut self, at: usize, value: u32) {
+        self.0[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+impl ProtectedEntry for MultibootBoot {
+    const EAX: u32 = LOADER_MAGIC;
+
+    fn image(&self) -> &Image {
+        &self.image
+    }
+
+    fn entry(&self) -> u32 {
+        self.entry
+    }
+
     fn block(
         &self,
         base: u64,
@@ -205,53 +222,13 @@ impl MultibootBoot {
         let address = block.put(&info.0);
         (block, address)
     }
-
-    fn places(&self, map: &MemoryMap, options: &BootOptions<'_>) -> Result<Places, BootError> {
-        let modules = vec![(0, 0); self.image.module_lines().count()];
-        let (block, _) = self.block(0, map, &modules, options);
-        self.image.place(map, block.len_bytes(), options.append)
-    }
-}
-
-/// The information structure (section 3.3).
-struct Info(Vec<u8>);
-
-impl Info {
-    fn put(&mut self, at: usize, value: u32) {
-        self.0[at..at + 4].copy_from_slice(&value.to_le_bytes());
-    }
-}
-
-impl DirectBoot for MultibootBoot {
-    fn check(&self, map: &MemoryMap, append: &str) -> Result<(), BootError> {
-        self.places(map, &BootOptions::plain(append)).map(|_| ())
-    }
-
-    fn load(
-        &self,
-        memory: &GuestMemory,
-        options: &BootOptions<'_>,
-    ) -> Result<BootState, BootError> {
-        let map = MemoryMap::of(memory);
-        let places = self.places(&map, options)?;
-        let (block, info) = self.block(places.block, &map, &places.modules, options);
-        self.image.copy(memory, &places, &block)?;
-        write_bios_data(memory, options.serial_ports)?;
-        Ok(BootState::Protected32 {
-            eip: self.entry,
-            esi: 0,
-            ebx: info,
-            eax: LOADER_MAGIC,
-            esp: block.stack_top(),
-            gdt: (block.gdt(), GDT_LIMIT),
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use vmwb_mem::GuestAddress;
+    use vmwb_mem::{GuestAddress, GuestMemory};
+    use vmwb_x86::BootState;
 
     use super::*;
     use crate::boot::elf::tests::{Part, elf32, file_of};

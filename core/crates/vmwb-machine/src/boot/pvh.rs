@@ -5,15 +5,12 @@
 
 use std::fs::File;
 
-use vmwb_mem::GuestMemory;
-use vmwb_x86::BootState;
-
 use super::elf::Elf;
-use super::entry::{GDT_LIMIT, write_bios_data};
+use super::entry::ProtectedEntry;
 use super::error::BootError;
-use super::image::{Block, Image, ModulePlace, Places};
+use super::image::{Block, Image, ModulePlace};
 use super::layout::MemoryMap;
-use super::{BootOptions, DirectBoot, Module};
+use super::{BootOptions, Module};
 
 const NOTE_NAME: &[u8] = b"Xen\0";
 /// Kind of the note whose contents are the entry's physical address.
@@ -44,8 +41,19 @@ impl PvhBoot {
         let image = Image::new(kernel, elf.segments, modules, ModulePlace::Top)?;
         Ok(Self { image, entry })
     }
+}
 
-    /// The boot structures at `base`, and the address of the start structure.
+impl ProtectedEntry for PvhBoot {
+    const EAX: u32 = 0;
+
+    fn image(&self) -> &Image {
+        &self.image
+    }
+
+    fn entry(&self) -> u32 {
+        self.entry
+    }
+
     fn block(
         &self,
         base: u64,
@@ -86,43 +94,12 @@ impl PvhBoot {
         let address = block.put(&start);
         (block, address)
     }
-
-    fn places(&self, map: &MemoryMap, options: &BootOptions<'_>) -> Result<Places, BootError> {
-        let modules = vec![(0, 0); self.image.module_lines().count()];
-        let (block, _) = self.block(0, map, &modules, options);
-        self.image.place(map, block.len_bytes(), options.append)
-    }
-}
-
-impl DirectBoot for PvhBoot {
-    fn check(&self, map: &MemoryMap, append: &str) -> Result<(), BootError> {
-        self.places(map, &BootOptions::plain(append)).map(|_| ())
-    }
-
-    fn load(
-        &self,
-        memory: &GuestMemory,
-        options: &BootOptions<'_>,
-    ) -> Result<BootState, BootError> {
-        let map = MemoryMap::of(memory);
-        let places = self.places(&map, options)?;
-        let (block, start) = self.block(places.block, &map, &places.modules, options);
-        self.image.copy(memory, &places, &block)?;
-        write_bios_data(memory, options.serial_ports)?;
-        Ok(BootState::Protected32 {
-            eip: self.entry,
-            esi: 0,
-            ebx: start,
-            eax: 0,
-            esp: block.stack_top(),
-            gdt: (block.gdt(), GDT_LIMIT),
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use vmwb_mem::GuestAddress;
+    use vmwb_mem::{GuestAddress, GuestMemory};
+    use vmwb_x86::BootState;
 
     use super::*;
     use crate::boot::elf::tests::{Part, elf32, file_of, note};
