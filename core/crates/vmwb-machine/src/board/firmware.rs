@@ -6,7 +6,7 @@ use super::acpi_input;
 use super::drives::{Media, floppy_type};
 use crate::boot::KERNEL_ROM;
 use crate::firmware::{BootDevice, CmosInput, DiskGeometry, FirmwareInput, cmos, contents};
-use crate::spec::{BootSource, BootSpec, DriveKind, DriveSlot, DriveSpec, MachineSpec, parse_uuid};
+use crate::spec::{BootSource, BootSpec, DriveKind, DriveSlot, DriveSpec, MachineSpec};
 
 /// Heads and sectors a track of a disk whose geometry nobody has chosen, and most cylinders (ATA-6, annex A).
 const HEADS: u8 = 16;
@@ -32,7 +32,7 @@ pub(super) fn fw_cfg(spec: &MachineSpec, ram: (u64, u64), kernel: Vec<Item>) -> 
     let mut items = contents(&FirmwareInput {
         acpi: acpi_input(spec, ram.0),
         ram_above_4g: ram.1,
-        uuid: spec.uuid.as_deref().and_then(parse_uuid).unwrap_or([0; 16]),
+        uuid: spec.uuid_bytes(),
         cpu: (&spec.cpu.model, spec.cpu.tsc_hz),
         boot_order: &boot_order,
         menu_wait_ms: menu.then_some(*menu_wait_ms),

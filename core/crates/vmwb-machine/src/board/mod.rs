@@ -7,14 +7,17 @@
 //! that have room again, and whether an interrupt waits is worked out once.
 
 mod bus;
+mod cpu_bus;
 mod devices;
 mod drives;
 mod firmware;
+mod inputs;
 #[cfg(test)]
 mod interrupt_tests;
 mod lines;
 mod pci;
 mod saved;
+mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
 mod virtio;
@@ -30,30 +33,18 @@ use vmwb_hw::{
 use vmwb_x86::CpuBus;
 
 use crate::acpi as acpi_tables;
-use crate::boot::MemoryMap;
 use crate::clock::Clock;
-use crate::firmware::smbios::{self, SmbiosInput};
-use crate::input::Input;
-use crate::spec::{DisplayChoice, DriveSlot, MachineSpec, parse_uuid};
+use crate::spec::MachineSpec;
 use bus::{PortDevice, PortMap, PortTarget};
 pub use devices::{BoardInput, SERIAL_PORTS};
 use devices::{Devices, IDE_BUS_MASTER_PORT};
 pub use drives::Media;
 use pci::Windows;
 pub use saved::BoardV1;
-use vmwb_devices::acpi as pm;
-use vmwb_devices::hpet::{HPET_BASE, regs::CAPABILITIES_LOW};
-use vmwb_devices::ioapic::IOAPIC_BASE;
-use vmwb_devices::lapic::LAPIC_BASE;
+pub use tables::acpi_input;
 pub use vmwb_devices::lapic::Signal;
-use vmwb_devices::virtio::input::VirtioTablet;
-use vmwb_devices::vmmouse::VmMouse;
 use wiring::{IRQ_RTC, IRQ_TIMER};
 
-/// Serial characters that wait in the board for room in one UART.
-const MAX_PENDING_SERIAL: usize = 2 << 20;
-/// Keys that wait in the board for room in the keyboard.
-const MAX_PENDING_KEYS: usize = 8192;
 /// Unknown ports and addresses that are named in the log, each once a power-on.
 const MAX_NAMED_UNKNOWN: usize = 32;
 /// Value of the reset control register CF9h that resets: hard reset, reset CPU.
@@ -214,22 +205,6 @@ impl Board {
         self.windows.rebuild(&self.devices);
     }
 
-    /// Writes the ACPI and SMBIOS tables that describe this board into memory.
-    ///
-    /// # Errors
-    /// When the memory is too small for them.
-    pub fn install_tables(&self, spec: &MachineSpec) -> Result<(), vmwb_mem::MemError> {
-        let map = MemoryMap::of(&self.common.memory);
-        let smbios = SmbiosInput {
-            uuid: spec.uuid.as_deref().and_then(parse_uuid).unwrap_or([0; 16]),
-            cpus: u8::try_from(spec.cpus).unwrap_or(u8::MAX),
-            cpu: (&spec.cpu.model, spec.cpu.tsc_hz),
-            ram: (map.low_end(), spec.ram_bytes() - map.low_end()),
-        };
-        smbios::install(&self.common.memory, &smbios)?;
-        acpi_tables::install(&self.common.memory, &map, &acpi_input(spec, map.low_end()))
-    }
-
     /// The board's clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
@@ -310,91 +285,6 @@ impl Board {
         }
     }
 
-    /// Brings an input from outside to its device. What finds no room waits here; beyond a bound it is lost, as with
-    /// real hardware.
-    pub fn deliver(&mut self, input: Input, retired: u64) {
-        let now = self.clock.now(retired);
-        match input {
-            Input::Key { code, down } => {
-                if self.pending_keys.len() < MAX_PENDING_KEYS {
-                    self.pending_keys.push_back((code, down));
-                }
-            }
-            Input::Serial { port, data } => {
-                if let Some(queue) = self.pending_serial.get_mut(usize::from(port))
-                    && queue.len() + data.len() <= MAX_PENDING_SERIAL
-                {
-                    queue.extend(data);
-                }
-            }
-            Input::Motion {
-                dx,
-                dy,
-                wheel,
-                buttons,
-            } => self.pointer_moves(now, (dx, dy), wheel, buttons),
-            Input::Position {
-                x,
-                y,
-                wheel,
-                buttons,
-            } => self.pointer_is_at(now, (x, y), wheel, buttons),
-            Input::PowerButton => {
-                let mut ctx = self.common.ctx(now);
-                let heard = self.devices.acpi.press_power_button(&mut ctx);
-                if !heard {
-                    self.messages.push(
-                        "the guest does not listen to the power button: nothing may happen"
-                            .to_owned(),
-                    );
-                }
-            }
-        }
-        self.feed_keys(now);
-        for n in 0..self.pending_serial.len() {
-            self.feed_serial(now, n);
-        }
-        self.settle(now, None);
-    }
-
-    /// Serial characters that wait for the guest, over all ports.
-    #[must_use]
-    pub fn waiting_serial_bytes(&self) -> usize {
-        self.pending_serial.iter().map(VecDeque::len).sum()
-    }
-
-    /// Whether the guest takes positions of the pointer; else it takes movements only.
-    #[must_use]
-    pub fn pointer_is_absolute(&self) -> bool {
-        let tablet = self.devices.virtio.input.as_ref();
-        let vmmouse = self.devices.pc.as_ref().map(|pc| &pc.vmmouse);
-        tablet.is_some_and(VirtioTablet::is_in_use) || vmmouse.is_some_and(VmMouse::absolute)
-    }
-
-    fn pointer_moves(&mut self, now: Nanos, (dx, dy): (i32, i32), wheel: i32, buttons: u8) {
-        let mut ctx = self.common.ctx(now);
-        let vmmouse = self.devices.pc.as_mut().map(|pc| &mut pc.vmmouse);
-        if vmmouse.is_some_and(|m| m.enabled() && m.movement(dx, dy, wheel, buttons)) {
-            self.devices.keyboard.pointer_nudge(&mut ctx);
-        } else {
-            let keyboard = &mut self.devices.keyboard;
-            keyboard.pointer_motion(&mut ctx, dx, dy, wheel, buttons);
-        }
-    }
-
-    fn pointer_is_at(&mut self, now: Nanos, (x, y): (u16, u16), wheel: i32, buttons: u8) {
-        let mut ctx = self.common.ctx(now);
-        if let Some(tablet) = self.devices.virtio.input.as_mut().filter(|t| t.is_in_use()) {
-            // The tablet counts half as far as a position of the host's.
-            tablet.pointer(&mut ctx, (x / 2, y / 2), buttons, wheel);
-            return;
-        }
-        let vmmouse = self.devices.pc.as_mut().map(|pc| &mut pc.vmmouse);
-        if vmmouse.is_some_and(|m| m.position(x, y, wheel, buttons)) {
-            self.devices.keyboard.pointer_nudge(&mut ctx);
-        }
-    }
-
     /// Releases the inputs of interval timer and clock when the event timers have taken their places, or left them.
     fn follow_event_timers(&mut self) {
         let taken = self.devices.event_timers_lead();
@@ -438,32 +328,6 @@ impl Board {
         let place = self.windows.address(addr.0)?;
         let device = self.devices.pci_device_ref(place.at)?;
         Some(device.bar_peek(now, place.bar, place.offset, size))
-    }
-
-    fn feed_serial(&mut self, now: Nanos, n: usize) {
-        let (Some(queue), Some(uart)) = (
-            self.pending_serial.get_mut(n),
-            self.devices.uarts.get_mut(n),
-        ) else {
-            return;
-        };
-        if queue.is_empty() || !uart.wants_input() {
-            return;
-        }
-        let bytes: Vec<u8> = queue.iter().copied().take(uart.room()).collect();
-        let mut ctx = self.common.ctx(now);
-        let taken = uart.receive(&mut ctx, &bytes);
-        queue.drain(..taken);
-    }
-
-    fn feed_keys(&mut self, now: Nanos) {
-        while !self.pending_keys.is_empty() && self.devices.keyboard.wants_keys() {
-            let Some((code, down)) = self.pending_keys.pop_front() else {
-                return;
-            };
-            let mut ctx = self.common.ctx(now);
-            self.devices.keyboard.key(&mut ctx, code, down);
-        }
     }
 
     /// Brings everything to rest after a device has acted. `device`: whose registers the guest has just reached.
@@ -553,256 +417,4 @@ fn low_dword(value: u64) -> u32 {
 
 fn low_byte(value: u32) -> u32 {
     value & 0xFF
-}
-
-/// The random number of a deterministic machine of this seed at a virtual time: the mixing function of splitmix64, whose outputs pass
-/// the usual statistical tests for a counter as input. A pure function, so that a restored run draws the same numbers.
-fn seeded(seed: u64, now: u64) -> u64 {
-    let z = seed
-        .rotate_left(32)
-        .wrapping_add(now)
-        .wrapping_add(1)
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-/// What the ACPI tables say about a board of this definition, whose RAM below 4 GiB ends at `low_end`.
-#[must_use]
-pub fn acpi_input(spec: &MachineSpec, low_end: u64) -> acpi_tables::AcpiInput {
-    let mut serial_ports = [(0, 0); 4];
-    for (n, port) in SERIAL_PORTS
-        .iter()
-        .enumerate()
-        .take(usize::from(spec.serial_ports))
-    {
-        serial_ports[n] = *port;
-    }
-    acpi_tables::AcpiInput {
-        low_end,
-        high_pci: None,
-        pm: acpi_tables::PmHardware {
-            base: pm::PM_BASE,
-            event: pm::PM1_EVENT_PORT,
-            control: pm::PM1_CONTROL_PORT,
-            timer: pm::PM_TIMER_PORT,
-            timer_32_bit: false,
-            gpe0: pm::GPE0_PORT,
-            gpe0_bytes: pm::GPE0_BYTES,
-            smi_command: pm::SMI_COMMAND_PORT,
-            acpi_enable: pm::ACPI_ENABLE,
-            acpi_disable: pm::ACPI_DISABLE,
-            slp_typ_s5: pm::SLP_TYP_S5,
-            reset_port: RESET_PORT,
-            reset_value: RESET_VALUE,
-        },
-        serial_ports,
-        vga: spec.display == DisplayChoice::Vga,
-        lapic: u32::try_from(LAPIC_BASE).expect("the local APIC lies below 4 GiB"),
-        ioapic: (
-            u32::try_from(IOAPIC_BASE).expect("the I/O APIC lies below 4 GiB"),
-            0,
-        ),
-        cpus: u8::try_from(spec.cpus).unwrap_or(u8::MAX),
-        parts: parts(spec),
-    }
-}
-
-/// Parts that the tables describe.
-fn parts(spec: &MachineSpec) -> acpi_tables::Parts {
-    let floppy = |n| {
-        let slot = DriveSlot::Floppy(n).to_string();
-        spec.drives.iter().any(|drive| drive.slot == slot)
-    };
-    if !spec.is_whole_pc() {
-        return acpi_tables::Parts::default();
-    }
-    acpi_tables::Parts {
-        hpet: Some(acpi_tables::HpetHardware {
-            address: u32::try_from(HPET_BASE).expect("the event timers lie below 4 GiB"),
-            block_id: low_dword(CAPABILITIES_LOW),
-        }),
-        floppy: Some([floppy(0), floppy(1)]),
-        dma: true,
-        fw_cfg: spec.boot.has_firmware(),
-    }
-}
-
-impl CpuBus for Board {
-    fn pio_read(&mut self, port: u16, size: AccessSize, retired: u64) -> u32 {
-        self.counts.pio += 1;
-        let now = self.clock.now(retired);
-        if let Some(target) = self.ports.whole(port, size) {
-            return self.read_target(target, size, now);
-        }
-        if let Some(place) = self.windows.port(port) {
-            return low_dword(self.bar_read(place, size, now));
-        }
-        let mut value = 0;
-        for i in 0..u16::try_from(size.bytes()).unwrap_or(1) {
-            let at = port.wrapping_add(i);
-            let byte = match self.ports.whole(at, AccessSize::Byte) {
-                Some(target) => low_byte(self.read_target(target, AccessSize::Byte, now)),
-                None => {
-                    self.note_unknown(false, u64::from(at));
-                    0xFF
-                }
-            };
-            value |= byte << (8 * i);
-        }
-        value
-    }
-
-    fn pio_write(&mut self, port: u16, size: AccessSize, value: u32, retired: u64) {
-        self.counts.pio += 1;
-        let now = self.clock.now(retired);
-        if let Some(target) = self.ports.whole(port, size) {
-            return self.write_target(target, size, value, now);
-        }
-        if let Some(place) = self.windows.port(port) {
-            return self.bar_write(place, size, u64::from(value), now);
-        }
-        for i in 0..u16::try_from(size.bytes()).unwrap_or(1) {
-            let at = port.wrapping_add(i);
-            let byte = low_byte(value >> (8 * i));
-            match self.ports.whole(at, AccessSize::Byte) {
-                Some(target) => self.write_target(target, AccessSize::Byte, byte, now),
-                None => self.note_unknown(false, u64::from(at)),
-            }
-        }
-    }
-
-    fn backdoor(&mut self, registers: &mut [u32; 6], _retired: u64) -> bool {
-        let Some(pc) = &mut self.devices.pc else {
-            return false;
-        };
-        pc.vmmouse.backdoor(registers);
-        true
-    }
-
-    fn mmio_read(&mut self, addr: GuestAddress, size: AccessSize, retired: u64) -> u64 {
-        self.counts.mmio += 1;
-        let now = self.clock.now(retired);
-        let mut ctx = self.common.ctx(now);
-        if let Some((device, offset)) = self.devices.mapped(addr.0) {
-            let value = device.mmio_read(&mut ctx, offset, size);
-            self.settle(now, None);
-            return value;
-        }
-        if let Some(place) = self.windows.address(addr.0) {
-            return self.bar_read(place, size, now);
-        }
-        self.note_unknown(true, addr.0);
-        size.ones()
-    }
-
-    fn mmio_write(&mut self, addr: GuestAddress, size: AccessSize, value: u64, retired: u64) {
-        self.counts.mmio += 1;
-        let now = self.clock.now(retired);
-        let mut ctx = self.common.ctx(now);
-        if let Some((device, offset)) = self.devices.mapped(addr.0) {
-            device.mmio_write(&mut ctx, offset, size, value);
-            return self.settle(now, None);
-        }
-        match self.windows.address(addr.0) {
-            Some(place) => self.bar_write(place, size, value, now),
-            None => self.note_unknown(true, addr.0),
-        }
-    }
-
-    fn interrupt_pending(&self) -> bool {
-        self.interrupt
-    }
-
-    fn acknowledge_interrupt(&mut self, retired: u64) -> Option<u8> {
-        let vector = self.devices.irq.acknowledge();
-        self.counts.interrupts += u64::from(vector.is_some());
-        let now = self.clock.now(retired);
-        self.settle(now, None);
-        vector
-    }
-
-    fn take_nmi(&mut self) -> bool {
-        self.devices.irq.lapic_mut().take_nmi()
-    }
-
-    fn tsc(&mut self, retired: u64) -> u64 {
-        self.clock.tsc(self.clock.now(retired))
-    }
-
-    fn random(&mut self, retired: u64) -> u64 {
-        if self.clock.is_deterministic() {
-            return seeded(self.seed, self.clock.now(retired).0);
-        }
-        crate::sys::random()
-    }
-
-    fn set_ferr(&mut self, active: bool, retired: u64) -> bool {
-        let now = self.clock.now(retired);
-        let mut ctx = self.common.ctx(now);
-        let ignored = self.devices.coprocessor.set_error(&mut ctx, active);
-        self.settle(now, None);
-        ignored
-    }
-
-    fn cr8(&self) -> u8 {
-        self.devices.irq.lapic().cr8()
-    }
-
-    fn set_cr8(&mut self, value: u8, retired: u64) {
-        self.devices.irq.lapic_mut().set_cr8(value);
-        let now = self.clock.now(retired);
-        self.settle(now, None);
-    }
-
-    fn apic_base(&self) -> u64 {
-        self.devices.irq.lapic().apic_base()
-    }
-
-    fn set_apic_base(&mut self, value: u64) -> bool {
-        // Disabling the unit only disarms its timer: no time is needed.
-        let now = Nanos(0);
-        let mut ctx = self.common.ctx(now);
-        let accepted = self.devices.irq.lapic_mut().set_apic_base(&mut ctx, value);
-        self.settle(now, None);
-        accepted
-    }
-
-    fn x2apic_read(&mut self, msr: u32, retired: u64) -> Option<u64> {
-        let now = self.clock.now(retired);
-        self.devices.irq.lapic().msr_read(now, msr)
-    }
-
-    fn x2apic_write(&mut self, msr: u32, value: u64, retired: u64) -> bool {
-        let now = self.clock.now(retired);
-        let mut ctx = self.common.ctx(now);
-        let accepted = self.devices.irq.lapic_mut().msr_write(&mut ctx, msr, value);
-        self.settle(now, None);
-        accepted
-    }
-
-    fn tsc_deadline(&mut self, retired: u64) -> u64 {
-        let now = self.clock.now(retired);
-        self.devices.irq.lapic().tsc_deadline(now)
-    }
-
-    fn set_tsc_deadline(&mut self, value: u64, offset: u64, retired: u64) {
-        let now = self.clock.now(retired);
-        let mut ctx = self.common.ctx(now);
-        let lapic = self.devices.irq.lapic_mut();
-        lapic.set_tsc_deadline(&mut ctx, value, offset);
-        self.settle(now, None);
-    }
-
-    fn attention(&self) -> bool {
-        if self.common.power.is_some() || self.signals {
-            return true;
-        }
-        match (self.next_deadline(), self.assumed) {
-            (Some(next), Some(assumed)) => next < assumed,
-            (next, None) => next.is_some(),
-            (None, Some(_)) => false,
-        }
-    }
 }

@@ -7,8 +7,9 @@ use vmwb_devices::coprocessor;
 use vmwb_hw::{Payload, Schema, SnapshotError};
 use vmwb_snapshot::Container;
 
+use super::Board;
+use super::inputs::{MAX_PENDING_KEYS, MAX_PENDING_SERIAL};
 use super::lines::LinesV1;
-use super::{Board, MAX_PENDING_KEYS, MAX_PENDING_SERIAL};
 
 /// Saved state of the board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

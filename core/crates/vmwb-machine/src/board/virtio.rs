@@ -8,8 +8,8 @@ use vmwb_devices::virtio::input::VirtioTablet;
 use vmwb_devices::virtio::rng::VirtioRng;
 use vmwb_hw::{Device, IrqLine, RandomSource};
 
+use super::cpu_bus::seeded;
 use super::drives::{Media, virtio_disks};
-use super::seeded;
 use crate::spec::MachineSpec;
 
 /// PCI slot of the first disk; the others follow.

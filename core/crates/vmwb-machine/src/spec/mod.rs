@@ -426,8 +426,7 @@ impl MachineSpec {
 }
 
 /// The 16 bytes of an identity, in the order of its digits.
-#[must_use]
-pub fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     let digits: String = text.chars().filter(|&c| c != '-').collect();
     if digits.len() != 32 || !digits.is_ascii() {
         return None;
@@ -440,6 +439,15 @@ pub fn parse_uuid(text: &str) -> Option<[u8; 16]> {
 }
 
 impl MachineSpec {
+    /// The 16 bytes of the identity, in the order of its digits; zeros without one.
+    #[must_use]
+    pub fn uuid_bytes(&self) -> [u8; 16] {
+        self.uuid
+            .as_deref()
+            .and_then(parse_uuid)
+            .unwrap_or_default()
+    }
+
     fn check_order(&self) -> Result<(), SpecError> {
         let BootSpec::Firmware { order, .. } = &self.boot else {
             return Ok(());
