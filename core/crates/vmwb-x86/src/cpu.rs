@@ -436,6 +436,8 @@ pub struct Cpu {
     pub(crate) fault: Fault,
     /// The next instruction runs before interrupts are looked at (STI, MOV SS, POP SS).
     pub(crate) shadow: bool,
+    /// Retired instructions behind the last STI that set IF; a run that ends there ends in its shadow.
+    pub(crate) sti_at: u64,
     /// The shadow is one of MOV SS or POP SS: debug traps wait too (SDM volume 3, section 6.8.3).
     pub(crate) debug_shadow: bool,
     /// DR6 bits of debug traps that are due at the next instruction boundary.

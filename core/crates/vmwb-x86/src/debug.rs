@@ -19,8 +19,8 @@ pub(crate) mod dr6 {
     pub const BS: u32 = 1 << 14;
     /// The T flag of a task-state segment.
     pub const BT: u32 = 1 << 15;
-    /// What a new #DB leaves as it was: software clears it.
-    pub const KEPT: u64 = 0xFFFF_6FF0;
+    /// What a new #DB leaves as it was: software clears all but the breakpoints' bits (SDM volume 3, section 18.2.3).
+    pub const KEPT: u64 = 0xFFFF_EFF0;
 }
 
 /// General detect.
@@ -174,13 +174,18 @@ impl Cpu {
         self.debug_exception()
     }
 
+    /// Says in DR6 what a #DB is for.
+    pub(crate) fn note_in_dr6(&mut self, bits: u32) {
+        self.dr[6] = self.dr[6] & dr6::KEPT | u64::from(bits);
+    }
+
     /// Delivers #DB for what is pending.
     ///
     /// # Errors
     /// The reason why the guest cannot run on.
     pub(crate) fn debug_exception(&mut self) -> Result<(), CpuStop> {
         let bits = std::mem::take(&mut self.pending_debug);
-        self.dr[6] = self.dr[6] & dr6::KEPT | u64::from(bits);
+        self.note_in_dr6(bits);
         self.dr[7] &= !DR7_GD;
         // Both end with each debug exception (SDM volume 3, sections 17.4.2 and 17.4.4).
         self.msr.debugctl &= !(DEBUGCTL_LBR | DEBUGCTL_BTF);

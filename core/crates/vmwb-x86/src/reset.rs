@@ -75,6 +75,7 @@ impl Cpu {
             self.nmi_blocked,
             self.halted,
         ) = (false, true, false, false, false);
+        self.sti_at = u64::MAX;
         (self.awaits_startup, self.yielded) = (self.config.number != 0, false);
         self.retire_at_end = retired;
         self.budget = 0;

@@ -141,6 +141,7 @@ impl Interpreter {
                 error: None,
             },
             shadow: false,
+            sti_at: u64::MAX,
             debug_shadow: false,
             pending_debug: 0,
             fault_streak: 0,
@@ -541,7 +542,9 @@ impl Cpu {
                 (self.shadow, self.debug_shadow) = (shadow, debug_shadow);
                 return Exit::Debug(stop);
             }
-            if self.code_breakpoints && !debug_shadow && self.code_breakpoint_here() {
+            // A load of SS holds them off on Intel's processors, not on AMD's.
+            let held_off = debug_shadow && !self.amd;
+            if self.code_breakpoints && !held_off && self.code_breakpoint_here() {
                 if let Err(stop) = self.debug_exception() {
                     return Exit::Stopped(stop);
                 }
@@ -684,6 +687,8 @@ impl Vcpu for Interpreter {
             std::mem::transmute::<*mut (dyn CpuBus + '_), *mut (dyn CpuBus + 'static)>(bus)
         });
         let exit = self.cpu.run_budget();
+        // An interrupt that comes before the next run may not come between STI and what follows it.
+        self.cpu.shadow |= self.cpu.sti_at == self.cpu.retired();
         self.cpu.bus = None;
         exit
     }

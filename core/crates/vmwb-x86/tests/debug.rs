@@ -2,7 +2,7 @@
 
 mod system;
 
-use system::{CODE, DATA, DATA0, End, HANDLERS, Rig, STACKS};
+use system::{CODE, CODE0, DATA, DATA0, End, HANDLERS, Rig, STACKS};
 use vmwb_x86::cpu::{cr0, cr4, flag, vector};
 
 const DB: End = End::Vector(vector::DB, 0);
@@ -154,11 +154,94 @@ fn an_instruction_breakpoint_strikes_code_that_was_decoded_before() {
 }
 
 #[test]
-fn a_load_of_ss_suspends_the_instruction_breakpoint_behind_it() {
+fn a_load_of_ss_suspends_the_instruction_breakpoint_behind_it_on_intels_processors() {
+    let run = |model: &str| {
+        let mut rig = Rig::protected_as(model);
+        rig.c().r[0] = u64::from(DATA0);
+        breakpoint(&mut rig, CODE + 2, 0, 0);
+        rig.run(&[0x8E, 0xD0, 0x43, 0xF4])
+    };
+    assert_eq!(run("pentium3"), End::Halt(CODE + 4));
+    assert_eq!(run("max"), DB);
+}
+
+/// A rig whose #DB handler is `inc ecx; iret`, and whose `mov ss, [DATA]` meets a data breakpoint.
+fn watched_load_of_ss() -> Rig {
     let mut rig = Rig::protected();
-    rig.c().r[0] = u64::from(DATA0);
-    breakpoint(&mut rig, CODE + 2, 0, 0);
-    assert_eq!(rig.run(&[0x8E, 0xD0, 0x43, 0xF4]), End::Halt(CODE + 4));
+    rig.put(DATA, u64::from(DATA0), 2);
+    breakpoint(&mut rig, DATA, 3, 1);
+    rig.write(HANDLERS + 16, &[0x41, 0xCF]);
+    rig
+}
+
+#[test]
+fn a_data_breakpoint_that_a_load_of_ss_held_back_comes_with_icebp() {
+    let mut rig = watched_load_of_ss();
+    // mov ss, [DATA]; icebp; hlt
+    let end = rig.run(&[0x8E, 0x15, 0, 0, 3, 0, 0xF1, 0xF4]);
+    assert_eq!(
+        (end, rig.c().r[1], rig.c().dr[6]),
+        (End::Halt(CODE + 8), 1, DR6 | 1)
+    );
+}
+
+#[test]
+fn a_data_breakpoint_that_a_load_of_ss_held_back_comes_behind_int_n() {
+    let mut rig = watched_load_of_ss();
+    // mov ss, [DATA]; int 1; hlt: the handler runs for the breakpoint at its own entry, then for INT.
+    let end = rig.run(&[0x8E, 0x15, 0, 0, 3, 0, 0xCD, 1, 0xF4]);
+    assert_eq!((end, rig.c().r[1]), (End::Halt(CODE + 9), 2));
+    // mov ss, [DATA]; int3: #DB before the first instruction of the handler of #BP.
+    let mut rig = watched_load_of_ss();
+    let end = rig.run(&[0x8E, 0x15, 0, 0, 3, 0, 0xCC]);
+    assert_eq!((end, rig.c().r[1]), (End::Vector(vector::BP, 0), 1));
+    assert_eq!(rig.stack(0), CODE + 7);
+}
+
+#[test]
+fn a_new_debug_exception_leaves_all_bits_of_dr6_but_the_breakpoints() {
+    let mut rig = Rig::protected();
+    let c = rig.c();
+    c.dr[6] = DR6 | BD | 1 << 15 | 0xF;
+    c.set_flags(flag::TF | 2);
+    assert_eq!(rig.run(&[0x43, 0x43]), DB);
+    assert_eq!(rig.c().dr[6], DR6 | BD | 1 << 15 | BS);
+}
+
+#[test]
+fn sysret_that_sets_tf_traps_before_the_first_instruction() {
+    for model in ["max", "core2"] {
+        let mut rig = Rig::long_as(model);
+        let c = rig.c();
+        c.efer |= 1;
+        c.msr.star = u64::from(CODE0 + 8) << 48;
+        (c.r[1], c.r[11]) = (CODE + 0x100, flag::TF | 2);
+        rig.changed();
+        assert_eq!(rig.run(&[0x48, 0x0F, 0x07]), DB, "{model}");
+        assert_eq!((rig.stack(0), rig.c().dr[6]), (CODE + 0x100, DR6 | BS));
+        assert_eq!(rig.stack(2), flag::TF | 2);
+    }
+}
+
+#[test]
+fn a_fault_in_a_repeated_comparison_finds_the_flags_of_its_vendor() {
+    let flags = |model: &str, code: &[u8]| {
+        let mut rig = Rig::protected_as(model);
+        rig.page32();
+        rig.put(system::TABLES + 0x1000 + 4 * ((DATA >> 12) + 1), 0, 4);
+        let c = rig.c();
+        (c.r[1], c.r[6], c.r[7]) = (100, DATA, DATA + 0xFFE);
+        c.set_flags(flag::CF | flag::OF | 2);
+        rig.changed();
+        assert_eq!(rig.run(code), End::Vector(vector::PF, 0), "{model}");
+        assert_eq!((rig.c().r[1], rig.c().r[7]), (98, DATA + 0x1000));
+        rig.stack(3) & 0x8D5
+    };
+    // repe cmpsb; repe scasb of zeros with AL = 0
+    for code in [[0xF3, 0xA6], [0xF3, 0xAE]] {
+        assert_eq!(flags("pentium3", &code), flag::CF | flag::OF);
+        assert_eq!(flags("max", &code), flag::ZF | flag::PF);
+    }
 }
 
 #[test]

@@ -611,6 +611,17 @@ fn an_interrupt_waits_for_the_instruction_behind_sti_and_behind_a_load_of_ss() {
 }
 
 #[test]
+fn an_interrupt_that_comes_when_a_run_has_ended_behind_sti_waits_too() {
+    let mut rig = Rig::protected();
+    rig.write(CODE, &[0xFB, 0x43, 0xF4]);
+    assert_eq!(rig.go(1), End::Budget);
+    rig.bus.pending = Some(0x40);
+    // sti | inc ebx; hlt: not between the two, or `sti; hlt` would sleep over it.
+    assert_eq!(rig.go(100), End::Vector(0x40, 0));
+    assert_eq!((rig.c().r[3], rig.stack(0)), (1, CODE + 2));
+}
+
+#[test]
 fn nmi_is_blocked_until_iret_and_a_faulting_iret_lets_it_in_too() {
     let mut rig = Rig::protected();
     rig.bus.nmi = true;

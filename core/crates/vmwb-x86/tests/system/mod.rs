@@ -147,9 +147,18 @@ impl Rig {
         Self::protected_on(Arc::new(GuestMemory::new(8 << 20).unwrap()))
     }
 
+    /// [`Rig::protected`] with another processor model.
+    pub fn protected_as(model: &str) -> Self {
+        Self::protected_with(Arc::new(GuestMemory::new(8 << 20).unwrap()), model)
+    }
+
     /// [`Rig::protected`] on memory that may have regions, with a processor of its own.
     pub fn protected_on(memory: Arc<GuestMemory>) -> Self {
-        let mut rig = Self::bare_on(memory, &CpuConfig::default().model);
+        Self::protected_with(memory, &CpuConfig::default().model)
+    }
+
+    fn protected_with(memory: Arc<GuestMemory>, model: &str) -> Self {
+        let mut rig = Self::bare_on(memory, model);
         rig.flat_gdt(descriptor(TSS as u32, 0xFFF, 0x8B, 0));
         (0..256).for_each(|v| rig.gate(v as u8, gate(CODE0, HANDLERS as u32 + 16 * v, 0xEE, 0)));
         // 32-bit TSS: ESP0, SS0, ESP1, SS1, ESP2, SS2, and no I/O bitmap.

@@ -88,10 +88,13 @@ pub(crate) fn cli(c: &mut Cpu, _op: &Op) -> Res {
 }
 
 /// STI: interrupts stay off for one more instruction.
-pub(crate) fn sti(c: &mut Cpu, _op: &Op) -> Res {
+pub(crate) fn sti(c: &mut Cpu, op: &Op) -> Res {
     if c.owns_if() {
-        // Without anything to look at no interrupt can be pending, and there is nothing to hold off.
-        c.shadow |= c.look && c.eflags & flag::IF == 0;
+        if c.eflags & flag::IF == 0 {
+            // Without anything to look at no interrupt can be pending during this run, and there is nothing to hold off.
+            c.shadow |= c.look;
+            c.sti_at = c.retired_before(op).wrapping_add(1);
+        }
         c.eflags |= flag::IF;
         Ok(())
     } else if c.owns_vif() {

@@ -13,9 +13,16 @@ pub(crate) fn int3(c: &mut Cpu, _op: &Op) -> Res {
     c.software_interrupt(vector::BP, true)
 }
 
-/// INT1 (ICEBP): no gate's DPL guards it, and errors on the way count as external (SDM volume 2, INT n).
+/// INT1 (ICEBP): no gate's DPL guards it, and errors on the way count as external (SDM volume 2, INT n). Breakpoints that
+/// a load of SS before it held back come with it: processors deliver one #DB for both.
 pub(crate) fn int1(c: &mut Cpu, _op: &Op) -> Res {
-    c.software_interrupt(vector::DB, false)
+    let held = c.pending_debug;
+    c.software_interrupt(vector::DB, false)?;
+    if held != 0 {
+        c.pending_debug = 0;
+        c.note_in_dr6(held);
+    }
+    Ok(())
 }
 
 /// INT n.

@@ -47,6 +47,7 @@ fn repeat(c: &mut Cpu, op: &Op, n: u8, step: Step, bulk: Option<Bulk>) -> Res {
     let allowed = (c.budget + i64::from(op.rest)).max(1) as u64;
     let mut done = 0;
     let mut left = c.reg_at(CX, width);
+    let flags_before = (c.cc_res, c.cc_aux);
     let finished = loop {
         if left == 0 {
             break true;
@@ -75,6 +76,11 @@ fn repeat(c: &mut Cpu, op: &Op, n: u8, step: Step, bulk: Option<Bulk>) -> Res {
             Err(Stop) => {
                 // `leave` gives back the one instruction that was charged for; the iterations done have retired.
                 c.budget -= done as i64;
+                if !c.amd {
+                    // A fault in CMPS or SCAS finds the flags from before the first iteration (SDM volume 2, REP). On AMD's
+                    // processors it finds those of the last comparison.
+                    (c.cc_res, c.cc_aux) = flags_before;
+                }
                 return Err(Stop);
             }
         }

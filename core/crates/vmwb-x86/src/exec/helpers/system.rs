@@ -80,7 +80,7 @@ fn debug_register(c: &mut Cpu, n: u8) -> Res<usize> {
     }
     c.need_cpl0()?;
     if c.dr[7] & DR7_GD != 0 {
-        c.dr[6] = c.dr[6] & dr6::KEPT | u64::from(dr6::BD);
+        c.note_in_dr6(dr6::BD);
         c.dr[7] &= !DR7_GD;
         return Err(c.raise(vector::DB));
     }

@@ -2,6 +2,7 @@
 //! Source: SDM volume 2; AMD64 manual volume 3 and volume 2, section 6.1.
 
 use crate::cpu::{Cpu, RCX, RDX, RSP, Res, Segment, efer, flag, seg};
+use crate::debug::dr6;
 use crate::trace::Op;
 
 /// 64-bit code, DPL in bits 5-6.
@@ -96,6 +97,11 @@ pub(crate) fn sysret(c: &mut Cpu, op: &Op) -> Res {
     if c.long_mode() {
         let f = c.r[11] & !(flag::RF | flag::VM) & SYSRET_FLAGS;
         c.set_flags(f);
+        if f & flag::TF != 0 {
+            // Other than behind IRET and POPF the trap comes before the first instruction there (SDM volume 2, SYSRET: TF
+            // counts as it is at the instruction's end).
+            c.pending_debug |= dr6::BS;
+        }
     } else {
         c.eflags |= flag::IF;
     }
