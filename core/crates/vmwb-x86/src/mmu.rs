@@ -408,9 +408,12 @@ impl Cpu {
                 bad |= match (size, level) {
                     (8, 2) => e & 0x001F_E000 != 0,
                     (8, _) => e & 0x3FFF_E000 != 0,
-                    // With PSE-36 bits 20:13 are address bits 39:32.
+                    // With PSE-36 bits 20:13 are address bits 39:32, as far as the processor has them.
                     _ => {
-                        e & (1 << 21) != 0 || (e & 0x001F_E000 != 0 && !self.features.has("pse36"))
+                        let high = (e >> 13 & 0xFF) << 32;
+                        e & (1 << 21) != 0
+                            || high & !self.phys_mask != 0
+                            || (high != 0 && !self.features.has("pse36"))
                     }
                 };
             }

@@ -397,6 +397,21 @@ fn pse36_puts_frames_above_4_gib() {
     assert_eq!(rig.c().r[0], 0xFFFF_FFFF);
 }
 
+#[test]
+fn pse36_reserves_the_address_bits_that_the_processor_does_not_have() {
+    // The Pentium III has 36 address bits: bit 17 of the entry would be the 37th.
+    let run = |entry: u64| {
+        let mut rig = Rig::protected_as("pentium3");
+        rig.page32();
+        rig.put(TABLES + 4, 7 | PS | entry, 4);
+        rig.c().cr4 |= cr4::PSE;
+        rig.changed();
+        rig.run(&[0xA1, 0, 0, 0x43, 0, 0xF4])
+    };
+    assert_eq!(run(1 << 16), End::Halt(CODE + 6));
+    assert_eq!(run(1 << 17), pf(1 | RSVD));
+}
+
 /// PAE paging of the first 4 MiB; `entry` replaces the one of DATA.
 fn pae(entry: u64) -> Rig {
     let mut rig = Rig::protected();

@@ -372,3 +372,129 @@ fn a_guest_that_faults_for_ever_still_uses_its_budget_up() {
     rig.write(CODE, &[0x0F, 0xFF]);
     assert_eq!((rig.go(500), rig.cpu.retired()), (End::Budget, 500));
 }
+
+// ---- operands of several parts ----
+
+/// A data segment whose last 16 and first 16 bytes hold `end` and `start`.
+fn around(end: [u8; 16], start: [u8; 16], code: &[u8]) -> (End, Rig) {
+    let mut rig = Rig::real();
+    rig.write(DATA + 0xFFF0, &end);
+    rig.write(DATA, &start);
+    let end = rig.run(code);
+    (end, rig)
+}
+
+#[test]
+fn a_far_pointer_goes_around_the_end_of_the_segment_between_offset_and_selector() {
+    let mut end = [0; 16];
+    end[14..].copy_from_slice(&[0x34, 0x12]);
+    let mut start = [0; 16];
+    start[..2].copy_from_slice(&[0x78, 0x56]);
+    // les ax, [0FFFEh]; hlt
+    let (ended, mut rig) = around(end, start, &[0xC4, 0x06, 0xFE, 0xFF, 0xF4]);
+    assert_eq!(
+        (ended, rig.c().r[0], rig.selector(seg::ES)),
+        (End::Halt(CODE + 5), 0x1234, 0x5678)
+    );
+    // Inside the offset it does not: les eax, [0FFFEh]
+    let code = [0x66, 0xC4, 0x06, 0xFE, 0xFF, 0xF4];
+    assert_eq!(around(end, start, &code).0, GP);
+    // jmp far [0FFFEh], to 5678h:1234h
+    let mut rig = Rig::real();
+    rig.write(DATA + 0xFFF0, &end);
+    rig.write(DATA, &start);
+    rig.write(0x5_6780 + 0x1234, &[0xF4]);
+    let ended = rig.run(&[0xFF, 0x2E, 0xFE, 0xFF]);
+    assert_eq!(ended, End::Halt(0x5_6780 + 0x1235));
+}
+
+#[test]
+fn bounds_go_around_the_end_of_the_segment_one_by_one() {
+    // 3 at FFFEh, 5 at 0: bound ax, [0FFFEh]; hlt
+    let bound = |index: u8, at: u8| {
+        let mut end = [0; 16];
+        end[14] = 3;
+        let mut start = [0; 16];
+        start[0] = 5;
+        around(end, start, &[0xB8, index, 0, 0x62, 0x06, at, 0xFF, 0xF4]).0
+    };
+    let br = End::Vector(vector::BR, 0);
+    assert_eq!([bound(5, 0xFE), bound(6, 0xFE)], [End::Halt(CODE + 8), br]);
+    // The upper bound at FFFFh has no room.
+    assert_eq!(bound(5, 0xFD), GP);
+}
+
+#[test]
+fn a_table_register_is_loaded_around_the_end_of_the_segment() {
+    let mut end = [0; 16];
+    end[14..].copy_from_slice(&[0xFF, 0x07]);
+    let mut start = [0; 16];
+    start[..4].copy_from_slice(&[0, 0x10, 0x20, 0]);
+    // lgdt [0FFFEh]; sgdt [0FFFEh]; hlt
+    let code = [
+        0x0F, 0x01, 0x16, 0xFE, 0xFF, 0x0F, 0x01, 0x06, 0xFE, 0xFF, 0xF4,
+    ];
+    let (ended, mut rig) = around(end, start, &code);
+    assert_eq!(ended, End::Halt(CODE + 11));
+    assert_eq!((rig.c().gdtr.limit, rig.c().gdtr.base), (0x7FF, 0x20_1000));
+    assert_eq!(rig.get(DATA, 4), 0x20_1000);
+}
+
+#[test]
+fn x87_operands_go_around_the_end_of_the_segment_between_their_parts() {
+    // 1.0 with its exponent at 0: fninit; fld tbyte [0FFF8h]; fistp word [20h]; hlt
+    let mut end = [0; 16];
+    end[15] = 0x80;
+    let mut start = [0; 16];
+    start[..2].copy_from_slice(&[0xFF, 0x3F]);
+    let load = [
+        0xDB, 0xE3, 0xDB, 0x2E, 0xF8, 0xFF, 0xDF, 0x1E, 0x20, 0, 0xF4,
+    ];
+    let (ended, rig) = around(end, start, &load);
+    assert_eq!((ended, rig.get(DATA + 0x20, 2)), (End::Halt(CODE + 11), 1));
+    // fninit; fld1; fstp tbyte [0FFF8h]; hlt
+    let store = [0xDB, 0xE3, 0xD9, 0xE8, 0xDB, 0x3E, 0xF8, 0xFF, 0xF4];
+    let (ended, rig) = around([0x55; 16], [0x55; 16], &store);
+    assert_eq!(ended, End::Halt(CODE + 9));
+    assert_eq!(
+        (rig.get(DATA + 0xFFF8, 8), rig.get(DATA, 8)),
+        (1 << 63, 0x5555_5555_5555_3FFF)
+    );
+    // The environment: fninit; fnstenv [0FFFCh]; hlt
+    let (ended, rig) = around(
+        [0x55; 16],
+        [0x55; 16],
+        &[0xDB, 0xE3, 0xD9, 0x36, 0xFC, 0xFF, 0xF4],
+    );
+    assert_eq!(ended, End::Halt(CODE + 7));
+    assert_eq!(
+        (rig.get(DATA + 0xFFFC, 4), rig.get(DATA, 8)),
+        (0x037F, 0xFFFF)
+    );
+    // FXSAVE: an aligned area from FF00h on. fninit; fxsave [0FF00h]; hlt
+    let mut rig = Rig::real();
+    rig.write(DATA, &[0x55; 256]);
+    let end = rig.run(&[0xDB, 0xE3, 0x0F, 0xAE, 0x06, 0, 0xFF, 0xF4]);
+    assert_eq!(
+        (end, rig.get(DATA + 0xFF00, 2)),
+        (End::Halt(CODE + 8), 0x037F)
+    );
+}
+
+#[test]
+fn code_runs_on_behind_64_kib_where_the_segment_does_and_branches_do_not_lead_there() {
+    let run = |at: u64, code: &[u8]| {
+        let mut rig = Rig::real();
+        rig.c().seg[seg::CS].limit = 0x2_FFFF;
+        rig.changed();
+        rig.write(CODE + 0x1_0000, &[0x43, 0xEB, 0x10]); // inc bx; jmp +10h
+        rig.write(CODE + 0x13, &[0xF4]);
+        rig.write(CODE + at, code);
+        rig.c().rip = at;
+        (rig.go(10), rig.c().r[3])
+    };
+    // nop at FFFFh; then at 10000h; the jump to 10013h is cut to 13h.
+    assert_eq!(run(0xFFFF, &[0x90]), (End::Halt(CODE + 0x14), 1));
+    // jmp +11h at FFFEh.
+    assert_eq!(run(0xFFFE, &[0xEB, 0x13]), (End::Halt(CODE + 0x14), 0));
+}

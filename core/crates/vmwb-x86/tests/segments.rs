@@ -580,3 +580,47 @@ fn the_last_linear_address_can_be_jumped_to() {
     assert_eq!(rig.run(&[0xFF, 0xE3]), End::Vector(vector::PF, 0));
     assert_eq!((rig.stack(1), rig.c().cr2), (u64::MAX, u64::MAX));
 }
+
+// ---- selectors on the stack ----
+
+#[test]
+fn a_selector_takes_16_bits_of_a_32_bit_stack_slot_on_intels_processors_and_all_of_it_on_amds() {
+    let push = |model: &str| {
+        let mut rig = Rig::protected_as(model);
+        rig.put(STACKS[0] - 4, 0xDEAD_BEEF, 4);
+        // push es; hlt
+        assert_eq!(rig.run(&[0x06, 0xF4]), End::Halt(CODE + 2));
+        (rig.stack(0), rig.c().r[4])
+    };
+    let at = STACKS[0] - 4;
+    assert_eq!(push("pentium3"), (0xDEAD_0000 | u64::from(DATA0), at));
+    assert_eq!(push("max"), (u64::from(DATA0), at));
+    // A slot whose upper half lies behind the stack segment's limit: pop es; hlt
+    let pop = |model: &str| {
+        let mut rig = Rig::protected_as(model);
+        let c = rig.c();
+        c.seg[seg::SS].limit = (STACKS[1] + 1) as u32;
+        c.r[4] = STACKS[1];
+        rig.changed();
+        rig.put(STACKS[1], u64::from(DATA0), 2);
+        rig.run(&[0x07, 0xF4])
+    };
+    assert_eq!(pop("pentium3"), End::Halt(CODE + 2));
+    assert_eq!(pop("max"), End::Vector(vector::SS, 0));
+}
+
+#[test]
+fn arpl_that_changes_nothing_writes_nothing() {
+    // arpl [DATA], ax; hlt with a read-only DS and RPL 1 at DATA
+    let run = |rpl: u64| {
+        let mut rig = Rig::protected();
+        let c = rig.c();
+        c.seg[seg::DS].attr &= !2;
+        c.r[0] = rpl;
+        rig.changed();
+        rig.put(DATA, 1, 2);
+        rig.run(&[0x63, 0x05, 0, 0, 3, 0, 0xF4])
+    };
+    assert_eq!(run(1), End::Halt(CODE + 7));
+    assert_eq!(run(2), gp(0));
+}

@@ -227,7 +227,7 @@ fn fnstenv_with_32_bit_operands_in_real_mode_spreads_the_addresses() {
     let (memory, _) = bare(&code, 4, true);
     assert_eq!(
         words(&memory, 14)[6..],
-        [4, 0, 0x1106, 0, 0x10, 0, 0x2000, 0]
+        [4, 0xFFFF, 0x1106, 0, 0x10, 0xFFFF, 0x2000, 0]
     );
 }
 

@@ -499,6 +499,48 @@ impl Cpu {
         self.segment_address(op.segment(), offset, n, write)
     }
 
+    /// Linear address of the `n` bytes that stand `skip` bytes into the memory operand. Operands of several parts, pointers,
+    /// pairs and images of state, go around the end of 16-bit and 32-bit addresses between two parts, not inside one.
+    #[inline]
+    pub(crate) fn part_address(&mut self, op: &Op, skip: u64, n: u64, write: bool) -> Res<u64> {
+        let offset = self.offset_of(op).wrapping_add(skip) & size_mask(op.address_size());
+        self.segment_address(op.segment(), offset, n, write)
+    }
+
+    /// Makes sure that an operand of `bytes` (even, at most a page) can be accessed as a whole.
+    pub(crate) fn check_area(&mut self, op: &Op, bytes: u64, write: bool) -> Res {
+        let (user, stack) = (self.cpl == 3, op.segment() == seg::SS);
+        let last = size_mask(op.address_size()) - (bytes - 1);
+        if self.offset_of(op) <= last {
+            let at = self.operand_address(op, bytes, write)?;
+            if write {
+                // It touches at most two pages.
+                self.probe_write(at, 2, user, stack)?;
+                self.probe_write(at.wrapping_add(bytes - 2), 2, user, stack)?;
+            }
+            return Ok(());
+        }
+        for skip in (0..bytes).step_by(2) {
+            let at = self.part_address(op, skip, 2, write)?;
+            if write {
+                self.probe_write(at, 2, user, stack)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads `n` bytes that stand `skip` bytes into the memory operand.
+    pub(crate) fn load_part(&mut self, op: &Op, skip: u64, n: u8) -> Res<u64> {
+        let at = self.part_address(op, skip, u64::from(n), false)?;
+        self.load(op, at, n)
+    }
+
+    /// Stores `n` bytes `skip` bytes into the memory operand.
+    pub(crate) fn store_part(&mut self, op: &Op, skip: u64, n: u8, v: u64) -> Res {
+        let at = self.part_address(op, skip, u64::from(n), true)?;
+        self.store(op, at, n, v)
+    }
+
     /// Loads `n` bytes at a linear address with the rights of the CPL.
     #[inline]
     pub(crate) fn load(&mut self, op: &Op, linear: u64, n: u8) -> Res<u64> {

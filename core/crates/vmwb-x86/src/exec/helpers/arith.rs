@@ -555,9 +555,8 @@ pub(crate) fn std(c: &mut Cpu, _op: &Op) -> Res {
 /// BOUND: #BR when the index is outside.
 pub(crate) fn bound(c: &mut Cpu, op: &Op) -> Res {
     let n = op.size();
-    let at = c.operand_address(op, 2 * u64::from(n), false)?;
-    let low = sext(c.load(op, at, n)?, n) as i64;
-    let high = sext(c.load(op, at.wrapping_add(u64::from(n)), n)?, n) as i64;
+    let low = sext(c.load_part(op, 0, n)?, n) as i64;
+    let high = sext(c.load_part(op, u64::from(n), n)?, n) as i64;
     let index = sext(c.reg_at(op.dst, n), n) as i64;
     if index < low || index > high {
         return Err(c.raise(vector::BR));

@@ -8,9 +8,8 @@ use crate::trace::Op;
 fn far_pointer(c: &mut Cpu, op: &Op) -> Res<(u16, u64)> {
     if op.is_mem() {
         let n = op.size();
-        let at = c.operand_address(op, u64::from(n) + 2, false)?;
-        let offset = c.load(op, at, n)?;
-        let selector = c.load(op, at.wrapping_add(u64::from(n)), 2)?;
+        let offset = c.load_part(op, 0, n)?;
+        let selector = c.load_part(op, u64::from(n), 2)?;
         Ok((selector as u16, offset))
     } else {
         Ok(((op.disp >> 32) as u16, op.disp & size_mask(op.size())))

@@ -1,7 +1,7 @@
 //! State of the x87 and SSE units as a whole: FXSAVE, FXRSTOR, MXCSR, EMMS, WAIT (SDM volume 1, section 10.5).
 
 use super::system::{need_fpu, need_sse};
-use crate::cpu::{Cpu, Fpu, Res, Stop, Why, cr4, seg, vector};
+use crate::cpu::{Cpu, Fpu, Res, Stop, Why, cr4, vector};
 use crate::fpu::F80;
 use crate::trace::Op;
 
@@ -9,16 +9,16 @@ use crate::trace::Op;
 pub(crate) const MXCSR_MASK: u32 = 0xFFFF;
 const AREA_BYTES: u64 = 512;
 
-fn area(c: &mut Cpu, op: &Op, write: bool) -> Res<u64> {
+/// Checks what FXSAVE and FXRSTOR need: the unit, and an aligned area that can be accessed as a whole.
+fn need_area(c: &mut Cpu, op: &Op, write: bool) -> Res {
     if c.cr0 & crate::cpu::cr0::EM != 0 {
         return Err(c.raise(vector::NM));
     }
     need_fpu(c, false)?;
-    let at = c.operand_address(op, AREA_BYTES, write)?;
-    if at & 15 != 0 {
+    if c.part_address(op, 0, 2, write)? & 15 != 0 {
         return Err(c.gp(0));
     }
-    Ok(at)
+    c.check_area(op, AREA_BYTES, write)
 }
 
 /// Parts of the legacy region of an FXSAVE or XSAVE area.
@@ -32,8 +32,8 @@ pub(super) struct Parts {
     pub(super) xmm: bool,
 }
 
-/// Stores parts of the legacy region. The caller has probed it.
-pub(super) fn store_legacy(c: &mut Cpu, op: &Op, at: u64, parts: Parts) -> Res {
+/// Stores parts of the legacy region. The caller has checked it.
+pub(super) fn store_legacy(c: &mut Cpu, op: &Op, parts: Parts) -> Res {
     let f = c.fpu.clone();
     let wide = op.size() == 8;
     let pointer = |offset: u64, segment: u16| {
@@ -53,22 +53,23 @@ pub(super) fn store_legacy(c: &mut Cpu, op: &Op, at: u64, parts: Parts) -> Res {
             pointer(f.dp, f.ds),
         ];
         for (i, w) in words.into_iter().enumerate() {
-            c.store(op, at + 8 * i as u64, 8, w)?;
+            c.store_part(op, 8 * i as u64, 8, w)?;
         }
         for i in 0..8 {
             let v = f.st(i);
-            let slot = at + 32 + 16 * u64::from(i);
-            c.store(op, slot, 8, v.significand)?;
-            c.store(op, slot + 8, 8, u64::from(v.sign_exp))?;
+            let slot = 32 + 16 * u64::from(i);
+            c.store_part(op, slot, 8, v.significand)?;
+            c.store_part(op, slot + 8, 8, u64::from(v.sign_exp))?;
         }
     }
     if parts.mxcsr {
         let v = u64::from(f.mxcsr) | u64::from(MXCSR_MASK) << 32;
-        c.store(op, at + 24, 8, v)?;
+        c.store_part(op, 24, 8, v)?;
     }
     if parts.xmm {
         for (i, &v) in f.xmm[..xmm_count(c)].iter().enumerate() {
-            c.store128(op, at + 160 + 16 * i as u64, v)?;
+            let at = c.part_address(op, 160 + 16 * i as u64, 16, true)?;
+            c.store128(op, at, v)?;
         }
     }
     Ok(())
@@ -80,7 +81,7 @@ fn xmm_count(c: &Cpu) -> usize {
 }
 
 /// The units with parts of the legacy region in place of their own; #GP for reserved bits of MXCSR.
-pub(super) fn load_legacy(c: &mut Cpu, op: &Op, at: u64, parts: Parts) -> Res<Fpu> {
+pub(super) fn load_legacy(c: &mut Cpu, op: &Op, parts: Parts) -> Res<Fpu> {
     let mut f = c.fpu.clone();
     let wide = op.size() == 8;
     let pointer = |v: u64| {
@@ -91,7 +92,7 @@ pub(super) fn load_legacy(c: &mut Cpu, op: &Op, at: u64, parts: Parts) -> Res<Fp
         }
     };
     if parts.mxcsr {
-        f.mxcsr = c.load(op, at + 24, 4)? as u32;
+        f.mxcsr = c.load_part(op, 24, 4)? as u32;
         if f.mxcsr & !MXCSR_MASK != 0 {
             return Err(c.gp(0));
         }
@@ -99,7 +100,7 @@ pub(super) fn load_legacy(c: &mut Cpu, op: &Op, at: u64, parts: Parts) -> Res<Fp
     if parts.x87 {
         let mut words = [0u64; 3];
         for (i, w) in words.iter_mut().enumerate() {
-            *w = c.load(op, at + 8 * i as u64, 8)?;
+            *w = c.load_part(op, 8 * i as u64, 8)?;
         }
         f.set_control_word(words[0] as u16);
         f.set_status_word((words[0] >> 16) as u16);
@@ -108,9 +109,9 @@ pub(super) fn load_legacy(c: &mut Cpu, op: &Op, at: u64, parts: Parts) -> Res<Fp
         (f.ip, f.cs) = pointer(words[1]);
         (f.dp, f.ds) = pointer(words[2]);
         for i in 0..8 {
-            let slot = at + 32 + 16 * u64::from(i);
-            let significand = c.load(op, slot, 8)?;
-            let sign_exp = c.load(op, slot + 8, 2)? as u16;
+            let slot = 32 + 16 * u64::from(i);
+            let significand = c.load_part(op, slot, 8)?;
+            let sign_exp = c.load_part(op, slot + 8, 2)? as u16;
             f.st[usize::from(f.top.wrapping_add(i) & 7)] = F80 {
                 sign_exp,
                 significand,
@@ -119,7 +120,8 @@ pub(super) fn load_legacy(c: &mut Cpu, op: &Op, at: u64, parts: Parts) -> Res<Fp
     }
     if parts.xmm {
         for i in 0..xmm_count(c) {
-            f.xmm[i] = c.load128(op, at + 160 + 16 * i as u64)?;
+            let at = c.part_address(op, 160 + 16 * i as u64, 16, false)?;
+            f.xmm[i] = c.load128(op, at)?;
         }
     }
     Ok(f)
@@ -127,16 +129,11 @@ pub(super) fn load_legacy(c: &mut Cpu, op: &Op, at: u64, parts: Parts) -> Res<Fp
 
 /// FXSAVE.
 pub(crate) fn fxsave(c: &mut Cpu, op: &Op) -> Res {
-    let at = area(c, op, true)?;
-    let (user, stack) = (c.cpl == 3, op.segment() == seg::SS);
-    // 512 bytes touch at most two pages.
-    c.probe_write(at, 8, user, stack)?;
-    c.probe_write(at.wrapping_add(AREA_BYTES - 8), 8, user, stack)?;
+    need_area(c, op, true)?;
     let xmm = c.cr4 & cr4::OSFXSR != 0;
     store_legacy(
         c,
         op,
-        at,
         Parts {
             x87: true,
             mxcsr: true,
@@ -147,12 +144,11 @@ pub(crate) fn fxsave(c: &mut Cpu, op: &Op) -> Res {
 
 /// FXRSTOR; #GP for reserved bits of MXCSR.
 pub(crate) fn fxrstor(c: &mut Cpu, op: &Op) -> Res {
-    let at = area(c, op, false)?;
+    need_area(c, op, false)?;
     let sse = c.cr4 & cr4::OSFXSR != 0;
     c.fpu = load_legacy(
         c,
         op,
-        at,
         Parts {
             x87: true,
             mxcsr: sse,

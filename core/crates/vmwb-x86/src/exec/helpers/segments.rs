@@ -53,7 +53,8 @@ pub(crate) fn push_sreg(c: &mut Cpu, op: &Op) -> Res {
 /// POP of a segment register.
 pub(crate) fn pop_sreg(c: &mut Cpu, op: &Op) -> Res {
     let n = usize::from(op.dst);
-    let v = c.peek(op.size(), 0)?;
+    // Intel's processors read the selector's 16 bits of the operand's room, AMD's the whole operand.
+    let v = c.peek(if c.amd { op.size() } else { 2 }, 0)?;
     let stack = c.current_stack();
     let width = stack.width;
     let sp = stack.sp.wrapping_add(u64::from(op.size())) & size_mask(width);
@@ -66,9 +67,8 @@ pub(crate) fn pop_sreg(c: &mut Cpu, op: &Op) -> Res {
 
 fn load_far_pointer(c: &mut Cpu, op: &Op, n: usize) -> Res {
     let size = op.size();
-    let at = c.operand_address(op, u64::from(size) + 2, false)?;
-    let offset = c.load(op, at, size)?;
-    let selector = c.load(op, at.wrapping_add(u64::from(size)), 2)?;
+    let offset = c.load_part(op, 0, size)?;
+    let selector = c.load_part(op, u64::from(size), 2)?;
     c.load_segment(n, selector as u16)?;
     c.set_reg_at(op.dst, size, offset);
     Ok(())
@@ -94,19 +94,21 @@ fn umip(c: &mut Cpu) -> Res {
 fn store_table(c: &mut Cpu, op: &Op, t: TableRegister) -> Res {
     umip(c)?;
     let wide = if c.code64() { 8 } else { 4 };
-    let at = c.operand_address(op, 2 + wide, true)?;
-    let (user, stack) = (c.cpl == 3, op.segment() == seg::SS);
-    c.probe_write(at, 2 + wide as u8, user, stack)?;
-    c.store(op, at, 2, u64::from(t.limit))?;
-    c.store(op, at.wrapping_add(2), wide as u8, t.base)
+    let (limit, base) = (
+        c.part_address(op, 0, 2, true)?,
+        c.part_address(op, 2, wide, true)?,
+    );
+    c.prepare_modify(op, limit, 2)?;
+    c.prepare_modify(op, base, wide as u8)?;
+    c.store(op, limit, 2, u64::from(t.limit))?;
+    c.store(op, base, wide as u8, t.base)
 }
 
 fn load_table(c: &mut Cpu, op: &Op) -> Res<TableRegister> {
     c.need_cpl0()?;
-    let wide = if c.code64() { 8 } else { 4 };
-    let at = c.operand_address(op, 2 + wide, false)?;
-    let limit = c.load(op, at, 2)? as u16;
-    let mut base = c.load(op, at.wrapping_add(2), wide as u8)?;
+    let wide = if c.code64() { 8u8 } else { 4 };
+    let limit = c.load_part(op, 0, 2)? as u16;
+    let mut base = c.load_part(op, 2, wide)?;
     if !c.code64() && op.size() == 2 {
         base &= 0xFF_FFFF;
     }

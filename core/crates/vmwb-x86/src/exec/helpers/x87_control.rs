@@ -4,7 +4,7 @@
 use super::fpstate::follow_ferr;
 use super::system::need_fpu;
 use super::x87::{STACK_FAULT, SUMMARY, begin};
-use crate::cpu::{Cpu, Fpu, Res, seg};
+use crate::cpu::{Cpu, Fpu, Res};
 use crate::fpu::{F80, status};
 use crate::trace::Op;
 
@@ -178,9 +178,9 @@ fn environment(f: &Fpu, layout: Layout) -> [u32; 7] {
         let ip = (u32::from(f.cs) << 4).wrapping_add(f.ip as u32);
         let dp = (u32::from(f.ds) << 4).wrapping_add(f.dp as u32);
         [
-            ip & 0xFFFF,
+            ip & 0xFFFF | reserved,
             ip >> 16 << 12 | u32::from(f.opcode),
-            dp & 0xFFFF,
+            dp & 0xFFFF | reserved,
             dp >> 16 << 12,
         ]
     } else {
@@ -223,33 +223,19 @@ fn set_environment(f: &mut Fpu, fields: [u32; 7], layout: Layout) {
     }
 }
 
-/// Linear address of an image that can be written as a whole: it touches at most two pages.
-fn writable_image(c: &mut Cpu, op: &Op, bytes: u64) -> Res<u64> {
-    let at = c.operand_address(op, bytes, true)?;
-    let (user, stack) = (c.cpl == 3, op.segment() == seg::SS);
-    c.probe_write(at, 2, user, stack)?;
-    c.probe_write(at.wrapping_add(bytes - 2), 2, user, stack)?;
-    Ok(at)
-}
-
-fn store_environment(c: &mut Cpu, op: &Op, at: u64, layout: Layout) -> Res {
+fn store_environment(c: &mut Cpu, op: &Op, layout: Layout) -> Res {
     let n = layout.field;
     for (i, v) in environment(&c.fpu, layout).into_iter().enumerate() {
-        c.store(
-            op,
-            at.wrapping_add(u64::from(n) * i as u64),
-            n,
-            u64::from(v),
-        )?;
+        c.store_part(op, u64::from(n) * i as u64, n, u64::from(v))?;
     }
     Ok(())
 }
 
-fn load_environment(c: &mut Cpu, op: &Op, at: u64, layout: Layout) -> Res<[u32; 7]> {
+fn load_environment(c: &mut Cpu, op: &Op, layout: Layout) -> Res<[u32; 7]> {
     let n = layout.field;
     let mut fields = [0; 7];
     for (i, v) in fields.iter_mut().enumerate() {
-        *v = c.load(op, at.wrapping_add(u64::from(n) * i as u64), n)? as u32;
+        *v = c.load_part(op, u64::from(n) * i as u64, n)? as u32;
     }
     Ok(fields)
 }
@@ -258,8 +244,8 @@ fn load_environment(c: &mut Cpu, op: &Op, at: u64, layout: Layout) -> Res<[u32; 
 pub(crate) fn fnstenv(c: &mut Cpu, op: &Op) -> Res {
     need_fpu(c, false)?;
     let layout = Layout::of(c, op);
-    let at = writable_image(c, op, layout.bytes())?;
-    store_environment(c, op, at, layout)?;
+    c.check_area(op, layout.bytes(), true)?;
+    store_environment(c, op, layout)?;
     c.fpu.control |= status::EXCEPTIONS;
     c.fpu.summarize();
     follow_ferr(c, op);
@@ -270,8 +256,8 @@ pub(crate) fn fnstenv(c: &mut Cpu, op: &Op) -> Res {
 pub(crate) fn fldenv(c: &mut Cpu, op: &Op) -> Res {
     begin(c)?;
     let layout = Layout::of(c, op);
-    let at = c.operand_address(op, layout.bytes(), false)?;
-    let fields = load_environment(c, op, at, layout)?;
+    c.check_area(op, layout.bytes(), false)?;
+    let fields = load_environment(c, op, layout)?;
     set_environment(&mut c.fpu, fields, layout);
     follow_ferr(c, op);
     Ok(())
@@ -281,13 +267,13 @@ pub(crate) fn fldenv(c: &mut Cpu, op: &Op) -> Res {
 pub(crate) fn fnsave(c: &mut Cpu, op: &Op) -> Res {
     need_fpu(c, false)?;
     let layout = Layout::of(c, op);
-    let at = writable_image(c, op, layout.bytes() + 8 * REGISTER_BYTES)?;
-    store_environment(c, op, at, layout)?;
+    c.check_area(op, layout.bytes() + 8 * REGISTER_BYTES, true)?;
+    store_environment(c, op, layout)?;
     for i in 0..8 {
-        let slot = at.wrapping_add(layout.bytes() + REGISTER_BYTES * u64::from(i));
+        let slot = layout.bytes() + REGISTER_BYTES * u64::from(i);
         let v = c.fpu.st(i);
-        c.store(op, slot, 8, v.significand)?;
-        c.store(op, slot.wrapping_add(8), 2, u64::from(v.sign_exp))?;
+        c.store_part(op, slot, 8, v.significand)?;
+        c.store_part(op, slot + 8, 2, u64::from(v.sign_exp))?;
     }
     c.fpu.init();
     follow_ferr(c, op);
@@ -298,14 +284,14 @@ pub(crate) fn fnsave(c: &mut Cpu, op: &Op) -> Res {
 pub(crate) fn frstor(c: &mut Cpu, op: &Op) -> Res {
     begin(c)?;
     let layout = Layout::of(c, op);
-    let at = c.operand_address(op, layout.bytes() + 8 * REGISTER_BYTES, false)?;
-    let fields = load_environment(c, op, at, layout)?;
+    c.check_area(op, layout.bytes() + 8 * REGISTER_BYTES, false)?;
+    let fields = load_environment(c, op, layout)?;
     let mut registers = [F80::ZERO; 8];
     for (i, v) in registers.iter_mut().enumerate() {
-        let slot = at.wrapping_add(layout.bytes() + REGISTER_BYTES * i as u64);
-        let significand = c.load(op, slot, 8)?;
+        let slot = layout.bytes() + REGISTER_BYTES * i as u64;
+        let significand = c.load_part(op, slot, 8)?;
         *v = F80 {
-            sign_exp: c.load(op, slot.wrapping_add(8), 2)? as u16,
+            sign_exp: c.load_part(op, slot + 8, 2)? as u16,
             significand,
         };
     }

@@ -2,7 +2,7 @@
 //! Source: SDM volume 1, section 8.3.3, and the instruction pages of volume 2.
 
 use super::x87::{OVERFLOW, STACK_FAULT, UNDERFLOW, begin, integer_operand, note};
-use crate::cpu::{Cpu, Res, seg};
+use crate::cpu::{Cpu, Res};
 use crate::fpu::{self, Env, F80, Outcome, Rounding, status};
 use crate::trace::Op;
 
@@ -45,9 +45,8 @@ pub(crate) fn fld_real(c: &mut Cpu, op: &Op) -> Res {
 }
 
 fn load_ten(c: &mut Cpu, op: &Op) -> Res<F80> {
-    let at = c.operand_address(op, 10, false)?;
-    let significand = c.load(op, at, 8)?;
-    let sign_exp = c.load(op, at.wrapping_add(8), 2)? as u16;
+    let significand = c.load_part(op, 0, 8)?;
+    let sign_exp = c.load_part(op, 8, 2)? as u16;
     Ok(F80 {
         sign_exp,
         significand,
@@ -55,11 +54,14 @@ fn load_ten(c: &mut Cpu, op: &Op) -> Res<F80> {
 }
 
 fn store_ten(c: &mut Cpu, op: &Op, v: F80) -> Res {
-    let at = c.operand_address(op, 10, true)?;
-    let (user, stack) = (c.cpl == 3, op.segment() == seg::SS);
-    c.probe_write(at, 10, user, stack)?;
-    c.store(op, at, 8, v.significand)?;
-    c.store(op, at.wrapping_add(8), 2, u64::from(v.sign_exp))
+    let (low, high) = (
+        c.part_address(op, 0, 8, true)?,
+        c.part_address(op, 8, 2, true)?,
+    );
+    c.prepare_modify(op, low, 8)?;
+    c.prepare_modify(op, high, 2)?;
+    c.store(op, low, 8, v.significand)?;
+    c.store(op, high, 2, u64::from(v.sign_exp))
 }
 
 /// FLD of an 80-bit real: signals nothing.

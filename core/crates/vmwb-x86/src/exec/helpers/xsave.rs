@@ -57,18 +57,18 @@ pub(crate) fn xsetbv(c: &mut Cpu, _op: &Op) -> Res {
     Ok(())
 }
 
-/// Linear address of the area, and the components that are asked for.
-fn begin(c: &mut Cpu, op: &Op, write: bool) -> Res<(u64, u64)> {
+/// Checks the area; gives the components that are asked for.
+fn begin(c: &mut Cpu, op: &Op, write: bool) -> Res<u64> {
     need_osxsave(c)?;
     // CR0.EM has no say, other than with FXSAVE.
     if c.cr0 & crate::cpu::cr0::TS != 0 {
         return Err(c.raise(crate::cpu::vector::NM));
     }
-    let at = c.operand_address(op, u64::from(AREA_BYTES), write)?;
-    if at & 63 != 0 {
+    if c.part_address(op, 0, 2, write)? & 63 != 0 {
         return Err(c.gp(0));
     }
-    Ok((at, c.xcr0 & edx_eax(c)))
+    c.check_area(op, u64::from(AREA_BYTES), write)?;
+    Ok(c.xcr0 & edx_eax(c))
 }
 
 /// Components that are not in their initial configuration (XINUSE, SDM volume 1, section 13.6).
@@ -94,37 +94,32 @@ pub(crate) fn xsaveopt(c: &mut Cpu, op: &Op) -> Res {
 }
 
 fn save(c: &mut Cpu, op: &Op, optimized: bool) -> Res {
-    let (at, asked) = begin(c, op, true)?;
-    let (user, stack) = (c.cpl == 3, op.segment() == seg::SS);
-    // The area is aligned: 576 bytes touch at most two pages.
-    c.probe_write(at, 8, user, stack)?;
-    c.probe_write(at.wrapping_add(HEADER), 8, user, stack)?;
+    let asked = begin(c, op, true)?;
     let mut used = in_use(&c.fpu);
     if optimized && asked & component::SSE != 0 && c.fpu.mxcsr != MXCSR_RESET {
         // MXCSR has no bit of its own: a value of its own counts as SSE state (section 13.9).
         used |= component::SSE;
     }
     let written = if optimized { asked & used } else { asked };
-    let old = c.load(op, at.wrapping_add(HEADER), 8)?;
+    let old = c.load_part(op, HEADER, 8)?;
     store_legacy(
         c,
         op,
-        at,
         Parts {
             x87: written & component::X87 != 0,
             mxcsr: asked & component::SSE != 0,
             xmm: written & component::SSE != 0,
         },
     )?;
-    c.store(op, at.wrapping_add(HEADER), 8, old & !asked | used & asked)
+    c.store_part(op, HEADER, 8, old & !asked | used & asked)
 }
 
 /// XRSTOR in the standard form; the compacted form is not announced and raises #GP.
 pub(crate) fn xrstor(c: &mut Cpu, op: &Op) -> Res {
-    let (at, asked) = begin(c, op, false)?;
+    let asked = begin(c, op, false)?;
     let mut header = [0; 3];
     for (i, word) in header.iter_mut().enumerate() {
-        *word = c.load(op, at.wrapping_add(HEADER + 8 * i as u64), 8)?;
+        *word = c.load_part(op, HEADER + 8 * i as u64, 8)?;
     }
     // Bytes 23:8 of the header are zero in the standard form (section 13.8.1).
     if header[0] & !c.xcr0 != 0 || header[1] != 0 || header[2] != 0 {
@@ -136,7 +131,7 @@ pub(crate) fn xrstor(c: &mut Cpu, op: &Op) -> Res {
         mxcsr: asked & component::SSE != 0,
         xmm: loaded & component::SSE != 0,
     };
-    let mut f = load_legacy(c, op, at, parts)?;
+    let mut f = load_legacy(c, op, parts)?;
     let initialized = asked & !header[0];
     if initialized & component::X87 != 0 {
         f.init();
