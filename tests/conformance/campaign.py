@@ -24,6 +24,7 @@ import topics_memory
 import topics_programs
 import topics_segments
 import topics_transfers
+import topics_vectors
 from bochs import Oracle
 from compare import differences
 from engine import Engine, build
@@ -34,6 +35,7 @@ TOPICS: dict[str, Callable[[Random], Image]] = {
     **topics_transfers.TOPICS,
     **topics_memory.TOPICS,
     **topics_programs.TOPICS,
+    **topics_vectors.TOPICS,
 }
 
 

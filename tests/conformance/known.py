@@ -12,6 +12,8 @@ from images import Image, Outcome
 
 Rule = Callable[[Image, Outcome, Outcome, list[str]], bool]
 ACCESSED = 0x20
+PREFIXES = b"\x26\x2e\x36\x3e\x64\x65\x66\x67"
+ARITHMETIC = 0x8D5
 LONG_MODE = 1 << 10
 #: MSRs that every model has; the oracle lets a program read and write any other as zero.
 KNOWN_MSRS = frozenset(
@@ -120,7 +122,38 @@ def _iret_in_64_bit(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bo
 def _into_virtual_8086(image: Image, ours: Outcome, theirs: Outcome, _x: list[str]) -> bool:
     entered = bool(theirs.trace) and bool(theirs.trace[0].rflags & 1 << 17)
     refused = bool(ours.trace) and ours.trace[0].rip == 0x60D1
-    return b"\xcf" in _code(image)[:2] and entered and refused
+    return _code(image).lstrip(PREFIXES)[:1] == b"\xcf" and entered and refused
+
+
+def _frame_that_wraps(image: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
+    """IRET and RETF from a 16-bit stack whose frame lies around its end."""
+    stack = image.registers.seg[2]
+    returns = _code(image).lstrip(PREFIXES)[:1] in {b"\xca", b"\xcb", b"\xcf"}
+    near_end = not stack[3] & 0x4000 and image.registers.gpr[4] & 0xFFFF > 0xFFF0
+    return returns and near_end and "theirs 60c1" in texts[0] and bool(theirs.exceptions)
+
+
+def _far_call_order(image: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
+    code = _code(image).lstrip(PREFIXES)
+    calls = code[:1] == b"\x9a" or (code[:1] == b"\xff" and code[1] >> 3 & 7 == 3)
+    real = not image.registers.cr[0] & 1 or bool(image.registers.rflags & 1 << 17)
+    faults = ("rip 60c1, theirs 60d1", "rip 631, theirs 635")
+    return calls and real and bool(theirs.exceptions) and any(f in texts[0] for f in faults)
+
+
+def _undefined_flags(_i: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
+    """Flags that the instruction before a fault leaves undefined, in the frame of the fault."""
+    words = _words(texts)
+    if words is None or len(words) != 1 or not theirs.exceptions:
+        return False
+    different = words[0][1] ^ words[0][2]
+    return any(different & ~(ARITHMETIC << shift) == 0 for shift in range(0, 64, 8))
+
+
+def _image_around_the_end(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+    code = _code(image).lstrip(PREFIXES)
+    state = code[:1] in {b"\xd9", b"\xdd"} and code[1] < 0xC0 and code[1] >> 3 & 7 in {4, 6}
+    return state and any(handler in texts[0] for handler in ("rip 60d1", "rip 635", "rip 60c1"))
 
 
 def _code_of_real_mode(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
@@ -143,8 +176,11 @@ def _failed_delivery(_i: Image, ours: Outcome, theirs: Outcome, texts: list[str]
     return words is not None and several and not any(at in written for at, _, _ in words)
 
 
-def _push_of_selector(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
-    code = _code(image).lstrip(b"\x26\x2e\x36\x3e\x64\x65\x66\x67")
+def _push_of_selector(image: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
+    code = _code(image).lstrip(PREFIXES)
+    if code[:1] in {b"\x07", b"\x17", b"\x1f"} or code[:2] in {b"\x0f\xa1", b"\x0f\xa9"}:
+        handlers = ("rip 60c1", "rip 631")
+        return not theirs.exceptions and any(handler in texts[0] for handler in handlers)
     pushes = code[:1] in {b"\x06", b"\x0e", b"\x16", b"\x1e"}
     pushes = pushes or code[:2] in {b"\x0f\xa0", b"\x0f\xa8"}
     words = _words(texts)
@@ -250,11 +286,24 @@ RULES: tuple[tuple[str, Rule], ...] = (
         _into_virtual_8086,
     ),
     (
+        "IRET and RETF from a 16-bit stack: SP wraps inside the frame; the oracle lets it go on",
+        _frame_that_wraps,
+    ),
+    (
+        "CALL far of 8086 code: room on the stack is checked before the offset (SDM vol. 2, CALL)",
+        _far_call_order,
+    ),
+    ("flags that an instruction leaves undefined, pushed by a fault", _undefined_flags),
+    (
+        "an x87 image across the end of 16-bit offsets is #GP or #SS as a whole; the oracle wraps",
+        _image_around_the_end,
+    ),
+    (
         "the oracle makes data of real mode's code segment (SDM vol. 3, table 10-1)",
         _code_of_real_mode,
     ),
     (
-        "PUSH of a selector with 32 bits stores 32 bits or 16, by model (SDM vol. 2, PUSH)",
+        "PUSH and POP of a selector with 32 bits access 32 bits or 16, by model (SDM vol. 2, PUSH)",
         _push_of_selector,
     ),
     ("RIP of a fetch that crosses into a missing page, as the harness sees it", _fetch_position),
