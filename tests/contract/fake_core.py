@@ -1,9 +1,10 @@
 """A fake of ``vmwb_core.Machine`` with the same contract, for tests of everything around the core.
 
 Its guest is a tiny shell on the first serial port that understands ``poweroff``, ``reset``,
-``crash``, ``break N``, ``exit N``, ``screen TEXT``, ``flood N``, ``lock SLOT`` (holds a tray),
-``eject SLOT`` and ``tablet`` (takes places of the pointer), and echoes everything else. What is put
-into a drive appears on the screen by its first bytes, the pointer by what came.
+``crash``, ``break N``, ``exit N``, ``screen TEXT``, ``flood N`` (bytes), ``chatter N`` (log lines),
+``lock SLOT`` (holds a tray), ``eject SLOT`` and ``tablet`` (takes places of the pointer), and
+echoes everything else. What is put into a drive appears on the screen by its first bytes, the
+pointer by what came.
 Keys appear on its screen as their codes. The kernel's first bytes are its only sanity check.
 """
 
@@ -346,6 +347,10 @@ class FakeMachine:
             self._say({"kind": "ejected", "slot": rest})
         elif word == "tablet":
             self._say({"kind": "pointer", "absolute": True})
+        elif word == "chatter":
+            for number in range(int(rest)):
+                self._say({"kind": "log", "level": "info", "message": f"line {number}"})
+            self._output(b"all said\r\n# ")
         elif word == "screen":
             self._screen.append(rest)
         elif word == "flood":

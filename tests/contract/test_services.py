@@ -29,7 +29,13 @@ from vmwb.model.errors import (
     VmwbError,
     WrongStateError,
 )
-from vmwb.model.events import CrashedEvent, EndedEvent, GuestResetEvent, PowerEvent
+from vmwb.model.events import (
+    CrashedEvent,
+    EndedEvent,
+    GuestResetEvent,
+    PointerEvent,
+    PowerEvent,
+)
 from vmwb.model.keyboard import text_presses
 from vmwb.model.power import PowerState
 from vmwb.services.types import (
@@ -228,6 +234,22 @@ async def test_reset_tells_an_event(bench: Bench) -> None:
     found = [item.event async for item in bench.services.watch.events("deb", follow=False)]
 
     assert any(isinstance(event, GuestResetEvent) for event in found)
+    assert [event.seq for event in found] == sorted(event.seq for event in found)
+
+
+async def test_late_client_hears_how_the_pointer_is_taken(bench: Bench) -> None:
+    await started(bench)
+    await bench.services.console.send("deb", b"tablet\n")
+    await bench.services.console.send("deb", b"chatter 1100\n")
+    said = WaitFor(WaitKind.SERIAL, "all said")
+    await bench.services.watch.wait("deb", said, timeout_s=DEADLINE)
+    late = build_services(bench.paths, environment=worker_environment(), worker_command=FAKE_WORKER)
+    try:
+        found = [item.event async for item in late.watch.events("deb", follow=False)]
+    finally:
+        await late.close()
+
+    assert [event.absolute for event in found if isinstance(event, PointerEvent)] == [True]
     assert [event.seq for event in found] == sorted(event.seq for event in found)
 
 

@@ -24,6 +24,7 @@ from vmwb.ipc.messages import (
     check_major,
 )
 from vmwb.ipc.platform_linux import close_all, peer_uid
+from vmwb.model.backlog import Backlog
 from vmwb.model.errors import (
     ProtocolError,
     TimedOutError,
@@ -54,7 +55,7 @@ class WorkerClient:
         self._ids = itertools.count(1)
         self._open: dict[int, asyncio.Future[_Answer]] = {}
         self._listeners: set[asyncio.Queue[Event | None]] = set()
-        self._backlog: list[Event] = []
+        self._backlog = Backlog(EVENTS_WAITING_MAX)
         self._subscribed = False
         self._gone: VmwbError | None = None
         self._reader = asyncio.create_task(self._read(), name="worker client")
@@ -359,9 +360,7 @@ class WorkerClient:
     def _hear(self, event: Event) -> None:
         if isinstance(event, EndedEvent):
             self.ended = event
-        self._backlog.append(event)
-        if len(self._backlog) > EVENTS_WAITING_MAX:
-            del self._backlog[: EVENTS_WAITING_MAX // 2]
+        self._backlog.add(event)
         for queue in self._listeners:
             queue.put_nowait(event)
 

@@ -17,7 +17,6 @@ import contextlib
 import json
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Final
@@ -26,6 +25,7 @@ from vmwb.ipc.messages import PowerVerb
 from vmwb.library.files import storage_errors
 from vmwb.library.runfile import RunRecord
 from vmwb.library.states import StateWriter, remove_states
+from vmwb.model.backlog import Backlog
 from vmwb.model.errors import (
     BusyError,
     EngineFailedError,
@@ -81,7 +81,7 @@ class MachineHost:
         self._spawn_seconds = booted.spawn_seconds
         self._started = booted.started
         self._log = log
-        self._backlog: deque[Event] = deque(maxlen=BACKLOG_MAX)
+        self._backlog = Backlog(BACKLOG_MAX)
         self._seq = 0
         self._retired = 0
         self._subscribers: set[Callable[[Event], None]] = set()
@@ -384,7 +384,7 @@ class MachineHost:
         self._seq += 1
         self._retired = max(self._retired, event.retired)
         numbered = replace(event, seq=self._seq, retired=self._retired)
-        self._backlog.append(numbered)
+        self._backlog.add(numbered)
         for listener in list(self._subscribers):
             listener(numbered)
         self._changed.set()
