@@ -71,6 +71,16 @@ def test_small_picture_is_scaled_a_whole_number_of_times(view, screen) -> None:
     assert colour_at(view, 2, 2) == BACKGROUND.rgb() & 0xFFFFFF
 
 
+def test_picture_in_the_middle_of_being_published_is_shown_later(picture, screen) -> None:
+    assert picture.refresh()
+    shown = picture.info
+    screen.write("sequence", screen.sequence + 1)
+    assert not picture.refresh()
+    assert picture.info is shown
+    screen.paint(320, 200, lambda *_: 0)
+    assert picture.refresh()
+
+
 def test_large_picture_keeps_its_aspect(view, screen) -> None:
     screen.paint(1024, 768, bars)
     view.resize(512, 768)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import time
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -28,7 +29,11 @@ MAX_COLUMNS: Final = 320
 MAX_ROWS: Final = 160
 BYTES_PER_PIXEL: Final = 4
 FORMAT_XRGB8888: Final = 1
-ATTEMPTS: Final = 64
+#: Attempts to read without a change; after the first ones with a pause, because a writer that the
+#: host has put aside in the middle of publishing comes back only when others have had their turn.
+ATTEMPTS: Final = 564
+QUICK_ATTEMPTS: Final = 64
+PAUSE_SECONDS: Final = 0.002
 
 # Field -> (offset, size in bytes). All fields are little-endian unsigned integers.
 LAYOUT: Final[dict[str, tuple[int, int]]] = {
@@ -122,24 +127,31 @@ class FrameReader:
         """The sequence now; unchanged and even means that nothing was published since."""
         return self._field("sequence")
 
+    @property
+    def unsound(self) -> bool:
+        """Whether the writer is in the middle of publishing: ``info`` would have to wait for it."""
+        return self._field("sequence") % 2 == 1
+
     def info(self) -> FrameInfo:
         """Read the header soundly.
 
         Raises:
             ProtocolError: it never became sound, or it points outside the mapping.
         """
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             before = self._field("sequence")
             if before % 2 == 0:
                 info = self._read_info(before)
                 if self._field("sequence") == before:
                     return self._checked(info)
+            if attempt >= QUICK_ATTEMPTS:
+                time.sleep(PAUSE_SECONDS)
         raise ProtocolError("The shared screen changes faster than it can be read.")
 
     def frame(self) -> Frame:
         """Copy the picture, untorn if the writer leaves a moment, else the last copy taken."""
         info = self.info()
-        for _ in range(ATTEMPTS):
+        for _ in range(QUICK_ATTEMPTS):
             frame = Frame(info, self._pixels(info))
             info = self.info()
             if info.sequence == frame.info.sequence:

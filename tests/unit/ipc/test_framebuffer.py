@@ -96,10 +96,31 @@ def test_sequence_tells_what_was_published(writer: Writer) -> None:
         assert reader.info().sequence == 4
 
 
-def test_info_while_it_changes_for_ever_is_a_protocol_error(writer: Writer) -> None:
+def test_info_while_it_changes_for_ever_is_a_protocol_error(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fb, "PAUSE_SECONDS", 0)
     writer.set("sequence", 3)
     with FrameReader(writer.handle) as reader, pytest.raises(ProtocolError, match="faster"):
         reader.info()
+
+
+def test_info_waits_for_a_writer_that_was_put_aside(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = []
+
+    def come_back(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 10:
+            writer.set("sequence", 4)
+
+    monkeypatch.setattr(fb.time, "sleep", come_back)
+    writer.set("sequence", 3)
+    with FrameReader(writer.handle) as reader:
+        assert reader.unsound
+        assert reader.info().sequence == 4
+        assert not reader.unsound
 
 
 def test_info_changed_during_the_reading_is_read_again(

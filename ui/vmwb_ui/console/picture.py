@@ -35,10 +35,14 @@ class Picture:
     def refresh(self) -> bool:
         """Move to the newest picture; tell whether it is another one.
 
+        It waits for nobody: a picture that is just being published is for the next refresh.
+
         Raises:
             ProtocolError: the other side's header makes no sense.
         """
         if self._info is not None and self._reader.sequence == self._info.sequence:
+            return False
+        if self._reader.unsound:
             return False
         info = self._reader.info()
         self._drop()
