@@ -135,6 +135,17 @@ def test_click_takes_the_keyboard_and_ctrl_alt_gives_it_back(view, qtbot) -> Non
     assert [(press.code, press.down) for press in pressed[:2]] == [(0x1E, True), (0x1E, False)]
 
 
+def test_hint_at_the_keyboard_leaves_the_picture_after_a_while(view, qtbot) -> None:
+    hint = view.findChild(object, "grab")
+    view._hint_timer.setInterval(1)
+    qtbot.mouseClick(view, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not hint.isVisible())
+    assert view.grabbed
+    view.release_keyboard()
+    view.take_keyboard()
+    assert hint.isVisible()
+
+
 def test_lost_focus_lets_all_keys_up(view, qtbot) -> None:
     pressed = []
     view.key_moved.connect(pressed.append)

@@ -43,6 +43,8 @@ REFRESH_HZ_MAX: Final = 120.0
 # A screen on which nothing moves is looked at less often, until it moves again or a key is pressed.
 IDLE_HZ: Final = 20.0
 IDLE_LOOKS: Final = 60
+# The hint is in front of the guest's picture, where desktops have their bars.
+HINT_MS: Final = 4000
 BUTTONS: Final = {
     Qt.MouseButton.LeftButton: LEFT,
     Qt.MouseButton.RightButton: RIGHT,
@@ -80,6 +82,10 @@ class ScreenView(QWidget):
         self._hint.setObjectName("grab")
         self._hint.setAccessibleName(self.tr("Who has the keyboard"))
         self._hint.hide()
+        self._hint_timer = QTimer(self)
+        self._hint_timer.setSingleShot(True)
+        self._hint_timer.setInterval(HINT_MS)
+        self._hint_timer.timeout.connect(self._hint.hide)
         self.setMouseTracking(True)
 
     # ------------------------------------------------------------------ what is shown
@@ -198,6 +204,7 @@ class ScreenView(QWidget):
             else self.tr("The machine has the keyboard: Ctrl+Alt gives it back")
         )
         self._hint.setVisible(self._grab.grabbed)
+        self._hint_timer.start()
         self._place_hint()
         self.grab_changed.emit(self._grab.grabbed)
 
