@@ -142,6 +142,11 @@ class WorkerClient:
         await asyncio.gather(self._reader, return_exceptions=True)
         self._lose(WorkerGoneError("The connection was closed."))
 
+    async def answered(self) -> None:
+        """Return when no request waits for its answer any more, or for its failure."""
+        while waiting := [answer for answer in self._open.values() if not answer.done()]:
+            await asyncio.wait(waiting)
+
     async def wait_gone(self) -> None:
         """Return when the worker has closed the connection."""
         await asyncio.wait([self._reader])

@@ -35,6 +35,10 @@ class Session(Protocol):
         """Leave; the machine runs on."""
         ...
 
+    async def answered(self) -> None:
+        """Return when no request waits for its answer any more, or for its failure."""
+        ...
+
     async def wait_gone(self) -> None:
         """Return when the machine's side has closed the connection."""
         ...

@@ -55,9 +55,15 @@ class Sessions:
         self._open[summary.id] = session
 
     async def forget(self, summary: MachineSummary) -> None:
-        """Close the connection to a machine, if there is one."""
+        """Close the connection to a machine, if there is one.
+
+        A worker tells the end of its machine before it answers who asked for that end: they get
+        their answers.
+        """
         session = self._open.pop(summary.id, None)
         if session is not None:
+            if session.ended is not None:
+                await session.answered()
             await session.close()
 
     async def close(self) -> None:
