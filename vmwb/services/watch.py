@@ -90,11 +90,14 @@ class Watch:
 
     async def _follow(self, machine: str | None, queue: asyncio.Queue[MachineEvent]) -> None:
         """Follow every run that there is or begins, until cancelled."""
-        followed: dict[int, asyncio.Task[None]] = {}
+        followed: dict[int, asyncio.Task[bool]] = {}
         try:
             while True:
                 for summary in await self._chosen(machine):
-                    if summary.pid is not None and summary.pid not in followed:
+                    if summary.pid is None:
+                        continue
+                    told = followed.get(summary.pid)
+                    if told is None or _in_vain(told):
                         followed[summary.pid] = asyncio.create_task(self._tell(summary, queue))
                 await asyncio.sleep(WORKERS_POLL_SECONDS)
         finally:
@@ -102,16 +105,20 @@ class Watch:
                 task.cancel()
             await asyncio.gather(*followed.values(), return_exceptions=True)
 
-    async def _tell(self, summary: MachineSummary, queue: asyncio.Queue[MachineEvent]) -> None:
+    async def _tell(self, summary: MachineSummary, queue: asyncio.Queue[MachineEvent]) -> bool:
+        """Follow one run to its end; ``False`` if it could not be reached, or not yet."""
+        reached = False
         try:
             session = await self._sessions.of(summary)
             async for event in session.events():
+                reached = True
                 queue.put_nowait(MachineEvent(summary.id, summary.name, event))
                 if session.ended is event:
                     await self._sessions.forget(summary)
         except (WorkerGoneError, WrongStateError):
-            # The run was over before we came: nothing more to tell.
-            return
+            # Over before we came, or only beginning: a worker listens when its guest runs.
+            pass
+        return reached
 
     async def _wait_state(self, machine: str, text: str, timeout_s: float | None) -> None:
         if text not in set(PowerState):
@@ -153,3 +160,8 @@ class Watch:
         except VmwbError:
             return f"{sentence}."
         return f"{sentence}: it is {now.state}. {now.problem or ''}".rstrip()
+
+
+def _in_vain(told: asyncio.Task[bool]) -> bool:
+    """Whether a run was tried to follow and not reached."""
+    return told.done() and not told.cancelled() and told.exception() is None and not told.result()
