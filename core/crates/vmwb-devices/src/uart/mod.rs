@@ -15,6 +15,7 @@
 //! |---|---|
 //! | Time on the wire for what is sent | a byte is gone at once, so the transmitter's FIFO is always empty |
 //! | Parity and framing errors | a host never sends any |
+//! | OUT2 as the gate of the interrupt line | boards since the chip sets have none, and systems rely on that (xv6 clears MCR); IER masks |
 //! | DMA mode's RXRDY and TXRDY pins | no PC wires them |
 //! | A break that the guest sends | a stream of bytes cannot carry it; in loopback it is received |
 //!
@@ -349,9 +350,7 @@ impl Uart {
 
     /// Brings the interrupt line to the level that the registers ask for.
     fn drive(&mut self, ctx: &mut Ctx<'_>) {
-        // OUT2 gates the line on a PC; in loopback the output pins are inactive, the interrupt is not cut off.
-        let gate = self.state.mcr & (MCR_OUT2 | MCR_LOOP) != 0;
-        let level = gate && self.state.iir() & IIR_NONE == 0;
+        let level = self.state.iir() & IIR_NONE == 0;
         if level != self.state.line {
             self.state.line = level;
             ctx.lines.set(self.irq, level);
