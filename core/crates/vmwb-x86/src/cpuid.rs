@@ -409,6 +409,15 @@ fn announced(features: Features, leaf: u32) -> Leaf {
     out
 }
 
+/// Signature and feature flags of a model (EAX and EDX of leaf 1), as tables for systems repeat them; zeros for a model
+/// that is not known or has no CPUID.
+#[must_use]
+pub fn identity(model: &str) -> (u32, u32) {
+    Features::of(model).map_or((0, 0), |features| {
+        (features.model.signature, announced(features, 1)[3])
+    })
+}
+
 /// One leaf.
 #[must_use]
 pub fn leaf(config: &CpuConfig, features: Features, query: Query) -> Leaf {

@@ -1,4 +1,5 @@
-//! ACPI tables of the board: RSDP, RSDT, XSDT, FADT, FACS, MADT, HPET, DSDT (ACPI specification, chapter 5).
+//! ACPI tables of the board: RSDP, RSDT, XSDT, FADT, FACS, MADT, HPET, DSDT (ACPI specification, chapter 5); and in
+//! [`mp`] the older tables that say where processors and interrupts are.
 //!
 //! Built anew at every power-on from the board's own numbers, never read back, and without knowing where they will lie:
 //! a direct boot places them ([`install`]), firmware does it with a script ([`Linked::script`]). There is no sleep state
@@ -7,6 +8,7 @@
 mod aml;
 mod dsdt;
 mod link;
+mod mp;
 
 use vmwb_mem::{GuestAddress, GuestMemory, MemError};
 
@@ -14,6 +16,7 @@ pub use dsdt::PIRQ_GSI;
 #[cfg(test)]
 pub(crate) use link::run_script;
 pub use link::{Blob, COMMAND_BYTES, Linked, Placed, Zone, sum};
+pub use mp::{MP_ADDRESS, MP_FILE};
 
 use crate::boot::MemoryMap;
 
@@ -125,6 +128,8 @@ pub struct AcpiInput {
     pub ioapic: (u32, u8),
     /// Processors, 1 to 255: their local APICs have the identifiers 0, 1 ...
     pub cpus: u8,
+    /// Their signature and feature flags: EAX and EDX of CPUID leaf 1, zeros without CPUID.
+    pub cpu: (u32, u32),
     /// Other parts.
     pub parts: Parts,
 }
@@ -143,6 +148,7 @@ pub fn install(memory: &GuestMemory, map: &MemoryMap, input: &AcpiInput) -> Resu
 fn placed(map: &MemoryMap, input: &AcpiInput) -> Vec<Placed> {
     build(input).place(|blob| match blob.name {
         RSDP_FILE => RSDP_ADDRESS,
+        MP_FILE => MP_ADDRESS,
         FACS_FILE => map.acpi_nvs_start(),
         _ => {
             let room = map.acpi_nvs_start() - map.acpi_start();
@@ -185,6 +191,7 @@ pub fn build(input: &AcpiInput) -> Linked {
     all.point(RSDP_FILE, (24, 8), TABLES_FILE, xsdt);
     all.checksum(RSDP_FILE, 8, 0, 20);
     all.checksum(RSDP_FILE, 32, 0, 36);
+    mp::add(&mut all, input);
     all
 }
 
@@ -371,6 +378,7 @@ pub(crate) mod tests {
             lapic: 0xFEE0_0000,
             ioapic: (0xFEC0_0000, 0),
             cpus: 8,
+            cpu: (0x0006_06A1, 0x0783_FBFF),
             parts: Parts {
                 hpet: Some(HpetHardware {
                     address: 0xFED0_0000,
@@ -507,6 +515,7 @@ pub(crate) mod tests {
         let linked = build(&input());
         let address = |b: &Blob| match b.name {
             RSDP_FILE => 0xF_5AC0,
+            MP_FILE => 0xF_5800,
             FACS_FILE => 0x3FF_E000,
             _ => 0x3FF_0040,
         };
@@ -516,7 +525,7 @@ pub(crate) mod tests {
             .map(|b| (b.name.to_owned(), (address(b), b.bytes.clone())))
             .collect();
         let allocated = run_script(&linked.script(), &mut files);
-        assert_eq!(allocated, [TABLES_FILE, FACS_FILE, RSDP_FILE]);
+        assert_eq!(allocated, [TABLES_FILE, FACS_FILE, RSDP_FILE, MP_FILE]);
         for (blob, placed) in linked.blobs().iter().zip(linked.place(address)) {
             assert_eq!(files[blob.name], (placed.address, placed.bytes));
         }

@@ -67,6 +67,7 @@ pub fn acpi_input(spec: &MachineSpec, low_end: u64) -> acpi_tables::AcpiInput {
             0,
         ),
         cpus: u8::try_from(spec.cpus).unwrap_or(u8::MAX),
+        cpu: vmwb_x86::cpuid::identity(&spec.cpu.model),
         parts: parts(spec),
     }
 }

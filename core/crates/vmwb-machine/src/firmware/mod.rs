@@ -168,7 +168,7 @@ mod tests {
     use vmwb_devices::fwcfg::{Content, FwCfg, Place};
 
     use super::*;
-    use crate::acpi::{RSDP_FILE, TABLES_FILE, run_script, sum};
+    use crate::acpi::{MP_FILE, RSDP_FILE, TABLES_FILE, run_script, sum};
 
     fn input(boot_order: &[BootDevice]) -> FirmwareInput<'_> {
         FirmwareInput {
@@ -252,6 +252,7 @@ mod tests {
         let files = files(&input(&[]));
         let places = |name: &String| match name.as_str() {
             RSDP_FILE => 0xF_6000,
+            MP_FILE => 0xF_5000,
             TABLES_FILE => 0x3FF_0000,
             _ => 0x3FF_F000,
         };
