@@ -10,7 +10,8 @@ pub const SECTOR_BYTES: u32 = 512;
 /// Why an image is no floppy disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "A floppy image of {bytes} bytes fits no PC format: it has 160, 180, 320, 360, 720, 1200, 1440, 1680 or 2880 KiB, \
+    "A floppy image of {bytes} bytes fits no PC format: it has 160, 180, 320, 360, 720, 800, 1200, 1440 or 2880 KiB, \
+     20 to 24 sectors on each track of a 1440 KiB disk (1600 to 1920 KiB), two or three more cylinders than 80, \
      or it is the beginning of a 1440 KiB disk in whole sectors of 512 bytes."
 )]
 pub struct NotAFloppy {
@@ -37,7 +38,7 @@ enum Media {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FloppyFormat {
     media: Media,
-    /// Cylinders, 40 or 80.
+    /// Cylinders, 40 or 80; up to 83 on disks that were made to hold more.
     pub cylinders: u8,
     /// Sides, 1 or 2.
     pub heads: u8,
@@ -45,7 +46,9 @@ pub struct FloppyFormat {
     pub sectors: u8,
 }
 
-const FORMATS: [FloppyFormat; 9] = [
+/// The formats that IBM's machines had, and those that Linux (fd(4)), FDFORMAT and distributors' boot disks put more on
+/// the same disks with.
+const FORMATS: [FloppyFormat; 21] = [
     format(Media::Mini, 40, 1, 8),
     format(Media::Mini, 40, 1, 9),
     format(Media::Mini, 40, 2, 8),
@@ -53,8 +56,20 @@ const FORMATS: [FloppyFormat; 9] = [
     format(Media::Micro, 80, 2, 9),
     format(Media::MiniHigh, 80, 2, 15),
     format(Media::MicroHigh, 80, 2, 18),
-    format(Media::MicroHigh, 80, 2, 21),
     format(Media::MicroExtra, 80, 2, 36),
+    format(Media::Micro, 80, 2, 10),
+    format(Media::MicroHigh, 82, 2, 18),
+    format(Media::MicroHigh, 83, 2, 18),
+    format(Media::MicroHigh, 80, 2, 20),
+    format(Media::MicroHigh, 82, 2, 20),
+    format(Media::MicroHigh, 83, 2, 20),
+    format(Media::MicroHigh, 80, 2, 21),
+    format(Media::MicroHigh, 82, 2, 21),
+    format(Media::MicroHigh, 83, 2, 21),
+    format(Media::MicroHigh, 80, 2, 22),
+    format(Media::MicroHigh, 82, 2, 22),
+    format(Media::MicroHigh, 80, 2, 23),
+    format(Media::MicroHigh, 80, 2, 24),
 ];
 
 /// The disk that everybody has: 1.44M.

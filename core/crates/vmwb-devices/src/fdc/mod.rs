@@ -55,10 +55,10 @@ use vmwb_hw::{
 use crate::bits::{byte_answer, low};
 use drive::Drive;
 use regs::{
-    CONFIG_EFIFO, CONFIG_NO_POLL, DIR_CCR, DIR_CHANGED, DOR, DOR_DMA_GATE, DOR_DRIVE, DOR_MOTOR,
-    DOR_NO_RESET, DSR_RESET, FIFO, MSR_BUSY, MSR_DIO, MSR_DSR, MSR_NON_DMA, MSR_RQM,
-    PERPENDICULAR_GAPS, RATE, RATE_250K, SHORT_NS, SPECIFY_NON_DMA, ST0_POLLED, TDR, TDR_MASK,
-    TRANSFER_RESULT_BYTES,
+    CONFIG_EFIFO, CONFIG_LOCKED, CONFIG_NO_POLL, DIR_CCR, DIR_CHANGED, DOR, DOR_DMA_GATE,
+    DOR_DRIVE, DOR_MOTOR, DOR_NO_RESET, DSR_RESET, FIFO, MSR_BUSY, MSR_DIO, MSR_DSR, MSR_NON_DMA,
+    MSR_RQM, PERPENDICULAR_GAPS, RATE, RATE_250K, SHORT_NS, SPECIFY_NON_DMA, ST0_POLLED, TDR,
+    TDR_MASK, TRANSFER_RESULT_BYTES,
 };
 use transfer::{Step, Transfer};
 
@@ -151,9 +151,12 @@ impl State {
         self.dor & DOR_MOTOR << unit != 0
     }
 
-    /// What both software resets do; a locked configuration stays.
+    /// What both software resets do. LOCK keeps the FIFO, its threshold and PRETRK; implied seeks go off and polling
+    /// goes on all the same (sections 5.2.7 and 5.2.10), so that each reset interrupts.
     fn software_reset(&mut self) {
-        if !self.locked {
+        if self.locked {
+            self.config &= CONFIG_LOCKED;
+        } else {
             (self.config, self.pretrk) = (CONFIG_EFIFO, 0);
         }
         self.perpendicular &= !PERPENDICULAR_GAPS;
@@ -165,7 +168,8 @@ impl State {
     }
 
     fn msr(&self) -> u8 {
-        if self.in_reset() {
+        // The chip takes no byte before it is through with its reset: who asks for the four statuses at once waits.
+        if self.in_reset() || self.reset_done.is_some() {
             return 0;
         }
         let phase = match &self.phase {

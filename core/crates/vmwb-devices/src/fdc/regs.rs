@@ -159,6 +159,8 @@ pub const CONFIG_EIS: u8 = 1 << 6;
 pub const CONFIG_EFIFO: u8 = 1 << 5;
 /// CONFIGURE: polling off.
 pub const CONFIG_NO_POLL: u8 = 1 << 4;
+/// CONFIGURE: bits that LOCK keeps over a software reset, the FIFO's switch and threshold.
+pub const CONFIG_LOCKED: u8 = 0x2F;
 /// CONFIGURE: bits that exist.
 pub const CONFIG_MASK: u8 = 0x7F;
 /// SPECIFY, second byte: no DMA.

@@ -255,8 +255,14 @@ conformance!(conforms, FdcSubject);
 
 #[test]
 fn format_of_every_size_gives_its_geometry_back() {
-    let sizes = [160, 180, 320, 360, 720, 1200, 1440, 1680, 2880].map(|kib: u64| kib << 10);
-    assert!(sizes.iter().all(|&bytes| {
+    let plain = [
+        160, 180, 320, 360, 720, 800, 1200, 1440, 1600, 1680, 1920, 2880,
+    ];
+    let sizes = plain.map(|kib: u64| kib << 10).into_iter();
+    // 82 and 83 cylinders of 18 and 21 sectors.
+    let long = [(82, 18), (83, 18), (82, 21), (83, 21)].map(|(c, s): (u64, u64)| c * 2 * s * 512);
+    let mut sizes = sizes.chain(long);
+    assert!(sizes.all(|bytes| {
         FloppyFormat::of_size(bytes)
             .is_ok_and(|f| f.bytes() == bytes && DriveType::for_format(f).accepts(f))
     }));
@@ -288,8 +294,10 @@ fn reset_interrupts_once_and_four_senses_follow() {
     r.b.out(&mut r.fdc, DOR, 0x18);
     assert_eq!(r.b.inp(&mut r.fdc, MSR_DSR), 0);
     r.b.out(&mut r.fdc, DOR, 0x1C);
-    assert_eq!(r.b.inp(&mut r.fdc, MSR_DSR), 0x80);
+    // Who does not wait for the interrupt waits here.
+    assert_eq!(r.b.inp(&mut r.fdc, MSR_DSR), 0);
     r.wait();
+    assert_eq!(r.b.inp(&mut r.fdc, MSR_DSR), 0x80);
     assert_eq!(r.b.take_lines(), [(IRQ, true)]);
     let senses = [0; 5].map(|_| r.run(&[0x08]));
     let expected: [&[u8]; 5] = [&[0xC0, 0], &[0xC1, 0], &[0xC2, 0], &[0xC3, 0], &[0x80]];
@@ -320,10 +328,39 @@ fn version_lock_configure_and_dumpreg_answer() {
     assert_eq!(r.run(&[0x94]), [0x10]);
     assert_eq!(r.run(&[0x0E]), [0, 0, 0, 0, 0xA1, 2, 0, 0x84, 0x4A, 9]);
     r.b.out(&mut r.fdc, MSR_DSR, 0x80);
-    assert_eq!(r.run(&[0x0E])[8..], [0x4A, 9]);
+    // The lock keeps the FIFO's bits; implied seeks go off.
+    assert_eq!(r.run(&[0x0E])[8..], [0x0A, 9]);
     assert_eq!(r.run(&[0x14]), [0x00]);
     r.b.out(&mut r.fdc, MSR_DSR, 0x80);
     assert_eq!(r.run(&[0x0E])[8..], [0x20, 0]);
+}
+
+/// Linux and NT switch polling off, and wait for the interrupt of the next reset all the same.
+#[test]
+fn reset_of_a_locked_controller_without_polling_interrupts() {
+    let (mut r, _) = Rig::hd();
+    r.run(&[0x13, 0, 0x5A, 0]);
+    assert_eq!(r.run(&[0x94]), [0x10]);
+    r.b.take_lines();
+    r.b.out(&mut r.fdc, DOR, 0x18);
+    r.b.out(&mut r.fdc, DOR, 0x1C);
+    r.wait();
+    assert_eq!(r.b.take_lines(), [(IRQ, true)]);
+    assert_eq!(r.run(&[0x08]), [0xC0, 0]);
+    assert_eq!(r.run(&[0x0E])[8], 0x0A);
+}
+
+#[test]
+fn last_cylinder_of_a_disk_with_83_is_read() {
+    let disk = Disk::of(83 * 2 * 21 * 512);
+    let mut r = Rig::with(DriveType::D1440K, disk.clone());
+    r.seek(82);
+    r.program_dma(0x44, 512);
+    assert_eq!(
+        r.run(&[0xE6, 4, 82, 1, 21, 2, 21, 0x1B, 0xFF])[..3],
+        [4, 0, 0]
+    );
+    assert_eq!(r.memory(512), disk.sector(83 * 42 - 1));
 }
 
 #[test]
@@ -641,6 +678,7 @@ fn answer_from_before_a_reset_is_ignored() {
     r.b.run_for(&mut r.fdc, 1_000_000);
     r.b.out(&mut r.fdc, MSR_DSR, 0x80);
     r.fdc.serve_replies(&mut r.b.ctx());
+    r.b.run_for(&mut r.fdc, 1_000_000);
     assert_eq!(r.b.inp(&mut r.fdc, MSR_DSR), 0x80);
     assert!(!r.fdc.dma_request());
 }
@@ -719,6 +757,7 @@ proptest! {
         }
         r.b.out(&mut r.fdc, DOR, 0x18);
         r.b.out(&mut r.fdc, DOR, 0x1C);
+        r.wait();
         prop_assert_eq!(r.b.inp(&mut r.fdc, MSR_DSR), 0x80);
     }
 }

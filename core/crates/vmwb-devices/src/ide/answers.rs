@@ -96,6 +96,11 @@ fn page_recovery() -> Vec<u8> {
     vec![0x01, 0x06, 0, 5, 0, 0, 0, 0]
 }
 
+/// Page 0Dh (SFF-8020i, section 9.8.6.3): the spindle's time is the drive's own; 60 seconds, 75 frames.
+fn page_device() -> Vec<u8> {
+    vec![0x0D, 0x06, 0, 0, 0, 60, 0, 75]
+}
+
 fn page_audio() -> Vec<u8> {
     vec![0x0E, 0x0E, 4, 0, 0, 0, 0, 75, 1, 0xFF, 2, 0xFF, 0, 0, 0, 0]
 }
@@ -139,9 +144,15 @@ pub(super) fn mode_sense(
     }
     let mut pages = match page {
         0x01 => vec![page_recovery()],
+        0x0D => vec![page_device()],
         0x0E => vec![page_audio()],
         0x2A => vec![page_capabilities(cd)],
-        0x3F => vec![page_recovery(), page_audio(), page_capabilities(cd)],
+        0x3F => vec![
+            page_recovery(),
+            page_device(),
+            page_audio(),
+            page_capabilities(cd),
+        ],
         _ => return Err(Sense::BAD_FIELD),
     };
     if control == 1 {

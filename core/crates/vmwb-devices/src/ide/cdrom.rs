@@ -20,6 +20,8 @@ use super::taskfile::TaskFile;
 pub(super) const CD_SECTOR_BYTES: u64 = 2048;
 /// Bytes of a command packet.
 pub(super) const PACKET_BYTES: usize = 12;
+/// READ CD, byte 9: the user data of a sector.
+pub(super) const USER_DATA: u8 = 0x10;
 /// Sectors before logical sector 0 in minute-second-frame addresses.
 pub(super) const MSF_OFFSET: u32 = 150;
 
@@ -89,7 +91,7 @@ pub(super) fn sectors(medium: BlockInfo) -> u32 {
 pub(super) fn part_bytes(parts: u8) -> usize {
     let sync = if parts & 0x80 != 0 { 12 } else { 0 };
     let header = if parts & 0x20 != 0 { 4 } else { 0 };
-    let user = if parts & 0x10 != 0 { 2048 } else { 0 };
+    let user = if parts & USER_DATA != 0 { 2048 } else { 0 };
     let correction = if parts & 0x08 != 0 { 288 } else { 0 };
     sync + header + user + correction
 }
@@ -251,7 +253,7 @@ impl CdRom {
         let start = descriptors.ok_or(Sense::BAD_PARAMETER)? + header;
         let mut rest = list.get(start..).ok_or(Sense::BAD_PARAMETER)?;
         while let [page, length, tail @ ..] = rest {
-            if !matches!(page & 0x3F, 0x01 | 0x0E | 0x2A) {
+            if !matches!(page & 0x3F, 0x01 | 0x0D | 0x0E | 0x2A) {
                 return Err(Sense::BAD_PARAMETER);
             }
             rest = tail
@@ -345,7 +347,7 @@ impl CdRom {
         if part_bytes(parts) == 0 {
             return self.read(medium, first, 0, Format::Cd);
         }
-        let format = if parts == 0x10 {
+        let format = if parts == USER_DATA {
             Format::Cd
         } else {
             Format::CdParts(parts)

@@ -75,6 +75,7 @@ impl Channel {
 
     pub(super) fn read(&mut self, ctx: &mut Ctx<'_>, register: u16, size: AccessSize) -> u32 {
         if register == DATA {
+            self.end_pause(ctx);
             let value = self.peek_data(size);
             self.data_was_read(ctx, size);
             return value;
@@ -85,11 +86,22 @@ impl Channel {
             self.units[at].interrupt = false;
             self.drive_line(ctx);
         }
+        if matches!(register, STATUS_COMMAND | CONTROL) {
+            self.end_pause(ctx);
+        }
         u32::from(value)
+    }
+
+    /// A drive that is busy between two blocks until the host looks goes on. Who looks sees it busy once.
+    fn end_pause(&mut self, ctx: &mut Ctx<'_>) {
+        if self.pausing().is_some() {
+            self.go_on(ctx);
+        }
     }
 
     pub(super) fn write(&mut self, ctx: &mut Ctx<'_>, register: u16, size: AccessSize, value: u32) {
         let byte = value.to_le_bytes()[0];
+        self.end_pause(ctx);
         match register {
             DATA => return self.data_written(ctx, size, value),
             CONTROL => return self.write_control(ctx, byte),

@@ -266,6 +266,9 @@ fn unit_v1(unit: &Unit) -> UnitV1 {
 }
 
 fn job_v1(job: &Job) -> Option<JobV1> {
+    if job.pauses() {
+        return None;
+    }
     let narrow = |n: usize| u32::try_from(n).ok();
     let flow = match job.flow {
         Flow::Answer => FlowV1::Answer,

@@ -121,11 +121,11 @@ impl TaskFile {
         }
     }
 
-    /// Byte count limit of a PACKET command, even; 0 and FFFFh mean 65,534 (SFF-8020i, section 5.6; an odd limit is
-    /// rounded down).
+    /// Byte count limit of a PACKET command; 0 and FFFFh mean 65,534 (SFF-8020i, section 5.6). An odd limit holds for
+    /// data that fit; what is longer comes in even blocks.
     pub(super) fn byte_count_limit(&self) -> usize {
-        match u16::from_le_bytes([self.lba[1][0], self.lba[2][0]]) & !1 {
-            0 => 0xFFFE,
+        match u16::from_le_bytes([self.lba[1][0], self.lba[2][0]]) {
+            0 | 0xFFFF => 0xFFFE,
             n => usize::from(n),
         }
     }

@@ -12,7 +12,7 @@ use vmwb_hw::{AccessSize, BlockError, BlockReply, BlockRequest, Ctx};
 use super::action::{Action, Format, Protocol};
 use super::answers::raw_sectors;
 use super::busmaster::{Direction, Progress};
-use super::cdrom::{CD_SECTOR_BYTES, part_bytes};
+use super::cdrom::{CD_SECTOR_BYTES, USER_DATA, part_bytes};
 use super::channel::Channel;
 use super::disk::SECTOR_BYTES;
 use super::regs::{ABRT, BSY, DRQ, IDNF, UNC, command as c, packet as p};
@@ -141,6 +141,27 @@ impl Job {
 
     fn to_host(&self) -> bool {
         matches!(self.flow, Flow::Answer | Flow::Read(_))
+    }
+
+    /// The drive is busy between two blocks, or before the end, until the host looks.
+    pub(super) fn pauses(&self) -> bool {
+        matches!(self.phase, Phase::In | Phase::Out) && self.pos == self.block_end
+    }
+
+    /// Bytes of the next block: the rest of the buffer, or as much as the host's limit lets. What is cut is cut between
+    /// sectors where the limit lets that, for drivers that take whole sectors only, and always into even blocks.
+    fn next_block_bytes(&self) -> usize {
+        let (left, limit) = (self.buffer.len() - self.pos, self.protocol.block_bytes);
+        if left <= limit {
+            return left;
+        }
+        let sector = match self.flow {
+            Flow::Read(Format::Cd) => part_bytes(USER_DATA),
+            Flow::Read(Format::CdParts(parts)) => part_bytes(parts),
+            _ => 2,
+        };
+        let unit = if limit < sector { 2 } else { sector };
+        (limit - limit % unit).clamp(2, left)
     }
 }
 
@@ -271,7 +292,7 @@ impl Channel {
     /// Opens the next block of the buffer at the data port.
     fn next_block(&mut self, ctx: &mut Ctx<'_>, interrupt: bool) {
         let Some(job) = self.job.as_mut() else { return };
-        job.block_end = job.buffer.len().min(job.pos + job.protocol.block_bytes);
+        job.block_end = job.pos + job.next_block_bytes();
         let to_host = job.to_host();
         job.phase = if to_host { Phase::In } else { Phase::Out };
         let (at, bytes) = (job.unit, job.block_end - job.pos);
@@ -291,7 +312,13 @@ impl Channel {
         let Some(job) = self.job.as_ref().filter(|job| self.is_open(job, Phase::In)) else {
             return 0;
         };
-        let rest = &job.buffer[job.pos..job.block_end];
+        // In a pause the next access begins the next block.
+        let end = if job.pauses() {
+            job.pos + job.next_block_bytes()
+        } else {
+            job.block_end
+        };
+        let rest = &job.buffer[job.pos..end];
         let mut bytes = [0; 4];
         let width = rest.len().min(port_bytes(size));
         bytes[..width].copy_from_slice(&rest[..width]);
@@ -312,14 +339,42 @@ impl Channel {
         if job.pos < job.block_end {
             return;
         }
-        if job.pos < job.buffer.len() {
-            self.next_block(ctx, true);
+        // Packet commands end with an interrupt of their own (section 9.8), others with the last block's.
+        if job.pos < job.buffer.len() || job.rest == 0 && job.is_packet {
+            self.block_moved(ctx);
         } else if job.rest > 0 {
             self.fetch(ctx);
         } else {
-            // Packet commands end with an interrupt of their own (section 9.8), others with the last block's.
-            let ends = job.is_packet;
-            self.complete(ctx, ends);
+            self.complete(ctx, false);
+        }
+    }
+
+    /// A block is through and the next interrupt follows. While the host has not read the status since the last one, it
+    /// would be no edge, and the host may mean that one when it reads: the drive stays busy until then, as a real one
+    /// does for its own time (the AT driver of MINIX 1 reads the status behind each sector's data).
+    fn block_moved(&mut self, ctx: &mut Ctx<'_>) {
+        let Some(job) = self.job.as_ref() else { return };
+        let unit = &mut self.units[job.unit];
+        if unit.interrupt {
+            unit.regs.status = unit.idle_status() | BSY;
+        } else {
+            self.go_on(ctx);
+        }
+    }
+
+    /// The drive that is busy between two blocks until the host looks.
+    pub(super) fn pausing(&self) -> Option<usize> {
+        let job = self.job.as_ref().filter(|job| job.pauses())?;
+        Some(job.unit)
+    }
+
+    /// Ends the pause between two blocks.
+    pub(super) fn go_on(&mut self, ctx: &mut Ctx<'_>) {
+        let Some(job) = self.job.as_ref() else { return };
+        if job.pos < job.buffer.len() {
+            self.next_block(ctx, true);
+        } else {
+            self.complete(ctx, true);
         }
     }
 
@@ -340,7 +395,7 @@ impl Channel {
                 self.packet_arrived(ctx, *job);
             }
         } else if job.pos < job.buffer.len() {
-            self.next_block(ctx, true);
+            self.block_moved(ctx);
         } else {
             self.taken(ctx);
         }
@@ -433,6 +488,12 @@ impl Channel {
             let reply = (0..2).find_map(|at| Some((at, self.units[at].backend.wait_reply()?)));
             let Some((at, reply)) = reply else { break };
             self.answered(ctx, at, reply);
+        }
+        if let Some(at) = self.pausing() {
+            // A pause is not saved: the next interrupt comes now, with an edge of its own.
+            self.units[at].interrupt = false;
+            self.drive_line(ctx);
+            self.go_on(ctx);
         }
     }
 

@@ -84,7 +84,7 @@ fn can_do(unit: &UnitV1, job: &JobV1) -> bool {
 /// Lengths and positions. `sectors`: the size when the drive is a disk.
 pub(super) fn job(v: &JobV1, sectors: Option<u64>) -> Result<(), SnapshotError> {
     check(
-        (2..=0xFFFE).contains(&v.block_bytes) && v.block_bytes & 1 == 0,
+        (1..=0xFFFE).contains(&v.block_bytes),
         "a command has no such block",
     )?;
     let longest = if v.dma {

@@ -107,6 +107,42 @@ fn odd_limit_is_rounded_down_and_the_rest_is_short() {
 }
 
 #[test]
+fn odd_limit_holds_for_data_that_fit() {
+    let mut r = awake(&Medium::of_sectors(400));
+    start(&mut r, &[p::INQUIRY, 0, 0, 0, 17], 0, 17);
+    let got: Vec<usize> = blocks(&mut r).iter().map(Vec::len).collect();
+    assert_eq!(got, [17]);
+}
+
+#[test]
+fn blocks_are_cut_between_sectors_where_the_limit_lets_them() {
+    let medium = Medium::of_sectors(400);
+    for (limit, sectors) in [(0, 31), (0xFFFF, 31), (0xFFFE, 31), (5000, 2)] {
+        let mut r = awake(&medium);
+        start(&mut r, &[p::READ_10, 0, 0, 0, 0, 0, 0, 0, 40], 0, limit);
+        let got = blocks(&mut r);
+        assert_eq!(got[0].len(), sectors * 2048);
+        assert!(got.iter().all(|block| block.len() % 2048 == 0));
+        assert_eq!(got.concat(), medium.range(0, 40 * 2048));
+    }
+    let mut r = awake(&medium);
+    start(&mut r, &[p::READ_CD, 0, 0, 0, 0, 0, 0, 0, 3, 0xF8], 0, 5000);
+    let raw: Vec<usize> = blocks(&mut r).iter().map(Vec::len).collect();
+    assert_eq!(raw, [2 * 2352, 2352]);
+}
+
+/// Who reads the status behind the data gets the interrupt of the end all the same.
+#[test]
+fn status_read_behind_the_data_does_not_take_the_interrupt_of_the_end() {
+    let mut r = awake(&Medium::of_sectors(400));
+    start(&mut r, &[p::READ_10, 0, 0, 0, 0, 0, 0, 0, 1], 0, 2048);
+    assert_eq!(r.interrupts(), 1);
+    let _ = r.data(2048);
+    assert_eq!((r.interrupts(), r.inp(7)), (0, IDLE | BSY));
+    assert_eq!((r.interrupts(), r.inp(2), r.inp(7)), (1, 3, IDLE));
+}
+
+#[test]
 fn long_read_goes_in_pieces() {
     let medium = Medium::of_sectors(400);
     let mut r = awake(&medium);
@@ -191,7 +227,9 @@ fn mode_pages_and_their_bounds() {
         (28, 26, 1, 0x2A, 0x12)
     );
     let cut = data(&mut r, &[p::MODE_SENSE_6, 0, 0x3F, 0, 20]);
-    assert_eq!((cut.len(), cut[0]), (20, 47));
+    assert_eq!((cut.len(), cut[0]), (20, 55));
+    let device = data(&mut r, &[p::MODE_SENSE_10, 0, 0x0D, 0, 0, 0, 0, 0, 255]);
+    assert_eq!(device[8..], [0x0D, 6, 0, 0, 0, 60, 0, 75]);
     assert_eq!(check(&mut r, &[p::MODE_SENSE_10, 0, 0xEA]), (5, 0x39, 0));
     assert_eq!(check(&mut r, &[p::MODE_SENSE_10, 0, 0x05]), (5, 0x24, 0));
 }
@@ -211,6 +249,7 @@ fn mode_select_takes_our_pages_alone() {
         r.inp(7)
     };
     assert_eq!((select(1), select(5)), (IDLE, IDLE | ERR));
+    assert_eq!(select(0x0D), IDLE);
 }
 
 #[test]

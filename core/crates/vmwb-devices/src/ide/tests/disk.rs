@@ -35,6 +35,68 @@ fn read_sectors_interrupts_before_each_and_leaves_the_last_address() {
     assert_eq!((r.inp(2), r.inp(3)), (0, 7));
 }
 
+/// The AT driver of MINIX 1: interrupt, data, and only then the status, which it takes for the sector's.
+#[test]
+fn status_read_behind_the_data_does_not_take_the_next_sectors_interrupt() {
+    let medium = Medium::of_sectors(64);
+    let mut r = Rig::with_disk(&medium);
+    r.command28(c::READ_SECTORS, 5, 3);
+    for at in 5..8 {
+        assert_eq!(r.interrupts(), 1);
+        assert_eq!(r.data(512), medium.sector(at));
+        assert_eq!(r.interrupts(), 0);
+        let last = if at == 7 {
+            DRDY | DSC
+        } else {
+            DRDY | DSC | BSY
+        };
+        assert_eq!(r.inp(7), last);
+    }
+    assert_eq!((r.inp(7), r.interrupts()), (DRDY | DSC, 0));
+}
+
+#[test]
+fn driver_that_looks_at_the_alternate_status_alone_reads_on() {
+    let medium = Medium::of_sectors(64);
+    let mut r = Rig::with_disk(&medium);
+    r.command28(c::READ_SECTORS, 5, 3);
+    assert_eq!(r.data(512), medium.sector(5));
+    assert_eq!(r.alt(), DRDY | DSC | BSY);
+    assert_eq!(r.alt(), DRDY | DSC | DRQ);
+    // Nor need it look at all.
+    assert_eq!(r.data(1024), sectors(&medium, 6, 2));
+    assert_eq!(r.alt(), DRDY | DSC);
+}
+
+#[test]
+fn status_read_behind_a_written_sector_does_not_take_the_next_interrupt() {
+    let medium = Medium::of_sectors(64);
+    let mut r = Rig::with_disk(&medium);
+    r.command28(c::WRITE_SECTORS, 10, 4);
+    r.send(&[1; 512]);
+    assert_eq!(r.interrupts(), 1);
+    r.send(&[2; 512]);
+    assert_eq!((r.interrupts(), r.inp(7)), (0, DRDY | DSC | BSY));
+    assert_eq!((r.interrupts(), r.alt()), (1, DRDY | DSC | DRQ));
+    r.send(&[3; 1024]);
+    assert_eq!(medium.sector(13), [3; 512]);
+}
+
+#[test]
+fn pause_between_sectors_ends_before_a_state_is_saved() {
+    let medium = Medium::of_sectors(64);
+    let mut r = Rig::with_disk(&medium);
+    r.command28(c::READ_SECTORS, 5, 2);
+    assert_eq!((r.data(512), r.interrupts()), (medium.sector(5), 1));
+    assert!(r.ide.save().is_err());
+    r.ide.drain(&mut r.b.ctx());
+    let saved = r.ide.save().unwrap();
+    assert_eq!(r.interrupts(), 1);
+    let mut copy = Rig::with_disk(&Medium::of_sectors(64));
+    copy.ide.restore(&mut copy.b.ctx(), &saved).unwrap();
+    assert_eq!(copy.data(512), medium.sector(6));
+}
+
 #[test]
 fn read_sectors_of_256_come_from_the_medium_in_large_pieces() {
     let medium = Medium::of_sectors(512);
