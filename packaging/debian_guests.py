@@ -6,7 +6,10 @@ Debian is committed.
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +91,40 @@ def grub_rescue(cache: Path | None = None) -> GrubRescue:
 def ipxe_cd(cache: Path | None = None) -> Path:
     """Return the CD image of the package ipxe. Raises debian_packages.FetchError."""
     return _files("ipxe", "usr/lib/ipxe", cache) / "ipxe.iso"
+
+
+def memtest(cache: Path | None = None) -> Path:
+    """Return memtest86+ for 32-bit machines, which has the form of a kernel.
+
+    Raises debian_packages.FetchError.
+    """
+    return _files("memtest86+", "boot", cache) / "memtest86+ia32.bin"
+
+
+def make_syslinux_floppy(
+    image: Path, configuration: Path, files: Iterable[Path] = (), cache: Path | None = None
+) -> None:
+    """Make a 1.44M floppy that SYSLINUX boots, with its menu, a configuration and more files.
+
+    The tools are those of Debian's packages, run from where they are unpacked.
+    Raises debian_packages.FetchError, and subprocess.CalledProcessError when a tool fails.
+    """
+    tools = _files("mtools", "usr/bin", cache)
+    installer = _files("syslinux", "usr/bin", cache) / "syslinux"
+    modules = _files("syslinux-common", "usr/lib/syslinux/modules/bios", cache)
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(tools), os.environ.get("PATH", os.defpath)]),
+        "MTOOLSRC": os.devnull,
+    }
+    copy = [str(tools / "mcopy"), "-i", str(image)]
+    menu = [str(modules / name) for name in ("menu.c32", "libutil.c32")]
+    for command in (
+        [str(tools / "mformat"), "-C", "-f", "1440", "-i", str(image), "::"],
+        [*copy, str(configuration), "::/syslinux.cfg"],
+        [*copy, *menu, *map(str, files), "::/"],
+        [str(installer), "--install", str(image)],
+    ):
+        subprocess.run(command, env=environment, check=True, capture_output=True)
 
 
 def _files(package: str, folder: str, cache: Path | None) -> Path:

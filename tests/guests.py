@@ -28,7 +28,9 @@ __all__ = [
     "ipxe_cd",
     "kernel",
     "linux",
+    "memtest",
     "sixteen",
+    "syslinux_floppy",
 ]
 
 #: What our own guest writes to the first serial port before it powers off.
@@ -72,6 +74,19 @@ def grub_rescue() -> GrubRescue:
 def ipxe_cd() -> Path:
     """Return iPXE's CD, which begins with ISOLINUX."""
     return debian_guests.ipxe_cd()
+
+
+@cache
+def memtest() -> Path:
+    """Return memtest86+, which has the form of a kernel."""
+    return debian_guests.memtest()
+
+
+def syslinux_floppy(image: Path, configuration: str, *files: Path) -> None:
+    """Make a floppy that SYSLINUX boots, with its menu, this configuration and more files."""
+    text = image.with_suffix(".cfg")
+    text.write_text(configuration, encoding="ascii")
+    debian_guests.make_syslinux_floppy(image, text, files)
 
 
 @cache

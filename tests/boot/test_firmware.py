@@ -43,6 +43,30 @@ def test_grub_floppy_reaches_its_menu(vmwb: Vmwb) -> None:
     assert "GNU GRUB" in screen
 
 
+def test_syslinux_floppy_shows_its_menu_and_starts_a_kernel(vmwb: Vmwb, tmp_path: Path) -> None:
+    floppy = tmp_path / "floppy.img"
+    entries = ("LABEL mem", "MENU LABEL Memory test", f"LINUX {guests.memtest().name}")
+    other = ("LABEL disk", "MENU LABEL The first disk", "LOCALBOOT 0x80")
+    configuration = ("DEFAULT menu.c32", "MENU TITLE A floppy of the tests", *entries, *other)
+    guests.syslinux_floppy(floppy, "\n".join(configuration) + "\n", guests.memtest())
+
+    menu = run_until(vmwb, "to edit options", "--floppy", floppy)
+    run_until(vmwb, "Memtest86+", "--floppy", floppy, "--on-screen", "to edit options=\n")
+
+    lines = [line.strip() for line in menu.splitlines() if line.strip()]
+    blank = f"│{'':58}│"
+    assert lines == [
+        f"┌{'─' * 58}┐",
+        f"│{'A floppy of the tests':^58}│",
+        f"├{'─' * 58}┤",
+        f"│ {'Memory test':57}│",
+        f"│ {'The first disk':57}│",
+        *[blank] * 10,
+        f"└{'─' * 58}┘",
+        "Press [Tab] to edit options",
+    ]
+
+
 def test_ipxe_says_that_there_is_no_card(vmwb: Vmwb) -> None:
     run_until(vmwb, "No more network devices", "--cdrom", guests.ipxe_cd())
 

@@ -288,5 +288,25 @@ def test_disk_and_cd_are_driven_by_their_own_commands(vmwb: Vmwb, tmp_path: Path
     assert image.read_bytes() == disk
 
 
+def test_disk_of_another_machine_is_counted_as_its_partitions_are(
+    vmwb: Vmwb, tmp_path: Path
+) -> None:
+    cylinders, heads, sectors = 615, 4, 17
+    total = cylinders * heads * sectors
+    disk = bytearray(total * 512)
+    for at in range(total - 3, total):
+        put_sector(disk, at, bytes(n * n + 7 & 255 for n in range(512)))
+    last = cylinders - 1
+    end = (heads - 1, sectors | last >> 8 << 6, last & 255)
+    disk[446:462] = struct.pack("<BBBBBBBBII", 0, 1, 1, 0, 1, *end, sectors, total - sectors)
+    disk[510:512] = b"\x55\xaa"
+    image = tmp_path / "disk.img"
+    image.write_bytes(disk)
+
+    run(vmwb, tmp_path, "chs", "--disk", f"{image},bus=ide")
+
+    assert image.read_bytes() == disk
+
+
 def test_apm_switches_the_machine_off(vmwb: Vmwb, tmp_path: Path) -> None:
     run(vmwb, tmp_path, "poweroff", end="guest_power_off")

@@ -28,7 +28,8 @@ use vmwb_x86::cpuid::Features;
 
 use super::bus::{PortDevice, PortMap, PortRange, Width};
 use super::drives::{Media, floppy, ide};
-use super::firmware::{cmos_bytes, fw_cfg};
+use super::firmware::{bios_disks, cmos_bytes, fw_cfg};
+use super::geometry;
 use super::virtio::Virtio;
 use super::wiring::{
     HPET_CLOCK_LINE, HPET_TIMER_LINE, IRQ_COPROCESSOR, IRQ_KEYBOARD, IRQ_MOUSE, IRQ_RTC, IRQ_TIMER,
@@ -160,13 +161,16 @@ impl Devices {
         let pit = Pit::new(timer(TimerOwner::Pit), IrqLine(IRQ_TIMER));
         let mut rtc = Rtc::new(timer(TimerOwner::Rtc), IrqLine(IRQ_RTC), input.start_unix_s);
         rtc.set_memory_size(input.ram.0, input.ram.1);
-        if spec.boot.has_firmware() {
-            for (index, value) in cmos_bytes(spec, &input.media) {
+        let tracks = geometry::of_disks(spec, &mut input.media);
+        let bios_disks = bios_disks(&input.media, &tracks);
+        // Kernels without firmware look there for floppy drives too.
+        if spec.is_whole_pc() {
+            for (index, value) in cmos_bytes(spec, &input.media, &tracks) {
                 rtc.set_cmos(index, value);
             }
         }
         let pc = spec.is_whole_pc().then(|| WholePc {
-            ide: ide(spec, &mut input.media),
+            ide: ide(spec, &mut input.media, &tracks),
             fdc: floppy(spec, timer(TimerOwner::Fdc), &mut input.media),
             dma: Dma::new(),
             hpet: Hpet::new(
@@ -214,7 +218,7 @@ impl Devices {
             acpi,
             pc,
             virtio,
-            fw_cfg: fw_cfg(spec, input.ram, input.kernel),
+            fw_cfg: fw_cfg(spec, input.ram, input.kernel, &bios_disks),
             pci_places,
             vga: input.vga,
             debug_exit: spec.debug_exit_port.map(|_| DebugExit::new()),

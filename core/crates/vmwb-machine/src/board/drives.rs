@@ -10,6 +10,7 @@ use vmwb_hw::{BlockBackend, BlockClient, IrqLine, Nanos, NoMedium, TimerId};
 
 use super::Board;
 use super::devices::{Devices, WholePc};
+use super::geometry::DiskTracks;
 use super::virtio::FIRST_DISK_SLOT;
 use super::wiring::{IRQ_FLOPPY, IRQ_IDE_PRIMARY, IRQ_IDE_SECONDARY};
 use crate::error::MachineError;
@@ -25,8 +26,8 @@ const MODEL_DISK: &str = "VMWB DISK";
 const MODEL_CD: &str = "VMWB CD-ROM";
 const REVISION: &str = "1.0";
 
-/// The IDE controller with the definition's drives, which take their media.
-pub(super) fn ide(spec: &MachineSpec, media: &mut Media) -> Ide {
+/// The IDE controller with the definition's drives, which take their media. `tracks`: of those that have partitions.
+pub(super) fn ide(spec: &MachineSpec, media: &mut Media, tracks: &DiskTracks) -> Ide {
     let mut units: [Option<Drive>; UNITS] = std::array::from_fn(|_| None);
     for drive in &spec.drives {
         let Some(slot @ DriveSlot::Ide(n)) = DriveSlot::parse(&drive.slot) else {
@@ -42,7 +43,9 @@ pub(super) fn ide(spec: &MachineSpec, media: &mut Media) -> Ide {
                     serial,
                     firmware: REVISION.to_owned(),
                     model: MODEL_DISK.to_owned(),
-                    geometry: None,
+                    geometry: medium
+                        .info()
+                        .and_then(|info| tracks.get(&slot).and_then(|t| t.of_drive(info.bytes))),
                 };
                 Drive::Disk(identity, medium)
             }

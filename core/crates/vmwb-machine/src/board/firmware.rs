@@ -1,9 +1,11 @@
 //! What the board tells its firmware: the items of the configuration device, and the bytes in the clock's memory.
 
 use vmwb_devices::fwcfg::{FwCfg, Item};
+use vmwb_devices::ide::Geometry;
 
 use super::acpi_input;
 use super::drives::{Media, floppy_type};
+use super::geometry::DiskTracks;
 use crate::boot::KERNEL_ROM;
 use crate::firmware::{BootDevice, CmosInput, DiskGeometry, FirmwareInput, cmos, contents};
 use crate::spec::{BootSource, BootSpec, DriveKind, DriveSlot, DriveSpec, MachineSpec};
@@ -15,7 +17,13 @@ const MAX_CYLINDERS: u64 = 16_383;
 const SECTOR_BYTES: u64 = 512;
 
 /// The configuration device of a machine that starts with firmware, and with a kernel that comes before all drives.
-pub(super) fn fw_cfg(spec: &MachineSpec, ram: (u64, u64), kernel: Vec<Item>) -> Option<FwCfg> {
+/// `disks`: see [`bios_disks`].
+pub(super) fn fw_cfg(
+    spec: &MachineSpec,
+    ram: (u64, u64),
+    kernel: Vec<Item>,
+    disks: &[(BootDevice, Geometry)],
+) -> Option<FwCfg> {
     let BootSpec::Firmware {
         order,
         menu,
@@ -35,6 +43,7 @@ pub(super) fn fw_cfg(spec: &MachineSpec, ram: (u64, u64), kernel: Vec<Item>) -> 
         uuid: spec.uuid_bytes(),
         cpu: (&spec.cpu.model, spec.cpu.tsc_hz),
         boot_order: &boot_order,
+        disks,
         menu_wait_ms: menu.then_some(*menu_wait_ms),
     });
     items.extend(kernel);
@@ -55,18 +64,32 @@ fn boot_devices(spec: &MachineSpec, order: &[BootSource]) -> Vec<BootDevice> {
             drives
         })
         .filter_map(|drive| {
-            Some(match DriveSlot::parse(&drive.slot)? {
-                DriveSlot::Ide(n) => BootDevice::Ide {
-                    channel: n / 2,
-                    unit: n % 2,
-                },
-                DriveSlot::Floppy(n) => BootDevice::Floppy(n),
-                DriveSlot::Virtio(n) => BootDevice::Virtio {
-                    slot: super::virtio::FIRST_DISK_SLOT + n,
-                },
-            })
+            let slot = DriveSlot::parse(&drive.slot)?;
+            Some(boot_device(slot))
         })
         .collect()
+}
+
+fn boot_device(slot: DriveSlot) -> BootDevice {
+    match slot {
+        DriveSlot::Ide(n) => BootDevice::Ide {
+            channel: n / 2,
+            unit: n % 2,
+        },
+        DriveSlot::Floppy(n) => BootDevice::Floppy(n),
+        DriveSlot::Virtio(n) => BootDevice::Virtio {
+            slot: super::virtio::FIRST_DISK_SLOT + n,
+        },
+    }
+}
+
+/// Disks whose partitions tell how the BIOS counted when they were made.
+pub(super) fn bios_disks(media: &Media, tracks: &DiskTracks) -> Vec<(BootDevice, Geometry)> {
+    let sized = tracks.iter().filter_map(|(slot, tracks)| {
+        let bytes = media.get(slot)?.info()?.bytes;
+        Some((boot_device(*slot), tracks.of_bios(bytes)))
+    });
+    sized.collect()
 }
 
 fn kind_of(source: BootSource) -> Option<DriveKind> {
@@ -79,7 +102,7 @@ fn kind_of(source: BootSource) -> Option<DriveKind> {
 }
 
 /// Indices and values of the clock's memory.
-pub(super) fn cmos_bytes(spec: &MachineSpec, media: &Media) -> Vec<(u8, u8)> {
+pub(super) fn cmos_bytes(spec: &MachineSpec, media: &Media, tracks: &DiskTracks) -> Vec<(u8, u8)> {
     let order: &[BootSource] = match &spec.boot {
         BootSpec::Firmware { order, .. } => order,
         BootSpec::Kernel { .. } => &[],
@@ -102,7 +125,13 @@ pub(super) fn cmos_bytes(spec: &MachineSpec, media: &Media) -> Vec<(u8, u8)> {
         };
         let bytes = media.get(&slot).and_then(|m| m.info()).map(|i| i.bytes);
         if let (DriveKind::Disk, Some(bytes)) = (drive.kind, bytes) {
-            input.disks[usize::from(n) % 4] = Some(geometry(bytes));
+            let told = tracks.get(&slot).and_then(|t| t.of_drive(bytes));
+            input.disks[usize::from(n) % 4] =
+                Some(told.map_or(geometry(bytes), |g| DiskGeometry {
+                    cylinders: g.cylinders,
+                    heads: g.heads,
+                    sectors: g.sectors,
+                }));
         }
     }
     cmos(&input)

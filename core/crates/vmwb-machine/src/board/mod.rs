@@ -11,6 +11,7 @@ mod cpu_bus;
 mod devices;
 mod drives;
 mod firmware;
+mod geometry;
 mod inputs;
 #[cfg(test)]
 mod interrupt_tests;

@@ -14,7 +14,7 @@ use super::{Board, BoardInput, Media};
 use crate::clock::Clock;
 use crate::input::Input;
 use crate::regions::Regions;
-use crate::spec::{DisplayChoice, MachineSpec};
+use crate::spec::{DisplayChoice, DriveKind, DriveSlot, DriveSpec, MachineSpec};
 
 const COM1: u16 = 0x3F8;
 const IER: u16 = COM1 + 1;
@@ -162,6 +162,23 @@ fn serial_input_longer_than_the_fifo_arrives_whole_and_in_order() {
         }
     }
     assert_eq!((read, b.waiting_serial_bytes()), (text, 0));
+}
+
+#[test]
+fn kernel_without_firmware_finds_floppy_drives_in_cmos_memory() {
+    let mut with_floppy = spec();
+    with_floppy.drives.push(DriveSpec {
+        slot: DriveSlot::Floppy(0).to_string(),
+        kind: DriveKind::Floppy,
+        formats: Vec::new(),
+        read_only: false,
+    });
+    let types = |spec: &MachineSpec| {
+        let mut b = board_of(spec, &Printed::default());
+        out(&mut b, 0x70, 0x10);
+        input(&mut b, 0x71, 0)
+    };
+    assert_eq!((types(&spec()), types(&with_floppy)), (0, 0x40));
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn kernel_under_a_bios_enters_its_setup_code_with_line_and_flags() {
         uuid: [0; 16],
         cpu: ("", 0),
         boot_order: &[BootDevice::Rom(KERNEL_ROM.to_owned())],
+        disks: &[],
         menu_wait_ms: None,
     };
     let named = contents(&told)

@@ -13,6 +13,7 @@ pub mod smbios;
 pub use cmos::{CmosInput, DiskGeometry, Translation, cmos};
 
 use vmwb_devices::fwcfg::Item;
+use vmwb_devices::ide::Geometry;
 
 use crate::acpi::{self, AcpiInput};
 use smbios::SmbiosInput;
@@ -88,6 +89,9 @@ pub struct FirmwareInput<'a> {
     pub cpu: (&'a str, u64),
     /// What to boot from, best first; what is not named comes behind, in the order of [`cmos`].
     pub boot_order: &'a [BootDevice],
+    /// Disks that are not counted as the firmware would by itself: cylinders (at most 1,024), heads and sectors for its
+    /// calls.
+    pub disks: &'a [(BootDevice, Geometry)],
     /// How long the boot menu waits for its key, in milliseconds; `None`: there is no menu.
     pub menu_wait_ms: Option<u16>,
 }
@@ -119,6 +123,9 @@ pub fn contents(input: &FirmwareInput<'_>) -> Vec<Item> {
     }
     if !input.boot_order.is_empty() {
         items.push(Item::file("bootorder", boot_order(input.boot_order)));
+    }
+    if !input.disks.is_empty() {
+        items.push(Item::file("bios-geometry", bios_geometry(input.disks)));
     }
     let tables = acpi::build(&input.acpi);
     for blob in tables.blobs() {
@@ -161,6 +168,17 @@ fn boot_order(devices: &[BootDevice]) -> Vec<u8> {
     text
 }
 
+/// Paths with cylinders, heads and sectors, one a line, closed by a NUL.
+fn bios_geometry(disks: &[(BootDevice, Geometry)]) -> Vec<u8> {
+    let line = |(device, g): &(BootDevice, Geometry)| {
+        let (path, cylinders, heads, sectors) = (device.path(), g.cylinders, g.heads, g.sectors);
+        format!("{path} {cylinders} {heads} {sectors}\n")
+    };
+    let mut text: Vec<u8> = disks.iter().flat_map(|d| line(d).into_bytes()).collect();
+    text.push(0);
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -177,6 +195,7 @@ mod tests {
             uuid: [7; 16],
             cpu: ("max", 1_000_000_000),
             boot_order,
+            disks: &[],
             menu_wait_ms: Some(2_000),
         }
     }
@@ -194,6 +213,28 @@ mod tests {
     #[test]
     fn contents_are_accepted_by_the_device() {
         assert!(FwCfg::new(contents(&input(&[BootDevice::Floppy(0)]))).is_ok());
+    }
+
+    #[test]
+    fn disks_that_are_counted_otherwise_are_told_by_their_paths() {
+        let disk = BootDevice::Ide {
+            channel: 0,
+            unit: 1,
+        };
+        let geometry = Geometry {
+            cylinders: 615,
+            heads: 4,
+            sectors: 17,
+        };
+        let plain = input(&[]);
+        let told = FirmwareInput {
+            disks: &[(disk, geometry)],
+            ..input(&[])
+        };
+        assert!(!files(&plain).contains_key("bios-geometry"));
+        let text = files(&told)["bios-geometry"].clone();
+        let want = "/pci@i0cf8/ide@1,1/drive@0/disk@1 615 4 17\n\0";
+        assert_eq!(String::from_utf8(text).unwrap(), want);
     }
 
     #[test]
