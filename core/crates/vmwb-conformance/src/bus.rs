@@ -82,6 +82,12 @@ impl CpuBus for TestBus {
     fn pio_write(&mut self, port: u16, _size: AccessSize, value: u32, retired: u64) {
         self.note(AccessKind::PortWrite, port.into(), value.into(), retired);
     }
+    fn pio_read_run(&mut self, _port: u16, _size: AccessSize, _out: &mut [u8]) -> usize {
+        0
+    }
+    fn pio_write_run(&mut self, _port: u16, _size: AccessSize, _data: &[u8]) -> usize {
+        0
+    }
     fn backdoor(&mut self, _registers: &mut [u32; 6], _retired: u64) -> bool {
         false
     }

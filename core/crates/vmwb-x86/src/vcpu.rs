@@ -14,6 +14,11 @@ pub trait CpuBus {
     fn pio_read(&mut self, port: u16, size: AccessSize, retired: u64) -> u32;
     /// Writes an I/O port; 1, 2 or 4 bytes.
     fn pio_write(&mut self, port: u16, size: AccessSize, value: u32, retired: u64);
+    /// Reads a port again and again, as REP INS does, into `out`, and says how many units of `size` that were: so many
+    /// from the start as change nothing but the port's own position, at most `out` full. 0: read one by one.
+    fn pio_read_run(&mut self, port: u16, size: AccessSize, out: &mut [u8]) -> usize;
+    /// Writes units of `size` from the start of `data` to a port, as [`CpuBus::pio_read_run`] reads.
+    fn pio_write_run(&mut self, port: u16, size: AccessSize, data: &[u8]) -> usize;
     /// A call through VMware's backdoor: `IN EAX, DX` at port 5658h with 564D5868h in EAX, whatever the privilege level.
     /// EAX, EBX, ECX, EDX, ESI, EDI; the answer replaces them. `false`: this board has none, the port is an ordinary one.
     fn backdoor(&mut self, registers: &mut [u32; 6], retired: u64) -> bool;

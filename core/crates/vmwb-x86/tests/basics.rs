@@ -127,6 +127,77 @@ fn overlapping_rep_movs_repeats_what_it_wrote() {
     assert_eq!(copy, vec![b'x'; 100]);
 }
 
+/// mov edx, 0x1F0; mov (esi or edi, as `register` says), 0x180FF0; mov ecx, 1000; `instruction`; hlt
+fn port_loop(register: u8, instruction: &[u8]) -> Vec<u8> {
+    let head = [
+        0xBA, 0xF0, 1, 0, 0, register, 0xF0, 0x0F, 0x18, 0, 0xB9, 0xE8, 3, 0, 0,
+    ];
+    [&head[..], instruction, &[0xF4]].concat()
+}
+
+#[test]
+fn rep_ins_goes_in_runs_to_the_page_and_the_budget() {
+    let (m, mut cpu) = machine(&port_loop(0xBF, &[0xF3, 0x66, 0x6D]));
+    let mut bus = TestBus {
+        run_at_most: usize::MAX,
+        ..TestBus::default()
+    };
+    assert_eq!(cpu.run(&mut bus, 503), Exit::Budget);
+    let c = cpu.cpu();
+    assert_eq!((c.r[1], c.r[7], cpu.retired()), (500, 0x18_13D8, 503));
+    assert_eq!(cpu.run(&mut bus, 500), Exit::Budget);
+    assert_eq!((cpu.cpu().r[1], cpu.retired()), (0, 1003));
+    assert_eq!(bus.runs, [8, 492, 500]);
+    let mut data = vec![0; 2001];
+    m.read(GuestAddress(0x18_0FF0), &mut data).unwrap();
+    let mut expected: Vec<u8> = (1..=2000u32).map(|n| n as u8).collect();
+    expected.push(0);
+    assert_eq!(data, expected);
+}
+
+#[test]
+fn rep_outs_goes_in_runs_and_singly_where_the_board_takes_none() {
+    let (m, mut cpu) = machine(&port_loop(0xBE, &[0xF3, 0x66, 0x6F]));
+    let data: Vec<u8> = (0..2000u32).map(|i| (i * 7 % 251) as u8).collect();
+    m.write(GuestAddress(0x18_0FF0), &data).unwrap();
+    let mut bus = TestBus {
+        run_at_most: 100,
+        ..TestBus::default()
+    };
+    cpu.run(&mut bus, 1003);
+    let written: Vec<u8> = bus
+        .run_out
+        .iter()
+        .flat_map(|(_, unit)| unit.clone())
+        .collect();
+    assert_eq!((bus.run_out.len(), bus.run_out[0].0), (1000, 0x1F0));
+    assert_eq!((written, bus.out.len()), (data, 0));
+
+    let (_m, mut cpu) = machine(&port_loop(0xBE, &[0xF3, 0x66, 0x6F]));
+    let mut bus = TestBus::default();
+    cpu.run(&mut bus, 1003);
+    assert_eq!(
+        (bus.out.len(), cpu.cpu().r[1], cpu.retired()),
+        (1000, 0, 1003)
+    );
+}
+
+#[test]
+fn string_port_access_downwards_goes_singly() {
+    // std before the loop
+    let (m, mut cpu) = machine(&port_loop(0xBF, &[0xFD, 0xF3, 0x6C]));
+    let mut bus = TestBus {
+        port: |_| 0x5A,
+        run_at_most: usize::MAX,
+        ..TestBus::default()
+    };
+    cpu.run(&mut bus, 1004);
+    assert!(bus.runs.is_empty());
+    let mut data = vec![0; 1001];
+    m.read(GuestAddress(0x18_0FF0 - 1000), &mut data).unwrap();
+    assert_eq!((data[0], &data[1..]), (0, &[0x5A; 1000][..]));
+}
+
 #[test]
 fn instruction_across_two_pages_runs_and_sees_changes_of_its_tail() {
     // at 0x100ffe: mov eax, imm32 (5 bytes: 2 in the first page); jmp back there after inc of the immediate

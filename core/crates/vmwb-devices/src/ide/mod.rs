@@ -205,6 +205,23 @@ impl Ide {
         decoded.then_some((channel, register))
     }
 
+    /// Reads of the data port in a row, as [`PioDevice::pio_read`] does one: as many as change nothing but the place in
+    /// the data, into the start of `out`. Gives how many units of `size` that were.
+    pub fn pio_read_run(&mut self, offset: u16, size: AccessSize, out: &mut [u8]) -> usize {
+        match self.decode(offset, size) {
+            Some((channel, DATA)) => self.channels[channel].read_run(size, out),
+            _ => 0,
+        }
+    }
+
+    /// As [`Ide::pio_read_run`], for writes from the start of `data`.
+    pub fn pio_write_run(&mut self, offset: u16, size: AccessSize, data: &[u8]) -> usize {
+        match self.decode(offset, size) {
+            Some((channel, DATA)) => self.channels[channel].write_run(size, data),
+            _ => 0,
+        }
+    }
+
     fn masters_allowed(&self) -> bool {
         self.config.config_read(COMMAND_STATUS) & COMMAND_MASTER != 0
     }

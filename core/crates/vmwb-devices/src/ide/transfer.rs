@@ -401,6 +401,37 @@ impl Channel {
         }
     }
 
+    /// Reads of the data port that only take bytes of the block: all that fit into `out` but the block's last. Gives how
+    /// many.
+    pub(super) fn read_run(&mut self, size: AccessSize, out: &mut [u8]) -> usize {
+        let at = self.selected();
+        let Some(job) = self.job.as_mut() else {
+            return 0;
+        };
+        if job.phase != Phase::In || job.unit != at {
+            return 0;
+        }
+        let (units, bytes) = run_of(job, size, out.len());
+        out[..bytes].copy_from_slice(&job.buffer[job.pos..job.pos + bytes]);
+        job.pos += bytes;
+        units
+    }
+
+    /// As [`Channel::read_run`], for writes.
+    pub(super) fn write_run(&mut self, size: AccessSize, data: &[u8]) -> usize {
+        let at = self.selected();
+        let Some(job) = self.job.as_mut() else {
+            return 0;
+        };
+        if !matches!(job.phase, Phase::Out | Phase::Packet) || job.unit != at {
+            return 0;
+        }
+        let (units, bytes) = run_of(job, size, data.len());
+        job.buffer[job.pos..job.pos + bytes].copy_from_slice(&data[..bytes]);
+        job.pos += bytes;
+        units
+    }
+
     /// The bus master may have got further: transfers as much as it lets.
     pub(super) fn run_dma(&mut self, ctx: &mut Ctx<'_>) {
         let Some(job) = self.job.as_mut() else { return };
@@ -617,6 +648,14 @@ impl Channel {
 }
 
 /// Bytes that one access to the data port moves.
+/// Whole units of the block before its last, at most `room` bytes: how many, and their bytes.
+fn run_of(job: &Job, size: AccessSize, room: usize) -> (usize, usize) {
+    let unit = port_bytes(size);
+    let before_last = (job.block_end - job.pos).saturating_sub(1);
+    let units = room.min(before_last) / unit;
+    (units, units * unit)
+}
+
 fn port_bytes(size: AccessSize) -> usize {
     match size {
         AccessSize::Byte => 1,

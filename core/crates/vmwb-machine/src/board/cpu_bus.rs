@@ -1,9 +1,20 @@
 //! The board as the processor sees it.
 
+use vmwb_devices::ide::Ide;
 use vmwb_hw::{AccessSize, GuestAddress, LocalInterrupts, Nanos};
 use vmwb_x86::CpuBus;
 
+use super::bus::PortDevice;
 use super::{Board, low_byte, low_dword};
+
+impl Board {
+    /// The IDE controller, when the port is one of its, and the port's place in it.
+    fn ide_port(&mut self, port: u16, size: AccessSize) -> Option<(&mut Ide, u16)> {
+        let target = self.ports.whole(port, size)?;
+        let pc = self.devices.pc.as_mut()?;
+        (target.device == PortDevice::Ide).then_some((&mut pc.ide, target.offset))
+    }
+}
 
 impl CpuBus for Board {
     fn pio_read(&mut self, port: u16, size: AccessSize, retired: u64) -> u32 {
@@ -47,6 +58,24 @@ impl CpuBus for Board {
                 None => self.note_unknown(false, u64::from(at)),
             }
         }
+    }
+
+    fn pio_read_run(&mut self, port: u16, size: AccessSize, out: &mut [u8]) -> usize {
+        let Some((ide, offset)) = self.ide_port(port, size) else {
+            return 0;
+        };
+        let units = ide.pio_read_run(offset, size, out);
+        self.counts.pio += units as u64;
+        units
+    }
+
+    fn pio_write_run(&mut self, port: u16, size: AccessSize, data: &[u8]) -> usize {
+        let Some((ide, offset)) = self.ide_port(port, size) else {
+            return 0;
+        };
+        let units = ide.pio_write_run(offset, size, data);
+        self.counts.pio += units as u64;
+        units
     }
 
     fn backdoor(&mut self, registers: &mut [u32; 6], _retired: u64) -> bool {

@@ -567,6 +567,12 @@ mod tests {
         fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _retired: u64) {
             unreachable!("no form of the trial does I/O")
         }
+        fn pio_read_run(&mut self, _port: u16, _size: AccessSize, _out: &mut [u8]) -> usize {
+            unreachable!("no form of the trial does I/O")
+        }
+        fn pio_write_run(&mut self, _port: u16, _size: AccessSize, _data: &[u8]) -> usize {
+            unreachable!("no form of the trial does I/O")
+        }
         fn backdoor(&mut self, _registers: &mut [u32; 6], _retired: u64) -> bool {
             unreachable!("no form of the trial does I/O")
         }

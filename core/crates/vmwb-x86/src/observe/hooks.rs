@@ -182,6 +182,11 @@ impl Cpu {
         }
     }
 
+    /// Whether every access to a port is recorded.
+    pub(crate) fn traces_ports(&self) -> bool {
+        self.observer.on(Classes::PORT)
+    }
+
     /// The trace point of accesses to ports.
     pub(crate) fn trace_port(&mut self, port: u16, size: u8, value: u32, write: bool, at: u64) {
         if self.observer.on(Classes::PORT) {

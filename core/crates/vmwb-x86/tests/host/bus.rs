@@ -40,6 +40,14 @@ pub struct TestBus {
     pub ferr_vector: Option<u8>,
     /// What a write to a port does to memory.
     pub act: Option<Act>,
+    /// Most units of one run of a string instruction; 0: none go in runs.
+    pub run_at_most: usize,
+    /// How long each run was that was asked for.
+    pub runs: Vec<usize>,
+    /// Units that were written in runs.
+    pub run_out: Vec<(u16, Vec<u8>)>,
+    /// What bytes read in runs count on from.
+    pub position: u8,
 }
 
 impl Default for TestBus {
@@ -58,7 +66,20 @@ impl Default for TestBus {
             ignne: false,
             ferr_vector: None,
             act: None,
+            run_at_most: 0,
+            runs: Vec::new(),
+            run_out: Vec::new(),
+            position: 0,
         }
+    }
+}
+
+impl TestBus {
+    /// How much of what is asked goes in one run.
+    fn run_units(&mut self, size: AccessSize, bytes: usize) -> usize {
+        let units = (bytes / size as usize).min(self.run_at_most);
+        self.runs.push(units);
+        units
     }
 }
 
@@ -71,6 +92,20 @@ impl CpuBus for TestBus {
         if let Some((memory, act)) = &self.act {
             act(memory, value);
         }
+    }
+    fn pio_read_run(&mut self, _port: u16, size: AccessSize, out: &mut [u8]) -> usize {
+        let units = self.run_units(size, out.len());
+        for byte in &mut out[..units * size as usize] {
+            self.position = self.position.wrapping_add(1);
+            *byte = self.position;
+        }
+        units
+    }
+    fn pio_write_run(&mut self, port: u16, size: AccessSize, data: &[u8]) -> usize {
+        let units = self.run_units(size, data.len());
+        let all = data.chunks_exact(size as usize).take(units);
+        self.run_out.extend(all.map(|unit| (port, unit.to_vec())));
+        units
     }
     fn backdoor(&mut self, registers: &mut [u32; 6], _retired: u64) -> bool {
         if let Some(call) = self.backdoor {

@@ -121,6 +121,45 @@ fn double_words_and_bytes_of_the_data_port_follow_each_other() {
 }
 
 #[test]
+fn run_of_reads_ends_before_the_one_that_ends_the_block() {
+    let medium = Medium::of_sectors(8);
+    let mut r = Rig::with_disk(&medium);
+    let mut got = vec![0; 4096];
+    assert_eq!(r.ide.pio_read_run(0, AccessSize::Word, &mut got), 0);
+    r.command28(c::READ_SECTORS, 2, 2);
+    for sector in 2..4 {
+        assert_eq!(r.interrupts(), 1);
+        // The first takes only what it has room for.
+        assert_eq!(r.ide.pio_read_run(0, AccessSize::Dword, &mut got[..11]), 2);
+        assert_eq!(r.ide.pio_read_run(1, AccessSize::Byte, &mut got[8..]), 0);
+        assert_eq!(r.ide.pio_read_run(0x10, AccessSize::Word, &mut got[8..]), 0);
+        assert_eq!(r.ide.pio_read_run(0, AccessSize::Word, &mut got[8..]), 251);
+        assert_eq!(r.ide.pio_read_run(0, AccessSize::Word, &mut got[510..]), 0);
+        assert_eq!((r.interrupts(), r.inp(7)), (0, DRDY | DSC | DRQ));
+        got[510..512].copy_from_slice(&r.word().to_le_bytes());
+        assert_eq!(got[..512], medium.sector(sector));
+    }
+    assert_eq!(r.alt(), DRDY | DSC);
+    assert_eq!(r.ide.pio_read_run(0, AccessSize::Word, &mut got), 0);
+}
+
+#[test]
+fn run_of_writes_ends_before_the_one_that_ends_the_block() {
+    let medium = Medium::of_sectors(8);
+    let mut r = Rig::with_disk(&medium);
+    let data: Vec<u8> = (0..512u32).map(|i| (i * 3).to_le_bytes()[0]).collect();
+    r.command28(c::WRITE_SECTORS, 3, 1);
+    assert_eq!(r.ide.pio_read_run(0, AccessSize::Word, &mut [0; 512]), 0);
+    assert_eq!(r.ide.pio_write_run(0, AccessSize::Word, &data[..200]), 100);
+    assert_eq!(r.ide.pio_write_run(0, AccessSize::Dword, &data[200..]), 77);
+    assert_eq!((r.interrupts(), medium.store().requests.len()), (0, 0));
+    r.send(&data[508..]);
+    assert_eq!((r.interrupts(), r.inp(7)), (1, DRDY | DSC));
+    assert_eq!(medium.sector(3), data);
+    assert_eq!(r.ide.pio_write_run(0, AccessSize::Word, &data), 0);
+}
+
+#[test]
 fn read_by_cylinder_head_sector_uses_the_initialized_geometry() {
     let medium = Medium::of_sectors(4 * 17 * 20);
     let mut r = Rig::with_disk(&medium);

@@ -4,9 +4,14 @@ use crate::cpu::{Cpu, RAX, RBX, RCX, RDI, RDX, RSI, Res, size_mask};
 use crate::exec::memory::access_size;
 use crate::trace::Op;
 
+/// Whether every port may be used, without a look into the I/O permission bitmap.
+pub(super) fn ports_are_free(c: &Cpu) -> bool {
+    !c.protected() || (!c.v86() && c.cpl <= c.iopl())
+}
+
 /// Checks CPL against IOPL, then the I/O permission bitmap of the TSS (SDM volume 1, section 19.5.2).
 pub(super) fn check_port(c: &mut Cpu, port: u16, n: u8) -> Res {
-    if !c.protected() || (!c.v86() && c.cpl <= c.iopl()) {
+    if ports_are_free(c) {
         return Ok(());
     }
     let tss = c.tr;

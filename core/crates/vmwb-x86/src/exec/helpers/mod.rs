@@ -10,6 +10,7 @@ mod interrupts;
 mod io;
 mod mmx;
 mod msr;
+mod port_runs;
 mod segments;
 mod simd;
 mod sse4;

@@ -1,13 +1,15 @@
 //! String instructions. Every iteration retires one instruction; a run stops at the instruction budget with RIP still at
-//! the instruction. MOVS and STOS of flat segments go page by page as block copies and fills.
+//! the instruction. MOVS and STOS of flat segments go page by page as block copies and fills, INS and OUTS in runs that
+//! the board allows.
 
 use super::io::{check_port, port_read, port_write};
+use super::port_runs::{ins_run, outs_run};
 use crate::cpu::{Cpu, RAX, RCX, RDI, RDX, RSI, Res, Stop, flag, seg, size_mask};
 use crate::mmu::{Access, Target};
 use crate::trace::Op;
 
-const SI: u8 = (RSI * 8) as u8;
-const DI: u8 = (RDI * 8) as u8;
+pub(super) const SI: u8 = (RSI * 8) as u8;
+pub(super) const DI: u8 = (RDI * 8) as u8;
 const CX: u8 = (RCX * 8) as u8;
 
 /// One iteration: `Ok(true)` when a REPE or REPNE condition ends the loop.
@@ -97,7 +99,7 @@ fn repeat(c: &mut Cpu, op: &Op, n: u8, step: Step, bulk: Option<Bulk>) -> Res {
 
 /// Iterations of `size` bytes from an offset that stay inside the segment's plain part, the page and the address size,
 /// and the linear address of the first. 0 iterations: each needs its own checks.
-fn run_at(c: &Cpu, op: &Op, segment: usize, offset: u64, most: u64) -> (u64, u64) {
+pub(super) fn run_at(c: &Cpu, op: &Op, segment: usize, offset: u64, most: u64) -> (u64, u64) {
     let size = u64::from(op.size());
     if c.aligned_only {
         return (offset, 0);
@@ -280,7 +282,7 @@ fn ins_step(c: &mut Cpu, op: &Op, n: u8) -> Res<bool> {
 
 /// INS.
 pub(crate) fn ins(c: &mut Cpu, op: &Op) -> Res {
-    repeat(c, op, op.size().min(4), ins_step, None)
+    repeat(c, op, op.size().min(4), ins_step, Some(ins_run))
 }
 
 fn outs_step(c: &mut Cpu, op: &Op, n: u8) -> Res<bool> {
@@ -295,5 +297,5 @@ fn outs_step(c: &mut Cpu, op: &Op, n: u8) -> Res<bool> {
 
 /// OUTS.
 pub(crate) fn outs(c: &mut Cpu, op: &Op) -> Res {
-    repeat(c, op, op.size().min(4), outs_step, None)
+    repeat(c, op, op.size().min(4), outs_step, Some(outs_run))
 }
