@@ -17,6 +17,7 @@ import debian_packages
 
 #: The package is of architecture "all", so that the lists of any architecture carry it.
 _INSTALLER = "debian-installer-12-netboot-{architecture}"
+_MODULE_NEEDS = re.compile(rb"\0depends=([^\0]*)\0")
 _IMAGES = "usr/lib/debian-installer/images/12/{architecture}/{face}/debian-installer/{architecture}"
 
 
@@ -59,6 +60,30 @@ def kernel(flavour: str, architecture: str, cache: Path | None = None) -> Path:
     if not found:
         raise debian_packages.FetchError(f"The package {name} does not carry a kernel any more.")
     return found[0]
+
+
+def modules(kernel_image: Path, names: Iterable[str]) -> list[Path]:
+    """Return modules of a kernel that kernel() gave, each behind those that it needs.
+
+    Modules say themselves what they need. Raises debian_packages.FetchError.
+    """
+    folder = kernel_image.parents[1] / "lib" / "modules"
+    files = {path.stem.replace("-", "_"): path for path in folder.rglob("*.ko")}
+    order: dict[str, Path] = {}
+
+    def add(name: str) -> None:
+        if name in order:
+            return
+        if name not in files:
+            raise debian_packages.FetchError(f"{kernel_image.name} has no module {name} any more.")
+        needs = _MODULE_NEEDS.search(files[name].read_bytes())
+        for needed in needs[1].decode().split(",") if needs and needs[1] else ():
+            add(needed.replace("-", "_"))
+        order[name] = files[name]
+
+    for name in names:
+        add(name)
+    return list(order.values())
 
 
 def busybox(architecture: str, cache: Path | None = None) -> Path:

@@ -31,7 +31,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "guests": ("ca-certificates", "seabios", "xz-utils"),
     "tests": ("gdb", "qemu-utils"),
-    "bench": ("gcc-multilib", "qemu-system-x86"),
+    "bench": ("gcc-multilib", "qemu-system-x86", "qemu-utils"),
     "fresh": ("debootstrap", "rsync"),
     "disks": ("debootstrap", "e2fsprogs"),
 }

@@ -1,8 +1,8 @@
 """`make bench`: our engine beside QEMU's translator and the host, in turn, in one go.
 
 Builds the workload, runs every peer as often as asked, checks that all checksums agree, prints the
-tables and writes docs/benchmarks.md (only a complete run does). `--kernels`, `--architecture` and
-`--repeats` narrow it down for work.
+tables and writes docs/benchmarks.md (only a complete run does). `--kernels`, `--architecture`,
+`--disks` and `--repeats` narrow it down for work.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "packaging"))
 
+import disks
 import footprint
 import peers
 import report
@@ -34,12 +35,18 @@ def main(arguments: Sequence[str]) -> int:
     if unknown:
         print(f"No such kernel: {', '.join(unknown)}", file=sys.stderr)
         return 2
-    architectures = [options.architecture] if options.architecture else workload.ARCHITECTURES
+    architectures: Sequence[str] = workload.ARCHITECTURES
+    if options.architecture:
+        architectures = [options.architecture]
+    if options.disks:
+        architectures = []
     complete = not kernels and len(architectures) == len(workload.ARCHITECTURES)
     _build_runner()
     with tempfile.TemporaryDirectory(prefix="vmwb-bench-") as folder:
         try:
-            text, equal = _measure(architectures, kernels, options.repeats, complete, Path(folder))
+            text, equal = _measure(
+                architectures, kernels, options.repeats, complete, options.disks, Path(folder)
+            )
         except peers.PeerError as error:
             print(error, file=sys.stderr)
             return 1
@@ -55,6 +62,7 @@ def _measure(
     kernels: tuple[str, ...],
     repeats: int,
     complete: bool,
+    only_disks: bool,
     folder: Path,
 ) -> tuple[str, bool]:
     """Run everything; return the document and whether all checksums agree."""
@@ -65,9 +73,11 @@ def _measure(
         for repeat in range(1, repeats + 1):
             _round(load, results, kernels, folder, f"{name} {repeat}/{repeats}")
         all_results.append(results)
+    moved = disks.measure(folder, repeats) if complete or only_disks else None
     worker = footprint.measure(loads["amd64"]) if complete else None
     equal = all(row.equal for results in all_results for row in report.rows(results))
-    return report.document(all_results, worker, repeats), equal
+    equal = equal and (moved is None or moved.equal)
+    return report.document(all_results, moved, worker, repeats), equal
 
 
 def _round(
@@ -100,6 +110,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3, help="runs of every peer (default: 3)")
     parser.add_argument("--kernels", help="only these, with commas; writes no document")
     parser.add_argument("--architecture", choices=workload.ARCHITECTURES, help="only this one")
+    parser.add_argument("--disks", action="store_true", help="only disks; writes no document")
     options = parser.parse_args(arguments)
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")

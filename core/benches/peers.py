@@ -34,10 +34,20 @@ class PeerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KernelRun:
-    """One kernel: CPU seconds between its markers, and its checksum."""
+    """One kernel: CPU and elapsed seconds between its markers, and its checksum."""
 
     seconds: float
+    elapsed: float
     checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk of the guest; `slot` is `virtio` or `ide` with a number, `format` raw or qcow2."""
+
+    slot: str
+    image: Path
+    format: str = "raw"
 
 
 @dataclass(slots=True)
@@ -49,21 +59,32 @@ class Measurement:
     kernels: dict[str, KernelRun] = field(default_factory=dict)
 
 
-def qemu(workload: Workload, append: str) -> list[str]:
+def qemu(workload: Workload, append: str, disks: Sequence[Disk] = ()) -> list[str]:
     """Return the command of Debian's QEMU with its translator."""
+    drives: list[str] = []
+    for disk in disks:
+        number = int(disk.slot.removeprefix("virtio").removeprefix("ide"))
+        place = f"ide-hd,bus=ide.{number // 2},unit={number % 2}"
+        device = "virtio-blk-pci" if disk.slot.startswith("virtio") else place
+        drives += ["-drive", f"file={disk.image},format={disk.format},if=none,id={disk.slot}"]
+        drives += ["-device", f"{device},drive={disk.slot}"]
     return [
         *("qemu-system-x86_64", "-accel", "tcg", "-machine", "pc", "-cpu", QEMU_CPU),
         *("-m", str(MEMORY_MIB), "-nodefaults", "-no-reboot", "-display", "none", "-vga", "std"),
         *("-serial", "stdio", "-kernel", str(workload.kernel), "-initrd", str(workload.initrd)),
-        *("-append", append),
+        *("-append", append, *drives),
     ]
 
 
-def vmwb(workload: Workload, append: str) -> list[str]:
+def vmwb(workload: Workload, append: str, disks: Sequence[Disk] = ()) -> list[str]:
     """Return the command of our engine without Python around it."""
+    drives: list[str] = []
+    for disk in disks:
+        suffix = "" if disk.format == "raw" else f",{disk.format}"
+        drives += ["--drive", f"{disk.slot}={disk.image}{suffix}"]
     return [
         *(str(VMWB_RUN), "--memory", f"{MEMORY_MIB}M", "--kernel", str(workload.kernel)),
-        *("--initrd", str(workload.initrd), "--append", append),
+        *("--initrd", str(workload.initrd), "--append", append, *drives),
     ]
 
 
@@ -74,7 +95,11 @@ def run(
     peer: str, workload: Workload, mode: str, kernels: tuple[str, ...], limit_s: float
 ) -> Measurement:
     """Boot the workload in a peer and measure it. Raises PeerError."""
-    command = PEERS[peer](workload, command_line(mode, kernels))
+    return follow(peer, PEERS[peer](workload, command_line(mode, kernels)), limit_s)
+
+
+def follow(peer: str, command: Sequence[str], limit_s: float) -> Measurement:
+    """Run the command of a peer and measure it. Raises PeerError."""
     result, output = _measure(command, dict(os.environ), limit_s)
     if b"@END all" not in output:
         tail = output[-1500:].decode(errors="replace")
@@ -132,9 +157,9 @@ def _measure(
 def _follow(pid: int, stream: int, result: Measurement, output: bytearray, *, native: bool) -> None:
     """Read the output to its end and note the clock when markers come."""
     seen = 0
-    begun: dict[bytes, float] = {}
+    begun: dict[bytes, tuple[float, float]] = {}
     while chunk := os.read(stream, 65536):
-        now = cpu_seconds(pid)
+        now, moment = cpu_seconds(pid), time.monotonic()
         output += chunk
         while (end := output.find(b"\n", seen)) >= 0:
             line = bytes(output[seen:end])
@@ -142,8 +167,9 @@ def _follow(pid: int, stream: int, result: Measurement, output: bytearray, *, na
             if b"@BOOT userspace" in line and not result.boot_seconds:
                 result.boot_seconds = now
             elif match := _BEGIN.search(line):
-                begun[match[1]] = now
+                begun[match[1]] = (now, moment)
             elif (match := _END.search(line)) and match[1] in begun:
-                begin = begun.pop(match[1])
+                begin, began = begun.pop(match[1])
                 spent = float(match[2]) if native else now - begin
-                result.kernels[match[1].decode()] = KernelRun(spent, match[3].decode())
+                run = KernelRun(spent, moment - began, match[3].decode())
+                result.kernels[match[1].decode()] = run

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from disks import LIMIT, Disks
 from footprint import Footprint
 from peers import QEMU_CPU, Measurement
 from workload import KERNEL_OPTIONS, KERNELS, MEMORY_MIB
@@ -65,12 +66,16 @@ def geometric_mean(values: Sequence[float]) -> float:
     return statistics.geometric_mean(values)
 
 
-def document(all_results: Sequence[Results], footprint: Footprint | None, repeats: int) -> str:
+def document(
+    all_results: Sequence[Results], disks: Disks | None, footprint: Footprint | None, repeats: int
+) -> str:
     """Return the whole document."""
     parts = [_preamble(repeats)]
     for results in all_results:
         parts.append(_boot_section(results))
         parts.append(_kernel_section(results))
+    if disks is not None:
+        parts.append(_disk_section(disks))
     if footprint is not None:
         parts.append(_footprint_section(footprint))
     return "\n".join(parts)
@@ -131,6 +136,24 @@ def _kernel_section(results: Results) -> str:
         )
     mean = geometric_mean([row.ratio for row in table])
     lines.append(f"| geometric mean of {len(table)} | | | | **{mean:.2f}** | | |")
+    return "\n".join(lines) + "\n"
+
+
+def _disk_section(disks: Disks) -> str:
+    low, high = disks.load
+    lines = [
+        "## Disks, amd64\n",
+        "MiB a second of elapsed time, medians of all passes; the image is in the host's cache.",
+        f"The host's load was {low:.1f} to {high:.1f} while these ran.\n",
+        "| | QEMU | vmwb | ratio of throughput | at least | ratio of CPU seconds | data |",
+        "|---|--:|--:|--:|--:|--:|---|",
+    ]
+    for row in disks.rows:
+        lines.append(
+            f"| {row.title} | {row.qemu:.0f} | {row.vmwb:.0f} | **{row.vmwb / row.qemu:.2f}** "
+            f"| {LIMIT if row.limited else ''} | {row.cpu_ratio:.2f} "
+            f"| {'equal' if row.equal else '**DIFFER**'} |"
+        )
     return "\n".join(lines) + "\n"
 
 

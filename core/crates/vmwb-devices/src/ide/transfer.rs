@@ -647,7 +647,6 @@ impl Channel {
     }
 }
 
-/// Bytes that one access to the data port moves.
 /// Whole units of the block before its last, at most `room` bytes: how many, and their bytes.
 fn run_of(job: &Job, size: AccessSize, room: usize) -> (usize, usize) {
     let unit = port_bytes(size);
@@ -656,6 +655,7 @@ fn run_of(job: &Job, size: AccessSize, room: usize) -> (usize, usize) {
     (units, units * unit)
 }
 
+/// Bytes that one access to the data port moves.
 fn port_bytes(size: AccessSize) -> usize {
     match size {
         AccessSize::Byte => 1,
