@@ -308,5 +308,22 @@ def test_disk_of_another_machine_is_counted_as_its_partitions_are(
     assert image.read_bytes() == disk
 
 
+def test_large_disks_are_read_to_their_ends(vmwb: Vmwb, tmp_path: Path) -> None:
+    # Sectors of the disk, and the heads that the BIOS counts.
+    shapes = {"600M": (600 << 11, 32), "10G": (10 << 21, 255), "200G": (200 << 21, 255)}
+    options: list[str] = []
+    for name, (sectors, heads) in shapes.items():
+        image = tmp_path / name
+        with image.open("wb") as file:
+            file.truncate(sectors * 512)
+            cylinders = min(sectors // (heads * 63), 1024)
+            for sector in (cylinders * heads * 63 - 1, sectors - 1):
+                file.seek(sector * 512)
+                file.write(sector.to_bytes(8, "little"))
+        options += ["--disk", f"{image},bus=ide"]
+
+    run(vmwb, tmp_path, "extents", *options)
+
+
 def test_apm_switches_the_machine_off(vmwb: Vmwb, tmp_path: Path) -> None:
     run(vmwb, tmp_path, "poweroff", end="guest_power_off")
