@@ -141,6 +141,14 @@ def _far_call_order(image: Image, _o: Outcome, theirs: Outcome, texts: list[str]
     return calls and real and bool(theirs.exceptions) and any(f in texts[0] for f in faults)
 
 
+def _fault_address(_i: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
+    """CR2 names another byte of the missing page."""
+    if len(texts) != 1 or ": cr2 " not in texts[0] or not theirs.exceptions:
+        return False
+    ours, other = (int(w.rstrip(","), 16) for w in (texts[0].split()[3], texts[0].split()[5]))
+    return ours >> 12 == other >> 12
+
+
 def _undefined_flags(_i: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
     """Flags that the instruction before a fault leaves undefined, in the frame of the fault."""
     words = _words(texts)
@@ -292,6 +300,10 @@ RULES: tuple[tuple[str, Rule], ...] = (
     (
         "CALL far of 8086 code: room on the stack is checked before the offset (SDM vol. 2, CALL)",
         _far_call_order,
+    ),
+    (
+        "an operand of many bytes or parts: which byte of a missing page is met first is by model",
+        _fault_address,
     ),
     ("flags that an instruction leaves undefined, pushed by a fault", _undefined_flags),
     (

@@ -4,7 +4,7 @@ mod system;
 
 use system::{
     B16, B32, CODE, CODE_R, CODE0, CODE3, DATA, DATA_W, DATA0, DATA3, DPL3, End, FREE, G32, GDT,
-    LDT, LDT_SELECTOR, Rig, STACKS, TSS_SELECTOR, descriptor,
+    LDT, LDT_SELECTOR, Rig, STACKS, TSS_SELECTOR, TSS2_SELECTOR, descriptor,
 };
 use vmwb_x86::cpu::{flag, seg, vector};
 
@@ -623,4 +623,22 @@ fn arpl_that_changes_nothing_writes_nothing() {
     };
     assert_eq!(run(1), End::Halt(CODE + 7));
     assert_eq!(run(2), gp(0));
+}
+
+#[test]
+fn ltr_and_lldt_refuse_a_base_that_is_not_canonical() {
+    let load = |kind: u8, high: u64, modrm: u8| {
+        let mut rig = Rig::long();
+        rig.descriptor(TSS2_SELECTOR, descriptor(0x5000, 0x67, kind, 0));
+        rig.descriptor(TSS2_SELECTOR + 8, high);
+        rig.c().r[0] = u64::from(TSS2_SELECTOR);
+        rig.run(&[0x0F, 0x00, modrm, 0xF4])
+    };
+    for (kind, modrm) in [(0x89, 0xD8), (0x82, 0xD0)] {
+        assert_eq!(load(kind, 0xFFFF_8000, modrm), End::Halt(CODE + 4));
+        assert_eq!(load(kind, 0x8000, modrm), gp(TSS2_SELECTOR));
+        // Not present goes first.
+        let absent = End::Vector(vector::NP, u32::from(TSS2_SELECTOR));
+        assert_eq!(load(kind & 0x7F, 0x8000, modrm), absent);
+    }
 }

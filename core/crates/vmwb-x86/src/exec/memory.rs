@@ -507,26 +507,28 @@ impl Cpu {
         self.segment_address(op.segment(), offset, n, write)
     }
 
-    /// Makes sure that an operand of `bytes` (even, at most a page) can be accessed as a whole.
+    /// Makes sure that an operand of `bytes` (even, at most a page) can be accessed as a whole. Of one that reaches into a
+    /// missing page CR2 gets the last byte, as on AMD's processors.
     pub(crate) fn check_area(&mut self, op: &Op, bytes: u64, write: bool) -> Res {
-        let (user, stack) = (self.cpl == 3, op.segment() == seg::SS);
-        let last = size_mask(op.address_size()) - (bytes - 1);
-        if self.offset_of(op) <= last {
+        if self.offset_of(op) <= size_mask(op.address_size()) - (bytes - 1) {
             let at = self.operand_address(op, bytes, write)?;
-            if write {
-                // It touches at most two pages.
-                self.probe_write(at, 2, user, stack)?;
-                self.probe_write(at.wrapping_add(bytes - 2), 2, user, stack)?;
-            }
-            return Ok(());
+            self.probe(op, at, 1, write)?;
+            return self.probe(op, at.wrapping_add(bytes - 1), 1, write);
         }
         for skip in (0..bytes).step_by(2) {
             let at = self.part_address(op, skip, 2, write)?;
-            if write {
-                self.probe_write(at, 2, user, stack)?;
-            }
+            self.probe(op, at, 2, write)?;
         }
         Ok(())
+    }
+
+    fn probe(&mut self, op: &Op, at: u64, n: u8, write: bool) -> Res {
+        if write {
+            let (user, stack) = (self.cpl == 3, op.segment() == seg::SS);
+            self.probe_write(at, n, user, stack)
+        } else {
+            self.probe_read(op, at)
+        }
     }
 
     /// Loads `n` bytes that stand `skip` bytes into the memory operand.

@@ -1,6 +1,7 @@
 //! Segment registers, system segments, descriptor tables and the questions about selectors.
 
 use crate::cpu::{Cpu, RSP, Res, TableRegister, cr4, seg, size_mask, vector};
+use crate::descriptor::Descriptor;
 use crate::trace::Op;
 
 /// MOV from a segment register. Memory always gets 16 bits.
@@ -172,6 +173,17 @@ pub(crate) fn str(c: &mut Cpu, op: &Op) -> Res {
     c.write_rm(op, op.dst, size, v)
 }
 
+/// What LLDT and LTR check last: present, and in long mode a canonical base.
+fn need_usable(c: &mut Cpu, selector: u16, d: Descriptor) -> Res {
+    if !d.present() {
+        return Err(c.selector_fault(vector::NP, selector));
+    }
+    if !Cpu::canonical(d.segment(selector).base) {
+        return Err(c.selector_fault(vector::GP, selector));
+    }
+    Ok(())
+}
+
 /// LLDT.
 pub(crate) fn lldt(c: &mut Cpu, op: &Op) -> Res {
     need_protected(c)?;
@@ -191,9 +203,7 @@ pub(crate) fn lldt(c: &mut Cpu, op: &Op) -> Res {
     if d.is_user() || d.kind() != 2 || d.bad_upper_half() {
         return Err(c.selector_fault(vector::GP, selector));
     }
-    if !d.present() {
-        return Err(c.selector_fault(vector::NP, selector));
-    }
+    need_usable(c, selector, d)?;
     c.ldtr = d.segment(selector);
     Ok(())
 }
@@ -215,9 +225,7 @@ pub(crate) fn ltr(c: &mut Cpu, op: &Op) -> Res {
     if d.is_user() || !available || d.bad_upper_half() {
         return Err(c.selector_fault(vector::GP, selector));
     }
-    if !d.present() {
-        return Err(c.selector_fault(vector::NP, selector));
-    }
+    need_usable(c, selector, d)?;
     if let Some(at) = c.descriptor_address(selector, 8) {
         c.system_write(at.wrapping_add(5), 1, d.low >> 40 & 0xFF | 2)?;
     }
@@ -227,7 +235,7 @@ pub(crate) fn ltr(c: &mut Cpu, op: &Op) -> Res {
 }
 
 /// What LAR, LSL, VERR and VERW may look at: the descriptor, when CPL and RPL reach it.
-fn visible(c: &mut Cpu, selector: u16) -> Res<Option<crate::descriptor::Descriptor>> {
+fn visible(c: &mut Cpu, selector: u16) -> Res<Option<Descriptor>> {
     if selector & !3 == 0 || c.descriptor_address(selector, 8).is_none() {
         return Ok(None);
     }
