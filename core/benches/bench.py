@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "packaging"))
 import disks
 import footprint
 import peers
+import publishing
 import report
 import workload
 
@@ -75,9 +76,10 @@ def _measure(
         all_results.append(results)
     moved = disks.measure(folder, repeats) if complete or only_disks else None
     worker = footprint.measure(loads["amd64"]) if complete else None
+    screen = publishing.measure() if complete else None
     equal = all(row.equal for results in all_results for row in report.rows(results))
     equal = equal and (moved is None or moved.equal)
-    return report.document(all_results, moved, worker, repeats), equal
+    return report.document(all_results, moved, worker, screen, repeats), equal
 
 
 def _round(
