@@ -9,7 +9,7 @@ from vmwb.model.keyboard import KEY_NAMES, PAUSE, KeyPress
 from vmwb_ui.console.grab import KeyboardGrab
 from vmwb_ui.console.keymap import code_of
 
-CTRL, ALT, INSERT, F2, A = 0x1D, 0x38, 0xE052, 0x3C, 0x1E
+CTRL, ALT, INSERT, F2, A, ENTER = 0x1D, 0x38, 0xE052, 0x3C, 0x1E, 0x1C
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,23 @@ def test_ctrl_alt_ins_becomes_ctrl_alt_del(grab, sent) -> None:
     delete = KEY_NAMES["delete"]
     assert sent[2:] == [(delete, True), (delete, False)]
     assert grab.grabbed
+
+
+def test_ctrl_alt_enter_is_the_windows_and_the_grab_stays(sent) -> None:
+    asked = []
+    grab = KeyboardGrab(
+        lambda press: sent.append((press.code, press.down)), lambda: asked.append("full screen")
+    )
+    grab.take()
+    # Held for a while, Enter repeats.
+    for code, down in ((CTRL, True), (ALT, True), (ENTER, True), (ENTER, True), (ENTER, False)):
+        grab.key(code, down)
+    grab.key(ALT, False)
+    grab.key(CTRL, False)
+    grab.key(ENTER, True)
+    assert asked == ["full screen"]
+    assert grab.grabbed
+    assert sent == [(CTRL, True), (ALT, True), (ALT, False), (CTRL, False), (ENTER, True)]
 
 
 def test_release_lets_every_key_up_last_first(grab, sent) -> None:

@@ -122,6 +122,32 @@ def test_keys_reach_the_machine_in_order(run_ui, world, workbench) -> None:
     run_ui(main)
 
 
+def test_full_screen_shows_the_machine_alone_and_ends_with_its_run(
+    run_ui, world, workbench
+) -> None:
+    async def main() -> None:
+        world.add("one", PowerState.RUNNING)
+        async with workbench() as bench:
+            window = bench.window
+            await until(lambda: window.current and window.current.presenter.picture)
+            tab = window.current
+            bars = (window.menuBar(), window.statusBar(), window.tabs.tabBar(), window.library)
+            trigger(window, Command.FULL_SCREEN)
+            assert window.isFullScreen()
+            assert not any(bar.isVisible() for bar in (*bars, tab.pages.tabBar()))
+            assert tab.screen_view.grabbed
+            tab.screen_view.full_screen_wanted.emit()
+            assert not window.isFullScreen()
+            assert all(bar.isVisible() for bar in (*bars, tab.pages.tabBar()))
+            assert not window.actions_of[Command.FULL_SCREEN].isChecked()
+            trigger(window, Command.FULL_SCREEN)
+            trigger(window, Command.STOP)
+            await until(lambda: not window.isFullScreen())
+            assert all(bar.isVisible() for bar in bars)
+
+    run_ui(main)
+
+
 def test_serial_port_is_shown_and_written(run_ui, world, workbench) -> None:
     async def main() -> None:
         machine = world.add("one", PowerState.RUNNING, display="none")

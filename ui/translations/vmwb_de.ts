@@ -48,6 +48,14 @@
             <translation>Die Liste der Maschinen zeigen oder verbergen</translation>
         </message>
         <message>
+            <source>F&amp;ull Screen</source>
+            <translation>&amp;Vollbild</translation>
+        </message>
+        <message>
+            <source>Show nothing but the machine's screen; again: end that</source>
+            <translation>Nichts als den Bildschirm der Maschine zeigen; noch einmal: das beenden</translation>
+        </message>
+        <message>
             <source>&amp;Find a Machine</source>
             <translation>Maschine &amp;suchen</translation>
         </message>
@@ -671,6 +679,10 @@
         <message>
             <source>The machine has keyboard and mouse: Ctrl+Alt gives them back</source>
             <translation>Die Maschine hat Tastatur und Maus: Strg+Alt gibt sie zurück</translation>
+        </message>
+        <message>
+            <source>Ctrl+Alt+Enter ends the full screen</source>
+            <translation>Strg+Alt+Eingabe beendet das Vollbild</translation>
         </message>
         <message>
             <source>The machine has the keyboard: Ctrl+Alt gives it back</source>

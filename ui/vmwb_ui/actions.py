@@ -25,6 +25,7 @@ class Command(StrEnum):
     QUIT = "quit"
     COPY_SCREEN = "copy-screen"
     SHOW_LIBRARY = "show-library"
+    FULL_SCREEN = "full-screen"
     FIND = "find"
     START = "start"
     RESUME = "resume"
@@ -104,6 +105,14 @@ ACTIONS: Final[dict[Command, ActionSpec]] = {
             QT_TRANSLATE_NOOP("Actions", "&Library"),
             QT_TRANSLATE_NOOP("Actions", "Show or hide the list of machines"),
             "F9",
+            checkable=True,
+        ),
+        ActionSpec(
+            Command.FULL_SCREEN,
+            QT_TRANSLATE_NOOP("Actions", "F&ull Screen"),
+            QT_TRANSLATE_NOOP("Actions", "Show nothing but the machine's screen; again: end that"),
+            "Ctrl+Alt+Return",
+            power=Action.OBSERVE,
             checkable=True,
         ),
         ActionSpec(
@@ -229,7 +238,7 @@ MENUS: Final[tuple[tuple[str, tuple[Command | None, ...]], ...]] = (
         (Command.NEW, SEPARATOR, Command.CLOSE_TAB, Command.QUIT),
     ),
     (QT_TRANSLATE_NOOP("Actions", "&Edit"), (Command.COPY_SCREEN, Command.FIND)),
-    (QT_TRANSLATE_NOOP("Actions", "&View"), (Command.SHOW_LIBRARY,)),
+    (QT_TRANSLATE_NOOP("Actions", "&View"), (Command.SHOW_LIBRARY, Command.FULL_SCREEN)),
     (
         QT_TRANSLATE_NOOP("Actions", "&VM"),
         (

@@ -58,6 +58,7 @@ class ScreenView(QWidget):
     key_moved = Signal(object)
     pointer_moved = Signal(object)
     grab_changed = Signal(bool)
+    full_screen_wanted = Signal()
     failed = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -65,7 +66,7 @@ class ScreenView(QWidget):
         self._picture: Picture | None = None
         self._takes_input = False
         self._idle_looks = 0
-        self._grab = KeyboardGrab(self._send)
+        self._grab = KeyboardGrab(self._send, self.full_screen_wanted.emit)
         self._takes_places = False
         self._travel: Travel | None = None
         self._buttons = 0
@@ -198,11 +199,15 @@ class ScreenView(QWidget):
             self.setCursor(Qt.CursorShape.BlankCursor)
         else:
             self.unsetCursor()
-        self._hint.setText(
+        hint = (
             self.tr("The machine has keyboard and mouse: Ctrl+Alt gives them back")
             if self._travel is not None
             else self.tr("The machine has the keyboard: Ctrl+Alt gives it back")
         )
+        if self.window().isFullScreen():
+            way_out = self.tr("Ctrl+Alt+Enter ends the full screen")
+            hint = f"{hint}. {way_out}"
+        self._hint.setText(hint)
         self._hint.setVisible(self._grab.grabbed)
         self._hint_timer.start()
         self._place_hint()

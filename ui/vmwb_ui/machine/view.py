@@ -6,6 +6,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from vmwb.model.config import DisplayKind
+from vmwb_ui.actions import Command
 from vmwb_ui.console.picture import Picture
 from vmwb_ui.console.screen import ScreenView
 from vmwb_ui.machine.presenter import MachinePresenter
@@ -44,6 +45,7 @@ class MachineTab(QWidget):
         self.screen_view.pointer_moved.connect(presenter.point)
         self.screen_view.grab_changed.connect(self._hint_changed)
         self.screen_view.failed.connect(self.failed)
+        self.screen_view.full_screen_wanted.connect(self._full_screen)
         self.terminal.typed.connect(presenter.type_serial)
         self.pages.currentChanged.connect(self._page_changed)
         presenter.summary_changed.connect(self.render_state)
@@ -95,6 +97,14 @@ class MachineTab(QWidget):
         """Give the keyboard to the machine's screen."""
         self.pages.setCurrentWidget(self.screen_view)
         self.screen_view.take_keyboard()
+
+    @property
+    def shows_screen(self) -> bool:
+        """Whether the machine has a screen now."""
+        return self.pages.isTabEnabled(self.pages.indexOf(self.screen_view))
+
+    def _full_screen(self) -> None:
+        self.wanted.emit(Command.FULL_SCREEN.value)
 
     def _picture_changed(self, picture: Picture | None) -> None:
         self.screen_view.show_picture(picture)

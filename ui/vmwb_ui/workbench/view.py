@@ -51,6 +51,7 @@ from vmwb_ui.look import ICON_SIZE, icon, state_icon
 from vmwb_ui.machine.media import MediaMenu, choose_medium, removable
 from vmwb_ui.machine.view import MachineTab
 from vmwb_ui.workbench.banner import Banner
+from vmwb_ui.workbench.full_screen import FullScreen
 from vmwb_ui.workbench.presenter import POWER_COMMANDS, WorkbenchPresenter
 
 SIZE: Final = QSize(1180, 760)
@@ -70,6 +71,7 @@ class MainWindow(QMainWindow):
         self._hidden: frozenset[Command] = NOT_IN_A_RUN if run_only else frozenset()
         self._leaving = False
         self._first_list = True
+        self._full_screen = FullScreen(self)
         self._wanted_first: str | None = None
         self.setObjectName("workbench")
         self.setWindowTitle(self.tr("VM Workbench"))
@@ -201,6 +203,7 @@ class MainWindow(QMainWindow):
                 bar.widgetForAction(button).setAccessibleName(button.text().rstrip(". "))
                 self._buttons[command] = button
         self.addToolBar(bar)
+        self._toolbar = bar
 
     def _make_status_bar(self) -> None:
         bar = self.statusBar()
@@ -317,6 +320,9 @@ class MainWindow(QMainWindow):
     def _render(self) -> None:
         """Show everything that depends on the machine in front; cheap, and always the whole."""
         state = self.state
+        if self._full_screen.active and (self.current is None or not self.current.shows_screen):
+            self._full_screen.leave()
+        self.actions_of[Command.FULL_SCREEN].setChecked(self._full_screen.active)
         self._stack.setCurrentIndex(1 if self.tabs.count() else 0)
         for command, action in self.actions_of.items():
             self._render_action(ACTIONS[command], action, state)
@@ -389,6 +395,8 @@ class MainWindow(QMainWindow):
             self._close_tab(self.tabs.currentIndex())
         elif command is Command.GRAB:
             tab.give_keyboard()
+        elif command is Command.FULL_SCREEN:
+            self._toggle_full_screen(tab)
         elif command is Command.DISCARD:
             self._spawn(self._discard, tab)
         elif command in POWER_COMMANDS:
@@ -417,6 +425,15 @@ class MainWindow(QMainWindow):
 
     def _toggle_library(self) -> None:
         self._dock.setVisible(self.actions_of[Command.SHOW_LIBRARY].isChecked())
+
+    def _toggle_full_screen(self, tab: MachineTab) -> None:
+        if self._full_screen.active:
+            self._full_screen.leave()
+        elif tab.shows_screen:
+            bars = (self.menuBar(), self._toolbar, self.statusBar(), self.tabs.tabBar())
+            self._full_screen.enter((*bars, self._dock, tab.pages.tabBar()))
+            tab.give_keyboard()
+        self._render()
 
     def _find(self) -> None:
         self.actions_of[Command.SHOW_LIBRARY].setChecked(True)
