@@ -17,12 +17,13 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import debian_packages
 
 SUITE = "bookworm"
-DISK_BYTES = 2 << 30
 SECTOR_BYTES = 512
 PARTITION_SECTOR = 2048
 #: Bump it when the disk is made in another way, so that older ones are made anew.
@@ -42,29 +43,47 @@ class DiskError(Exception):
     """The disk could not be made; the text says why."""
 
 
-def disk(architecture: str, packages: tuple[str, ...] = (), cache: Path | None = None) -> Path:
-    """Return the image for `amd64` or `i386`, with further packages installed.
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What is on a disk beside the system."""
 
-    The first call fetches about 250 MiB and takes minutes. Raises DiskError.
+    #: Part of the name of the file in the cache; bump a number in it when the set-up changes.
+    name: str
+    disk_bytes: int
+    #: Installed with what they depend on, and without what they recommend.
+    packages: tuple[str, ...] = ()
+    #: Called with the root of the finished system.
+    set_up: Callable[[Path], None] | None = None
+
+
+PLAIN = Variant("plain", 2 << 30)
+
+
+def disk(architecture: str, variant: Variant = PLAIN, cache: Path | None = None) -> Path:
+    """Return the image for `amd64` or `i386`.
+
+    The first call fetches 250 MiB or more and takes minutes. Raises DiskError.
     """
     store = cache or debian_packages.default_cache()
     store.mkdir(parents=True, exist_ok=True)
-    name = "-".join(("debian-disk", architecture, f"v{VERSION}", *packages))
+    name = "-".join(
+        ("debian-disk", architecture, f"v{VERSION}", *((variant.name,) if variant != PLAIN else ()))
+    )
     image = store / f"{name}.img"
     with (store / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not image.is_file():
             with tempfile.TemporaryDirectory(dir=store, prefix="disk-") as scratch:
-                made = _make(architecture, packages, Path(scratch))
+                made = _make(architecture, variant, Path(scratch))
                 made.rename(image)
     return image
 
 
-def _make(architecture: str, packages: tuple[str, ...], scratch: Path) -> Path:
+def _make(architecture: str, variant: Variant, scratch: Path) -> Path:
     root = scratch / "root"
     # With dbus the system listens to the power button.
-    include = ("systemd-sysv", "dbus", "udev", "grub-pc-bin", "grub-common", *packages)
-    _run(
+    include = ("systemd-sysv", "dbus", "udev", "grub-pc-bin", "grub-common")
+    run(
         [
             *("debootstrap", "--variant=minbase", f"--arch={architecture}"),
             f"--include={','.join((_KERNELS[architecture], 'initramfs-tools', *include))}",
@@ -73,15 +92,21 @@ def _make(architecture: str, packages: tuple[str, ...], scratch: Path) -> Path:
         "Debian could not be installed into a folder",
     )
     _set_up(root)
+    if variant.packages:
+        # apt knows alternatives among dependencies, debootstrap does not.
+        apt = ("chroot", str(root), "apt-get", "--quiet", "--yes", "--no-install-recommends")
+        run([*apt, "install", *variant.packages], "Its packages could not be installed")
+    if variant.set_up is not None:
+        variant.set_up(root)
     image = scratch / "disk.img"
     with image.open("wb") as file:
-        file.truncate(DISK_BYTES)
-        file.write(_partition_table())
+        file.truncate(variant.disk_bytes)
+        file.write(_partition_table(variant.disk_bytes))
     _install_grub(root, image)
     # What the packages of the boot loader brought is not needed on the disk.
     shutil.rmtree(root / "var" / "cache" / "apt", ignore_errors=True)
-    partition_kib = (DISK_BYTES // SECTOR_BYTES - PARTITION_SECTOR) // 2
-    _run(
+    partition_kib = (variant.disk_bytes // SECTOR_BYTES - PARTITION_SECTOR) // 2
+    run(
         [
             *("mke2fs", "-q", "-t", "ext4", "-U", _UUID, "-d", str(root)),
             *("-E", f"offset={PARTITION_SECTOR * SECTOR_BYTES},root_owner=0:0"),
@@ -97,7 +122,7 @@ def _set_up(root: Path) -> None:
     (root / "etc" / "hostname").write_text(f"{HOST_NAME}\n")
     (root / "etc" / "hosts").write_text(f"127.0.0.1 localhost {HOST_NAME}\n")
     (root / "etc" / "fstab").write_text(f"UUID={_UUID} / ext4 errors=remount-ro 0 1\n")
-    _run(
+    run(
         ["chroot", str(root), "chpasswd"],
         "The password could not be set",
         f"root:{ROOT_PASSWORD}\n",
@@ -109,9 +134,9 @@ def _set_up(root: Path) -> None:
         login.symlink_to("/lib/systemd/system/serial-getty@.service")
 
 
-def _partition_table() -> bytes:
+def _partition_table(disk_bytes: int) -> bytes:
     """A master boot record with one active partition up to the end."""
-    sectors = DISK_BYTES // SECTOR_BYTES - PARTITION_SECTOR
+    sectors = disk_bytes // SECTOR_BYTES - PARTITION_SECTOR
     entry = struct.pack(
         "<B3sB3sII", 0x80, b"\xfe\xff\xff", _LINUX_TYPE, b"\xfe\xff\xff", PARTITION_SECTOR, sectors
     )
@@ -142,7 +167,7 @@ def _install_grub(root: Path, image: Path) -> None:
     )
     shutil.copytree(folder, grub / "i386-pc", dirs_exist_ok=True)
     core = Path("/core.img")
-    _run(
+    run(
         [
             *("chroot", str(root), "grub-mkimage", "--format=i386-pc", f"--output={core}"),
             *("--prefix=(hd0,msdos1)/boot/grub", *_GRUB_MODULES),
@@ -159,7 +184,8 @@ def _install_grub(root: Path, image: Path) -> None:
     made.unlink()
 
 
-def _run(command: list[str], what: str, text: str | None = None) -> None:
+def run(command: list[str], what: str, text: str | None = None) -> None:
+    """Run a command, with a text on its input. Raises DiskError, which begins with `what`."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
     try:
         done = subprocess.run(

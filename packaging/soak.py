@@ -2,8 +2,9 @@
 
 A round boots a stock kernel again and again, suspends it at random points, resumes it in a new
 process and insists that the boot completes; then it cuts the power of disk images again and again
-and opens damaged ones; then Debian lives on disks of its own (packaging/disk_soak.py, which needs
-the rights of root for debootstrap); then it compares the processor with every oracle
+and opens damaged ones; then Debian lives on disks of its own (packaging/disk_soak.py) and its
+desktop is used beside QEMU (packaging/desktop_soak.py; both need the rights of root for
+debootstrap); then it compares the processor with every oracle
 (packaging/conformance.py), which adds to docs/conformance.md. At least one round always runs, and
 the first failure ends the soak.
 """
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str]) -> int:
         status = (
             _round(options.points)
             or _images(options.cuts)
-            or _disks()
+            or _guest("disks", "disk_soak.py")
+            or _guest("desktop", "desktop_soak.py")
             or _conformance(options.scale)
         )
     hours = (time.monotonic() - started) / 3600
@@ -85,14 +87,14 @@ def _images(cuts: int) -> int:
     return subprocess.run([*command, *tests], cwd=ROOT, check=False, env=environment).returncode
 
 
-def _disks() -> int:
-    """Use Debian on disks of both architectures and buses, and check what it leaves there."""
+def _guest(group: str, program: str) -> int:
+    """Run one of the soaks of Debian guests, with the group of system packages that it needs."""
     try:
-        system_packages.ensure(["disks"])
+        system_packages.ensure([group])
     except system_packages.MissingPackagesError as error:
         print(error, file=sys.stderr)
         return 1
-    command = [sys.executable, "packaging/disk_soak.py"]
+    command = [sys.executable, f"packaging/{program}"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

@@ -34,6 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "bench": ("gcc-multilib", "qemu-system-x86", "qemu-utils"),
     "fresh": ("debootstrap", "rsync"),
     "disks": ("debootstrap", "e2fsprogs"),
+    "desktop": ("debootstrap", "e2fsprogs", "qemu-system-x86"),
 }
 
 
