@@ -248,17 +248,23 @@ impl Hpet {
     fn catch_up(&mut self, ctx: &mut Ctx<'_>) {
         let edges = self.state.settle(ctx.now);
         for (n, _) in edges.into_iter().enumerate().filter(|&(_, edge)| edge) {
-            if let Some(line) = self.line(n) {
+            let Some(line) = self.line(n) else { continue };
+            if !self.legacy.contains(&line) {
                 ctx.lines.pulse(line);
+                continue;
             }
+            // The 8259s forget an input that falls again: the line falls only to rise anew.
+            ctx.lines.deassert(line);
+            ctx.lines.assert(line);
         }
     }
 
     /// Releases every line: before routes change.
     fn release(&mut self, ctx: &mut Ctx<'_>) {
         for n in 0..TIMERS {
-            if std::mem::take(&mut self.state.levels[n])
-                && let Some(line) = self.line(n)
+            let high = std::mem::take(&mut self.state.levels[n]);
+            if let Some(line) = self.line(n)
+                && (high || self.legacy.contains(&line))
             {
                 ctx.lines.deassert(line);
             }

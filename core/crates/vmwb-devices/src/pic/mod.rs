@@ -18,7 +18,6 @@
 //! |---|---|
 //! | MCS-80 mode, buffered mode, LTIM | no PC uses them; the PIIX3 replaces LTIM by ELCR |
 //! | Cascade on another input than 2 (ICW3) | the wiring of a PC is fixed; the value written is ignored |
-//! | An edge request withdrawn by a line that falls early | a latched edge stays until it is served, so that a pulse counts |
 //!
 //! | Threat | Answer |
 //! |---|---|
@@ -110,6 +109,9 @@ impl Chip {
             }
             self.lines |= bit;
         } else {
+            // An input that falls before the acknowledge has withdrawn its request (231468-003, "IR triggering"): a
+            // program that polls a device with interrupts off leaves none behind.
+            self.edges &= !bit;
             self.lines &= !bit;
         }
     }

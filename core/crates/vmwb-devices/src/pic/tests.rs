@@ -85,10 +85,18 @@ fn master_edge_is_acknowledged_with_its_vector() {
 }
 
 #[test]
-fn pulse_that_fell_before_acknowledge_is_kept() {
-    let (_, mut p) = initialized(1);
+fn input_that_falls_before_acknowledge_withdraws_its_request() {
+    let (mut b, mut p) = initialized(1);
     p.set_line(4, true);
+    p.set_line(12, true);
+    assert!(p.output());
     p.set_line(4, false);
+    p.set_line(12, false);
+    b.out(&mut p, MASTER_COMMAND, 0x0A);
+    assert_eq!((p.output(), b.inp(&mut p, MASTER_COMMAND)), (false, 0));
+    // What the processor has begun to acknowledge is the spurious interrupt.
+    assert_eq!((p.acknowledge(), p.master.isr), (0x27, 0));
+    p.set_line(4, true);
     assert_eq!(p.acknowledge(), 0x24);
 }
 

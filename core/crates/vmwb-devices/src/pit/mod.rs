@@ -4,7 +4,7 @@
 //! line, OUT of counter 2 is read in port 61h. It makes no sound.
 //!
 //! Each rise of OUT 0 is one deadline and one edge of the line; the falls in between are not deadlines of their own:
-//! the line falls right before it rises again. So modes 2 and 3 cost one wake-up a period, and modes 0 and 4 one.
+//! the line falls right before it rises again, or when counter 0 is programmed. So modes 2 and 3 cost one wake-up a period, and modes 0 and 4 one.
 //! Rises that a late machine has missed are one edge, as on a real PC with interrupts off.
 //!
 //! | Registers | Offset | |
@@ -135,7 +135,8 @@ impl Pit {
         ctx.scheduler.set(self.timer, self.state.deadline());
     }
 
-    fn control(&mut self, word: u8, tick: u64) {
+    /// A byte at the control port. Tells whether it begins to program counter 0.
+    fn control(&mut self, word: u8, tick: u64) -> bool {
         let select = word >> SELECT_SHIFT;
         if select == SELECT_READ_BACK {
             for (n, counter) in self.state.counters.iter_mut().enumerate() {
@@ -152,7 +153,9 @@ impl Pit {
             self.state.counters[usize::from(select)].latch_count(tick);
         } else {
             self.state.counters[usize::from(select)].program(word);
+            return select == 0;
         }
+        false
     }
 
     fn port_b(&self, tick: u64) -> u8 {
@@ -219,16 +222,24 @@ impl PioDevice for Pit {
         }
         let (value, tick) = (low(value), ctx.now.ticks(INPUT_HZ));
         self.catch_up(ctx);
-        match offset {
-            0..=LAST_COUNTER => self.state.counters[usize::from(offset)].write(value, tick),
+        let programs_0 = match offset {
+            0..=LAST_COUNTER => {
+                self.state.counters[usize::from(offset)].write(value, tick);
+                offset == 0
+            }
             CONTROL => self.control(value, tick),
             PORT_B => {
                 self.state.port_b = value & PORT_B_WRITABLE;
                 self.state.counters[2].set_gate(value & PORT_B_GATE2 != 0, tick);
+                false
             }
-            _ => {}
+            _ => false,
+        };
+        if programs_0 {
+            self.drive(ctx);
+        } else {
+            ctx.scheduler.set(self.timer, self.state.deadline());
         }
-        self.drive(ctx);
     }
 }
 

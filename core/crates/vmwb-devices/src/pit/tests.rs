@@ -297,3 +297,17 @@ fn saved_tick_near_the_end_of_numbers_is_refused() {
     v.served_tick = u64::MAX;
     assert!(State::try_from(v).is_err());
 }
+
+#[test]
+fn speaker_and_latches_leave_the_interrupt_line_alone() {
+    let (mut b, mut p) = timer();
+    program(&mut b, &mut p, 0, 0x36, 1000);
+    // In the low half of the square wave: a line that fell now would withdraw a request that waits.
+    at(&mut b, &mut p, 2_700);
+    assert_eq!(b.take_lines().last(), Some(&(0, true)));
+    b.out(&mut p, PORT_B, PORT_B_GATE2 | PORT_B_SPEAKER);
+    b.out(&mut p, PORT_B, 0);
+    let _ = latched(&mut b, &mut p, 0);
+    program(&mut b, &mut p, 2, 0xB6, 500);
+    assert!(b.take_lines().is_empty());
+}
