@@ -18,7 +18,7 @@
 //!
 //! | Left out | Why |
 //! |---|---|
-//! | Time on the wires, parity and time-out errors | bytes arrive at once and whole |
+//! | Time on the wires, parity and time-out errors | bytes arrive at once and whole; only a scan code waits for the one before it to have been read for a millisecond |
 //! | Key types of set 3 (F7h to FDh) | accepted; every key makes and breaks |
 //! | Shifts that cursor keys add with Num Lock | the E0h prefix says which key it is |
 //! | Resolution of the mouse | kept in the status; the host's counts are passed on |
@@ -41,7 +41,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub use snapshot::{I8042V1, I8042V2, KeyboardV1, KeyboardV2, MouseV1, MouseV2};
+pub use snapshot::{I8042V1, I8042V2, I8042V3, KeyboardV1, KeyboardV2, MouseV1, MouseV2};
 
 use vmwb_hw::{
     AccessSize, Ctx, Device, IrqLine, Nanos, Payload, PioDevice, PowerRequest, ResetKind,
@@ -54,8 +54,8 @@ use mouse::Mouse;
 use regs::{
     DATA, INPUT_PORT, MODE_AUX_INT, MODE_AUX_OFF, MODE_KBD_INT, MODE_KBD_OFF, MODE_POWER_ON,
     MODE_SYS, MODE_TRANSLATE, OUTPUT_A20, OUTPUT_AUX_FULL, OUTPUT_IDLE, OUTPUT_KBD_FULL,
-    OUTPUT_NO_RESET, STATUS_AUX, STATUS_COMMAND, STATUS_COMMAND_LAST, STATUS_OBF, STATUS_SYS,
-    STATUS_UNLOCKED, TEST_INPUTS, command,
+    OUTPUT_NO_RESET, SCAN_CODE_NS, STATUS_AUX, STATUS_COMMAND, STATUS_COMMAND_LAST, STATUS_OBF,
+    STATUS_SYS, STATUS_UNLOCKED, TEST_INPUTS, command,
 };
 
 /// A byte for the guest.
@@ -83,6 +83,8 @@ struct State {
     command_last: bool,
     /// The keyboard's break prefix was swallowed; the next byte is a break.
     breaking: bool,
+    /// Before this time no scan code is there: programs that hook IRQ 1 and call the handler before them read a byte twice.
+    wire_free: Nanos,
     /// Levels of IRQ 1 and IRQ 12.
     lines: [bool; 2],
     keyboard: Keyboard,
@@ -101,6 +103,7 @@ impl State {
             expects: None,
             command_last: false,
             breaking: false,
+            wire_free: Nanos(0),
             lines: [false; 2],
             keyboard: Keyboard::power_on(),
             mouse: Mouse::power_on(),
@@ -122,9 +125,9 @@ impl State {
     fn status(&self) -> u8 {
         let bit = |on: bool, bit: u8| if on { bit } else { 0 };
         STATUS_UNLOCKED
+            | STATUS_SYS
             | bit(self.output.is_some(), STATUS_OBF)
             | bit(self.output.is_some_and(|o| o.aux), STATUS_AUX)
-            | bit(self.mode() & MODE_SYS != 0, STATUS_SYS)
             | bit(self.command_last, STATUS_COMMAND_LAST)
     }
 
@@ -142,7 +145,7 @@ impl State {
         while self.output.is_none() {
             if let Some(answer) = self.answer.take() {
                 self.output = Some(answer);
-            } else if let Some(byte) = self.next_of_keyboard() {
+            } else if let Some(byte) = self.next_of_keyboard(now) {
                 self.output = self
                     .translated(byte)
                     .map(|byte| Output { byte, aux: false });
@@ -154,11 +157,20 @@ impl State {
         }
     }
 
-    fn next_of_keyboard(&mut self) -> Option<u8> {
-        if self.mode() & MODE_KBD_OFF != 0 {
+    fn next_of_keyboard(&mut self, now: Nanos) -> Option<u8> {
+        let answers = !self.keyboard.replies.is_empty();
+        if self.mode() & MODE_KBD_OFF != 0 || (!answers && now < self.wire_free) {
             return None;
         }
         self.keyboard.send()
+    }
+
+    /// When a scan code is there that waits for nothing but the wire.
+    fn scan_code_due(&self, now: Nanos) -> Option<Nanos> {
+        let comes = self.output.is_none()
+            && self.mode() & MODE_KBD_OFF == 0
+            && !self.keyboard.scan.is_empty();
+        (comes && now < self.wire_free).then_some(self.wire_free)
     }
 
     fn next_of_mouse(&mut self, now: Nanos) -> Option<u8> {
@@ -183,10 +195,11 @@ impl State {
         Some(scancodes::translate(byte) | if breaking { 0x80 } else { 0 })
     }
 
-    /// When a held key repeats or the mouse may report again.
+    /// When a scan code arrives, a held key repeats or the mouse may report again.
     fn deadline(&self, now: Nanos) -> Option<Nanos> {
-        let mouse = self.mouse.deadline(now);
-        self.keyboard.deadline().into_iter().chain(mouse).min()
+        let (scan_code, mouse) = (self.scan_code_due(now), self.mouse.deadline(now));
+        let due = [scan_code, self.keyboard.deadline(), mouse];
+        due.into_iter().flatten().min()
     }
 
     fn answer(&mut self, byte: u8) {
@@ -348,13 +361,14 @@ impl Device for I8042 {
     }
 
     fn save(&self) -> Result<Payload, SnapshotError> {
-        Payload::encode(self.name(), &I8042V2::from(&self.state))
+        Payload::encode(self.name(), &I8042V3::from(&self.state))
     }
 
     fn restore(&mut self, ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
         let saved = match payload.version {
-            1 => payload.decode::<I8042V1>()?.into(),
-            _ => payload.decode::<I8042V2>()?,
+            1 => I8042V2::from(payload.decode::<I8042V1>()?).into(),
+            2 => payload.decode::<I8042V2>()?.into(),
+            _ => payload.decode::<I8042V3>()?,
         };
         self.state = State::try_from(saved)?;
         ctx.scheduler.set(self.timer, self.state.deadline(ctx.now));
@@ -368,6 +382,9 @@ impl PioDevice for I8042 {
         if offset == DATA && size == AccessSize::Byte {
             if let Some(output) = self.state.output.take() {
                 self.state.last = output.byte;
+                if !output.aux {
+                    self.state.wire_free = ctx.now.plus(SCAN_CODE_NS);
+                }
                 // The line falls before the next byte raises it: an edge for each byte.
                 self.drive(ctx);
             }

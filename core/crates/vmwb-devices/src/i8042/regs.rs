@@ -8,7 +8,8 @@ pub const STATUS_COMMAND: u16 = 4;
 
 /// Status: output buffer full.
 pub const STATUS_OBF: u8 = 1;
-/// Status: system flag, self-test passed.
+/// Status: system flag, self-test passed. It stays when firmware writes a command byte without [`MODE_SYS`], for systems
+/// that look whether there is a controller.
 pub const STATUS_SYS: u8 = 1 << 2;
 /// Status: the last byte written was a command.
 pub const STATUS_COMMAND_LAST: u8 = 1 << 3;
@@ -46,6 +47,10 @@ pub const OUTPUT_IDLE: u8 = 0xC0;
 pub const INPUT_PORT: u8 = 0x80;
 /// Test inputs: both clocks idle.
 pub const TEST_INPUTS: u8 = 0x03;
+
+/// Time that a scan code takes to arrive once the byte before it was read, in nanoseconds: 11 bits at 10 to 16.7 kHz take
+/// 0.66 to 1.1 ms (PS/2 Technical Reference, "Keyboard", clocking).
+pub const SCAN_CODE_NS: u64 = 1_000_000;
 
 /// Commands of the controller.
 pub mod command {

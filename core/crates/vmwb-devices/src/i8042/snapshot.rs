@@ -146,6 +146,50 @@ impl From<I8042V1> for I8042V2 {
     }
 }
 
+/// Version 3: a scan code takes its time on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct I8042V3 {
+    /// What version 2 has.
+    pub base: I8042V2,
+    /// Before this virtual time no scan code arrives, in nanoseconds.
+    pub wire_free_ns: u64,
+}
+
+impl From<I8042V2> for I8042V3 {
+    fn from(base: I8042V2) -> Self {
+        Self {
+            base,
+            wire_free_ns: 0,
+        }
+    }
+}
+
+impl Schema for I8042V3 {
+    const KIND: &'static str = "i8042";
+    const VERSION: u32 = 3;
+}
+
+impl From<&State> for I8042V3 {
+    fn from(s: &State) -> Self {
+        Self {
+            base: I8042V2::from(s),
+            wire_free_ns: s.wire_free.0,
+        }
+    }
+}
+
+impl TryFrom<I8042V3> for State {
+    type Error = SnapshotError;
+
+    fn try_from(v: I8042V3) -> Result<Self, SnapshotError> {
+        Ok(Self {
+            wire_free: Nanos(v.wire_free_ns),
+            ..Self::try_from(v.base)?
+        })
+    }
+}
+
 impl Schema for I8042V2 {
     const KIND: &'static str = "i8042";
     const VERSION: u32 = 2;
@@ -254,6 +298,7 @@ impl TryFrom<I8042V1> for State {
             expects: v.expects,
             command_last: v.command_last,
             breaking: v.breaking,
+            wire_free: Nanos(0),
             lines: [v.keyboard_line, v.mouse_line],
             keyboard: v.keyboard.try_into()?,
             mouse: v.mouse.try_into()?,

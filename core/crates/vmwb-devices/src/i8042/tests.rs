@@ -11,13 +11,18 @@ fn controller() -> (Bench, I8042) {
     (b, k)
 }
 
-/// Everything that waits, read as a driver does.
+/// Everything that waits, read as a driver does that waits for scan codes.
 fn read_all(b: &mut Bench, k: &mut I8042) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while b.inp(k, STATUS_COMMAND) & STATUS_OBF != 0 {
-        bytes.push(b.inp(k, DATA));
+    loop {
+        while b.inp(k, STATUS_COMMAND) & STATUS_OBF != 0 {
+            bytes.push(b.inp(k, DATA));
+        }
+        let Some(due) = k.state.scan_code_due(b.now) else {
+            return bytes;
+        };
+        b.run_until(k, due);
     }
-    bytes
 }
 
 fn keyboard(b: &mut Bench, k: &mut I8042, bytes: &[u8]) -> Vec<u8> {
@@ -97,10 +102,45 @@ fn key_is_translated_to_set_1_and_interrupts_for_each_byte() {
     assert_eq!(b.take_lines(), [(1, true)]);
     assert_eq!(b.inp(&mut k, STATUS_COMMAND), 0x15);
     assert_eq!(b.inp(&mut k, DATA), 0xE0);
-    assert_eq!(b.take_lines(), [(1, false), (1, true)]);
+    assert_eq!(b.take_lines(), [(1, false)]);
+    b.run_for(&mut k, SCAN_CODE_NS);
+    assert_eq!(b.take_lines(), [(1, true)]);
     assert_eq!(b.inp(&mut k, DATA), 0x48);
     assert_eq!(b.take_lines(), [(1, false)]);
     assert_eq!(b.inp(&mut k, STATUS_COMMAND), 0x14);
+}
+
+#[test]
+fn scan_code_reads_again_until_the_next_one_arrives() {
+    let (mut b, mut k) = controller();
+    k.key(&mut b.ctx(), 0xE048, true);
+    let read = [0; 2].map(|_: u8| b.inp(&mut k, DATA));
+    b.run_for(&mut k, SCAN_CODE_NS - 1);
+    assert_eq!((read, b.inp(&mut k, DATA)), ([0xE0; 2], 0xE0));
+    b.run_for(&mut k, 1);
+    assert_eq!(b.inp(&mut k, DATA), 0x48);
+}
+
+#[test]
+fn answer_of_the_keyboard_does_not_wait_for_the_wire() {
+    let (mut b, mut k) = controller();
+    k.key(&mut b.ctx(), 0x1E, true);
+    assert_eq!(b.inp(&mut k, DATA), 0x1E);
+    b.out(&mut k, DATA, 0xF2);
+    assert_eq!([0; 3].map(|_: u8| b.inp(&mut k, DATA)), [0xFA, 0xAB, 0x41]);
+}
+
+#[test]
+fn system_flag_stays_when_a_command_byte_leaves_it_out() {
+    let (mut b, mut k) = controller();
+    b.out(&mut k, STATUS_COMMAND, 0x60);
+    b.out(&mut k, DATA, 0x61);
+    b.out(&mut k, STATUS_COMMAND, 0x20);
+    let status = b.inp(&mut k, STATUS_COMMAND);
+    assert_eq!(
+        (status & STATUS_SYS, b.inp(&mut k, DATA)),
+        (STATUS_SYS, 0x61)
+    );
 }
 
 #[test]
@@ -339,6 +379,7 @@ fn saved_buffer_longer_than_the_keyboards_is_refused() {
 fn held_key_repeats_after_the_delay_at_the_rate_of_the_guest() {
     let (mut b, mut k) = controller();
     let _ = keyboard(&mut b, &mut k, &[0xF3, 0x00]);
+    b.run_for(&mut k, SCAN_CODE_NS);
     k.key(&mut b.ctx(), 0x1E, true);
     assert_eq!(read_all(&mut b, &mut k), [0x1E]);
     b.run_for(&mut k, 249_999_999);
@@ -455,4 +496,19 @@ fn state_of_version_1_still_opens() {
         (k.leds(), k.state.mouse.rate, k.state.mouse.identity),
         (5, 40, 0)
     );
+}
+
+#[test]
+fn state_of_version_2_still_opens() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/i8042-v2.cbor");
+    let payload = Payload {
+        name: "i8042".to_owned(),
+        kind: "i8042".to_owned(),
+        version: 2,
+        bytes: std::fs::read(path).expect("the golden file is there"),
+    };
+    let (mut b, mut k) = controller();
+    k.restore(&mut b.ctx(), &payload).expect("version 2 opens");
+    assert_eq!((k.leds(), k.state.mouse.identity), (5, 3));
+    assert_eq!(k.state.wire_free, Nanos(0));
 }
