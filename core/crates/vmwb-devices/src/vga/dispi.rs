@@ -191,7 +191,11 @@ impl Dispi {
             index::BPP if value == 0 => self.bpp = 8,
             index::BPP if [4, 8, 15, 16, 24, 32].contains(&value) => self.bpp = value,
             index::ENABLE => return self.write_enable(value),
-            index::BANK if u64::from(value) < memory_bytes / BANK_BYTES => self.bank = value,
+            index::BANK => {
+                // Bits above the number say which accesses it is for (BIOSes write C000h for both): there is one bank for all.
+                let banks = u16::try_from(memory_bytes / BANK_BYTES).unwrap_or(u16::MAX);
+                self.bank = value & banks.saturating_sub(1);
+            }
             index::VIRT_WIDTH if self.fits(value, memory_bytes) => self.virt_width = value,
             index::X_OFFSET => self.x_offset = value,
             index::Y_OFFSET => self.y_offset = value,

@@ -294,7 +294,10 @@ impl Vga {
             return shown != self.attribute_index & regs::ATTRIBUTE_SCREEN;
         }
         let at = usize::from(self.attribute_index & 0x1F);
-        let bits = if at < 16 { regs::PALETTE_BITS } else { 0xFF };
+        let bits = match at.checked_sub(regs::ATTR_MODE) {
+            Some(n) => regs::ATTRIBUTE_BITS.get(n).copied().unwrap_or(0),
+            None => regs::PALETTE_BITS,
+        };
         self.attribute
             .get_mut(at)
             .is_some_and(|r| change(r, value & bits))

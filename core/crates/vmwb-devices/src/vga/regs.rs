@@ -204,6 +204,8 @@ pub const ATTRIBUTE_COUNT: usize = 0x15;
 pub const ATTRIBUTE_SCREEN: u8 = 1 << 5;
 /// Attribute: mode control.
 pub const ATTR_MODE: usize = 0x10;
+/// Mode control: graphics, else text.
+pub const ATTR_GRAPHICS: u8 = 1 << 0;
 /// Mode control: the ninth dot of C0h to DFh repeats the eighth.
 pub const ATTR_LINE_GRAPHICS: u8 = 1 << 2;
 /// Mode control: attribute bit 7 blinks, else it is the background's fourth bit.
@@ -224,6 +226,8 @@ pub const ATTR_PANNING: usize = 0x13;
 pub const ATTR_SELECT: usize = 0x14;
 /// Bits of a palette entry.
 pub const PALETTE_BITS: u8 = 0x3F;
+/// Bits that the attribute controller's registers from 10h on have.
+pub const ATTRIBUTE_BITS: [u8; ATTRIBUTE_COUNT - ATTR_MODE] = [0xEF, 0xFF, 0x3F, 0x0F, 0x0F];
 
 /// Dot clocks in Hz by the two bits of the miscellaneous output; the last two are the maker's, here a 40-MHz crystal for
 /// 800 by 600 dots.

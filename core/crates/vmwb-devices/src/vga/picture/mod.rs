@@ -52,9 +52,12 @@ impl Vga {
         }
     }
 
-    /// Whether the registers describe characters.
-    fn is_text(&self) -> bool {
-        self.graphics[regs::GFX_MISC] & regs::GFX_MISC_GRAPHICS == 0 && !self.dispi.is_enabled()
+    /// Whether the registers describe characters. Both controllers have a bit for graphics, and either alone ends text:
+    /// widely copied register tables set only the attribute controller's.
+    pub(super) fn is_text(&self) -> bool {
+        self.graphics[regs::GFX_MISC] & regs::GFX_MISC_GRAPHICS == 0
+            && self.attribute[regs::ATTR_MODE] & regs::ATTR_GRAPHICS == 0
+            && !self.dispi.is_enabled()
     }
 
     /// The DAC's index of an attribute controller colour.

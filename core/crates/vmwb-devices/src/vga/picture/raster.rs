@@ -45,8 +45,9 @@ pub(in super::super) struct Raster {
     /// Line of the first row that the picture begins with.
     preset: u32,
     panning: u32,
-    /// Panning of the lines behind `split`.
+    /// Panning and first counter of the lines behind `split`.
     split_panning: u32,
+    split_start: u32,
     /// Last line before the counter begins at 0 again.
     split: u32,
     /// Characters to a count, as a shift.
@@ -73,7 +74,7 @@ impl Raster {
     /// Where the CRTC stands on scan line `y`.
     pub(super) fn line(&self, y: u32) -> Line {
         let (scan, start, panning) = if y > self.split {
-            (y - self.split - 1, 0, self.split_panning)
+            (y - self.split - 1, self.split_start, self.split_panning)
         } else {
             (y + self.preset * self.repeat, self.start, self.panning)
         };
@@ -148,8 +149,7 @@ impl Vga {
         let overflow = u32::from(crtc(regs::CRTC_OVERFLOW));
         let max_scan = u32::from(crtc(regs::CRTC_MAX_SCAN));
         let clocking = self.sequencer[regs::SEQ_CLOCKING];
-        let graphics = self.graphics[regs::GFX_MISC] & regs::GFX_MISC_GRAPHICS != 0;
-        let eight = clocking & regs::CLOCKING_8_DOTS != 0 || graphics;
+        let eight = clocking & regs::CLOCKING_8_DOTS != 0 || !self.is_text();
         // The vertical counters move once in two lines: every vertical value counts twice.
         let halves = u32::from(has(regs::CRTC_MODE, regs::MODE_HALF_LINES));
         let end = u32::from(crtc(regs::CRTC_DISPLAY_END_Y))
@@ -160,6 +160,7 @@ impl Vga {
             | (max_scan & 0x40) << 3;
         let preset = u32::from(crtc(regs::CRTC_PRESET_ROW));
         let panning = self.panning(eight);
+        let byte_panning = preset >> 5 & 3;
         let split_pans = self.attribute[regs::ATTR_MODE] & regs::ATTR_PAN_SPLIT == 0;
         Raster {
             columns: u32::from(crtc(regs::CRTC_DISPLAY_END_X)) + 1,
@@ -172,11 +173,12 @@ impl Vga {
             } else {
                 1
             },
-            start: self.pair(regs::CRTC_START_HIGH) + (preset >> 5 & 3),
+            start: self.pair(regs::CRTC_START_HIGH) + byte_panning,
             pitch: u32::from(crtc(regs::CRTC_OFFSET)) * 2,
             preset: preset & 0x1F,
             panning,
             split_panning: if split_pans { panning } else { 0 },
+            split_start: if split_pans { byte_panning } else { 0 },
             split: (split << halves) + halves,
             count_shift: if has(regs::CRTC_UNDERLINE, regs::UNDERLINE_COUNT_4) {
                 2
@@ -214,6 +216,7 @@ impl Vga {
             preset: 0,
             panning,
             split_panning: panning,
+            split_start: 0,
             split: u32::MAX,
             count_shift: 0,
             unit: Unit::Byte,

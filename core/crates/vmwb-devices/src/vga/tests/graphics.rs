@@ -168,6 +168,22 @@ fn split_screen_stays_when_the_upper_part_pans() {
 }
 
 #[test]
+fn split_screen_pans_by_bytes_with_the_upper_part_unless_told_not_to() {
+    let (mut b, mut vga) = adapter();
+    mode_12h(&mut b, &mut vga);
+    vga.vram.clear(0x4_0000);
+    set_planes(&vga, 2, 0x80);
+    for (index, value) in [(0x07, 0x2E), (0x09, 0x00), (0x18, 99), (0x08, 0x40)] {
+        set(&mut b, &mut vga, port::CRTC_INDEX, index, value);
+    }
+    let both = picture(&vga);
+    set_attribute(&mut b, &mut vga, 0x10, 0x21);
+    let upper = picture(&vga);
+    let first_dots = [&both, &upper].map(|rows| (rows[0][0], rows[100][0], rows[100][16]));
+    assert_eq!(first_dots, [(0xAA, 0xAA, 0), (0xAA, 0, 0xAA)]);
+}
+
+#[test]
 fn counter_that_moves_once_in_two_characters_shows_each_twice() {
     let (mut b, mut vga) = adapter();
     mode_12h(&mut b, &mut vga);

@@ -159,6 +159,21 @@ const MODE_13: Mode = Mode {
     attribute: [0x41, 0x00, 0x0F, 0x00, 0x00],
 };
 
+/// 320 by 200 pixels of four colours in plain order at A0000h, as a widely copied table has it (Chris Giese, `modes.c`): only
+/// the attribute controller is told that it is graphics.
+const FOUR_COLOURS_AT_A0000: Mode = Mode {
+    misc: 0x63,
+    sequencer: [0x09, 0x03, 0x00, 0x02],
+    crtc: crtc(
+        CRTC_40_COLUMNS,
+        [0xBF, 0x1F, 0x41],
+        [0x9C, 0x0E, 0x8F, 0x14, 0x00, 0x96, 0xB9, 0xA3],
+    ),
+    graphics: [0x30, 0x02, 0x00, 0xFF],
+    palette: CGA,
+    attribute: [0x01, 0x00, 0x03, 0x00, 0x00],
+};
+
 /// An adapter in a mode, its memory cleared, every DAC colour n showing as 00n00n..h of its own.
 fn in_mode(mode: &Mode) -> (Bench, Vga) {
     let (mut b, mut vga) = adapter();
@@ -249,6 +264,15 @@ fn mode_4_has_pairs_of_bits_on_interleaved_lines() {
     poke(&mut b, &mut vga, TEXT + 0x2000 + 80 + 1, 0);
     poke(&mut b, &mut vga, TEXT + 99 * 80 + 79, 0b11);
     assert_eq!(lit(&vga), dot(638, 396, 2, 2, 0x17));
+}
+
+#[test]
+fn graphics_by_the_attribute_controller_alone_is_graphics() {
+    let (mut b, mut vga) = in_mode(&FOUR_COLOURS_AT_A0000);
+    assert_eq!((size(&vga), vga.text()), ((640, 400), None));
+    // Pixel 6 of line 3.
+    poke(&mut b, &mut vga, 3 * 80 + 1, 0b10 << 2);
+    assert_eq!(lit(&vga), dot(12, 6, 2, 2, 0x15));
 }
 
 #[test]

@@ -35,6 +35,18 @@ fn attribute_port_takes_index_and_data_in_turn_after_status_was_read() {
 }
 
 #[test]
+fn attribute_bits_that_do_not_exist_read_as_0() {
+    let (mut b, mut vga) = adapter();
+    let read = [0x00, 0x10, 0x11, 0x12, 0x13, 0x14].map(|index| {
+        set_attribute(&mut b, &mut vga, index, 0xFF);
+        let _ = b.inp(&mut vga, port::STATUS_1);
+        b.out(&mut vga, port::ATTRIBUTE, index);
+        b.inp(&mut vga, port::ATTRIBUTE_READ)
+    });
+    assert_eq!(read, [0x3F, 0xEF, 0xFF, 0x3F, 0x0F, 0x0F]);
+}
+
+#[test]
 fn dac_steps_through_components_and_colours() {
     let (mut b, mut vga) = adapter();
     b.out(&mut vga, port::DAC_WRITE, 0xFF);
