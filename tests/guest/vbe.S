@@ -44,6 +44,8 @@ main:   movl    $0x32454256, INFO               # "VBE2"
         check   ne, "4F01: a linear mode of 1024 by 768 by 32"
         cmpw    $4096, BYTES_PER_LINE
         check   e, "4F01: 4096 bytes a line"
+        cmpl    $0xfd000000, FRAME_BUFFER
+        check   e, "4F01: the frame buffer is where small systems expect it"
 
         movw    %cx, %bx
         orw     $0x4000, %bx

@@ -4,9 +4,10 @@ use vmwb_mem::{RegionId, RegionKind, RegionSpec};
 
 use crate::spec::{DisplayChoice, MachineSpec};
 
-/// Bytes of the display adapter's memory: 32 MiB. Half of it holds 2560x1600 in 32 bits a pixel; Linux's driver offers
-/// only modes that leave the other half for a second picture.
-pub const VIDEO_BYTES: u64 = 32 << 20;
+/// Bytes of the display adapter's memory: 16 MiB, which hold 2560x1600 in 32 bits a pixel. Firmware then places it at
+/// FD000000h, as it does for QEMU's adapter of that size: many small systems write there without asking. (Linux's driver
+/// offers only modes that leave half of it for a second picture, up to 1920x1080.)
+pub const VIDEO_BYTES: u64 = 16 << 20;
 
 /// Which regions a machine has.
 #[derive(Debug, Clone, Default)]

@@ -62,7 +62,7 @@ const CONFIG_DATA: u16 = 0xCFC;
 const PCI_DATA_OFFSET: u16 = CONFIG_DATA - CONFIG_ADDRESS;
 
 /// Where display memory and the display's registers are where there is no firmware to choose a place.
-const VIDEO_ADDRESS: u32 = 0xFC00_0000;
+const VIDEO_ADDRESS: u32 = 0xFD00_0000;
 const VIDEO_REGISTERS_ADDRESS: u32 = 0xFEBF_0000;
 
 /// Counts of accesses, for statistics.
