@@ -19,6 +19,9 @@ import guests
 import pytest
 from command import BOOT_SECONDS, Vmwb
 
+from vmwb.automation.script import Script, workbench
+from vmwb.services.types import Motion
+
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(BOOT_SECONDS * 2)]
 
 FLOPPY_BYTES = 1440 << 10
@@ -270,6 +273,117 @@ def test_sixteen_colour_mode_shows_dots_of_the_bios(
     outcome = run(vmwb, tmp_path, "modes", mode=mode)
 
     outcome.shows(640, height, dot)
+
+
+#: The EGA's attribute palette: DAC entries of the sixteen colours.
+EGA = (*range(6), 0x14, 7, *range(0x38, 0x40))
+
+
+def own_colour(number: int) -> Colour:
+    """Return a DAC entry as ``tables`` loads them."""
+    return dac((number & 63, number >> 2, 63 - (number & 63)))
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "lines", "cell", "cursor"),
+    [
+        (0, 40, 16, 18, (0x00A0, 13, 14)),
+        (1, 40, 8, 18, (0x0460, 6, 7)),
+        (2, 80, 16, 9, (0x0050, 13, 14)),
+        (3, 80, 8, 9, (0x0140, 6, 7)),
+        (4, 90, 16, 8, (0, 13, 14)),
+        (5, 90, 8, 8, (0, 6, 7)),
+    ],
+)
+def test_text_mode_is_set_by_a_table_of_registers(
+    vmwb: Vmwb,
+    tmp_path: Path,
+    table: int,
+    columns: int,
+    lines: int,
+    cell: int,
+    cursor: tuple[int, int, int],
+) -> None:
+    at, first, last = cursor
+
+    def dot(x: int, y: int) -> Colour:
+        column, row, line = x // cell, y // lines, y % lines
+        place = x % cell // (2 if cell == 18 else 1)
+        character, attribute = column + 3 * row & 255, 5 * column + row & 255
+        bits = 7 * character + 31 * line & 255
+        shown = bits >> (7 - place) & 1 if place < 8 else bits & (0xC0 <= character <= 0xDF)
+        if row * columns + column == at and first <= line <= last:
+            shown = 1
+        # Attribute bit 7 is for blinking, which is shown steady.
+        return own_colour(EGA[attribute & 15 if shown else attribute >> 4 & 7])
+
+    outcome = run(vmwb, tmp_path, "tables", mode=table)
+
+    outcome.shows(columns * cell, 480 if columns == 90 else 400, dot)
+
+
+def table_byte(x: int, y: int) -> int:
+    """Return the byte that ``tables`` writes for pixels of one bit, in plane 0."""
+    return 3 * (x // 8) + 5 * y & 255
+
+
+def table_planes(x: int, y: int) -> int:
+    """Return the pixel that ``tables`` makes of four planes."""
+    planes = (table_byte(x, y) + 77 * plane & 255 for plane in range(4))
+    return sum((byte >> (7 - x % 8) & 1) << plane for plane, byte in enumerate(planes))
+
+
+def table_pair(x: int, y: int) -> int:
+    """Return the pixel that ``tables`` packs into two bits, for doubled dots."""
+    return table_byte(x, y // 2) >> (6 - x % 8 // 2 * 2) & 3
+
+
+@pytest.mark.parametrize(
+    ("table", "width", "height", "index"),
+    [
+        (6, 640, 480, lambda x, y: 0x3F * (table_byte(x, y) >> (7 - x % 8) & 1)),
+        (7, 640, 400, lambda x, y: (0x00, 0x13, 0x15, 0x17)[table_pair(x, y)]),
+        (8, 640, 480, lambda x, y: EGA[table_planes(x, y)]),
+        (9, 720, 480, table_planes),
+        (10, 640, 400, lambda x, y: (x // 2 ^ 3 * (y // 2)) & 255),
+        (11, 640, 400, lambda x, y: (x // 2 ^ 3 * (y // 2)) & 255),
+    ],
+)
+def test_graphics_mode_is_set_by_a_table_of_registers(
+    vmwb: Vmwb,
+    tmp_path: Path,
+    table: int,
+    width: int,
+    height: int,
+    index: Callable[[int, int], int],
+) -> None:
+    outcome = run(vmwb, tmp_path, "tables", mode=table)
+
+    outcome.shows(width, height, lambda x, y: own_colour(index(x, y)))
+
+
+async def test_mouse_is_followed_by_movements_of_the_pointer(vmwb: Vmwb, tmp_path: Path) -> None:
+    image = tmp_path / "floppy.img"
+    image.write_bytes(guests.sixteen("mouse").ljust(FLOPPY_BYTES, b"\0"))
+    vmwb.ok(
+        *("create", "mouse", "--memory", "64M", "--serial", "none"),
+        *("--floppy", image, "--boot", "floppy"),
+    )
+
+    async with workbench(vmwb.library, vmwb.environment) as services:
+        guest = Script(services, "mouse")
+        await guest.start()
+        await guest.expect_screen("move the mouse", timeout_s=BOOT_SECONDS)
+        # Each step, and all of the way that the guest has seen then.
+        for step, wheel, buttons, seen in (
+            (Motion(100, 50), 0, 0, "x=0064 y=0032 w=00 b=00"),
+            (Motion(-700, -60), 0, 1, "x=FDA8 y=FFF6 w=00 b=01"),
+            (Motion(0, 0), -2, 3, "x=FDA8 y=FFF6 w=02 b=03"),
+            (Motion(1, 0), 1, 0, "x=FDA9 y=FFF6 w=01 b=00"),
+        ):
+            await services.console.point("mouse", step, wheel=wheel, buttons=buttons)
+            await guest.expect_screen(seen)
+        assert "BAD" not in await guest.screen()
 
 
 def test_disk_and_cd_are_driven_by_their_own_commands(vmwb: Vmwb, tmp_path: Path) -> None:
