@@ -17,6 +17,7 @@
 //! | Left out | Why |
 //! |---|---|
 //! | MCS-80 mode, buffered mode, LTIM | no PC uses them; the PIIX3 replaces LTIM by ELCR |
+//! | Requests of inputs 14 and 15 that their line takes back | an IDE drive here has its next block at once: a driver that reads the status behind a block, before a real drive would have asked, must not lose it |
 //! | Cascade on another input than 2 (ICW3) | the wiring of a PC is fixed; the value written is ignored |
 //!
 //! | Threat | Answer |
@@ -100,7 +101,7 @@ impl Default for Chip {
 }
 
 impl Chip {
-    fn set_line(&mut self, n: u8, level: bool) {
+    fn set_line(&mut self, n: u8, level: bool, keeps_edge: bool) {
         let bit = 1 << n;
         if level {
             // Only a rise requests in edge mode; the latch is bypassed in level mode (231468-003, "IR triggering").
@@ -111,7 +112,9 @@ impl Chip {
         } else {
             // An input that falls before the acknowledge has withdrawn its request (231468-003, "IR triggering"): a
             // program that polls a device with interrupts off leaves none behind.
-            self.edges &= !bit;
+            if !keeps_edge {
+                self.edges &= !bit;
+            }
             self.lines &= !bit;
         }
     }
@@ -280,6 +283,9 @@ impl Chip {
     }
 }
 
+/// Inputs of the IDE channels.
+const IDE_INPUTS: std::ops::RangeInclusive<u8> = 14..=15;
+
 /// The pair of 8259A. See the module for offsets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pic {
@@ -298,8 +304,11 @@ impl Pic {
     pub fn set_line(&mut self, n: u8, level: bool) {
         match n {
             CASCADE | 16.. => {}
-            0..8 => self.master.set_line(n, level),
-            8..16 => self.slave.set_line(n - 8, level),
+            0..8 => self.master.set_line(n, level, false),
+            8..16 => {
+                let keeps_edge = IDE_INPUTS.contains(&n);
+                self.slave.set_line(n - 8, level, keeps_edge);
+            }
         }
     }
 

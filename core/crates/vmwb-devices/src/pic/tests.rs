@@ -101,6 +101,16 @@ fn input_that_falls_before_acknowledge_withdraws_its_request() {
 }
 
 #[test]
+fn ide_input_that_falls_keeps_its_request() {
+    let (_, mut p) = initialized(1);
+    p.set_line(14, true);
+    p.set_line(14, false);
+    assert!(p.output());
+    let vector = p.acknowledge();
+    assert_eq!((vector & 7, p.slave.isr), (6, 0x40));
+}
+
+#[test]
 fn slave_input_comes_through_the_cascade() {
     let (mut b, mut p) = initialized(1);
     p.set_line(8, true);
