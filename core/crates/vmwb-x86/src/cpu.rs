@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use vmwb_hw::GuestMemory;
 
+use crate::branches::BranchRecords;
 use crate::cpuid::Features;
 use crate::fpu::F80;
 use crate::tlb::{JumpEntry, Spaces, TlbEntry};
@@ -342,6 +343,8 @@ pub struct Msrs {
     pub debugctl: u64,
     /// AMD SYSCFG.
     pub syscfg: u64,
+    /// Last-branch records.
+    pub branches: BranchRecords,
 }
 
 /// A fault, trap or interrupt that waits to be delivered.

@@ -76,6 +76,17 @@ impl Model {
         leaf
     }
 
+    /// Last-branch records that it keeps: a stack of four since the Core family, one in P6 and AMD's processors, none
+    /// before (SDM volume 3, table 17-4).
+    #[must_use]
+    pub(crate) fn branch_records(&self) -> u8 {
+        match (self.is_amd(), self.family(), self.signature >> 4 & 15) {
+            (false, 6, 15) => 4,
+            (true, _, _) | (false, 6, _) => 1,
+            _ => 0,
+        }
+    }
+
     /// Its family, the extended one included.
     #[must_use]
     pub fn family(&self) -> u32 {

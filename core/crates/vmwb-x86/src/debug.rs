@@ -28,10 +28,11 @@ pub(crate) const DR7_GD: u64 = 1 << 13;
 /// L0 to L3 and LE: cleared by a task switch.
 pub(crate) const DR7_LOCAL: u64 = 0x155;
 
-/// Bits of IA32_DEBUGCTL (SDM volume 4, table 2-2): last-branch records, which are none here, and single-stepping on
-/// branches.
+/// Bits of IA32_DEBUGCTL (SDM volume 4, table 2-2): last-branch records, single-stepping on branches, and what the pins of
+/// P6 and AMD's processors show, which has no effect here.
 pub(crate) const DEBUGCTL_LBR: u64 = 1 << 0;
 pub(crate) const DEBUGCTL_BTF: u64 = 1 << 1;
+pub(crate) const DEBUGCTL_PINS: u64 = 0x3C;
 
 /// What a breakpoint is for: the R/W field of DR7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +138,7 @@ impl Cpu {
             .fold(0, |bits, n| bits | 1 << n)
     }
 
-    /// For single-stepping on branches: whether the instruction at RIP is a branch, and the RIP that means it was not taken
+    /// For single-stepping on branches and last-branch records: whether the instruction at RIP is a branch, and the RIP that means it was not taken
     /// (`None`: it always is). An outer `None`: no branch.
     pub(crate) fn branch_ahead(&self) -> Option<Option<u64>> {
         let mut bytes = [0; MAX_LEN];
@@ -148,12 +149,13 @@ impl Cpu {
             .form()
             .classes(insn.mem.is_some())
             .contains(InsnClasses::CONTROL)
-            || matches!(name, "hlt" | "bound" | "into")
+            || matches!(name, "hlt" | "bound")
         {
             return None;
         }
-        let conditional =
-            name.starts_with("loop") || name.starts_with('j') && !name.starts_with("jmp");
+        let conditional = name == "into"
+            || name.starts_with("loop")
+            || name.starts_with('j') && !name.starts_with("jmp");
         Some(conditional.then(|| self.rip.wrapping_add(u64::from(insn.len))))
     }
 
@@ -187,8 +189,6 @@ impl Cpu {
         let bits = std::mem::take(&mut self.pending_debug);
         self.note_in_dr6(bits);
         self.dr[7] &= !DR7_GD;
-        // Both end with each debug exception (SDM volume 3, sections 17.4.2 and 17.4.4).
-        self.msr.debugctl &= !(DEBUGCTL_LBR | DEBUGCTL_BTF);
         self.deliver_fault(Fault {
             vector: vector::DB,
             error: None,

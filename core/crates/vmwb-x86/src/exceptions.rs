@@ -26,6 +26,9 @@ impl Cpu {
         self.counters.exceptions += 1;
         self.count_streak();
         let rip = self.rip;
+        // Both end with each debug exception (SDM volume 3, sections 17.4.2 and 17.4.4).
+        self.end_recording(first.vector);
+        let from = self.records_branches().then(|| self.recorded_address());
         let mut fault = first;
         loop {
             // RF is set in the saved flags of faults, so that an instruction breakpoint does not strike twice.
@@ -35,6 +38,9 @@ impl Cpu {
             }
             let delivered = self.observed(fault, Delivery::Exception, |c| c.attempt(fault));
             if delivered.is_ok() {
+                if let Some(from) = from {
+                    self.record_delivery(from);
+                }
                 return Ok(());
             }
             self.eflags = self.eflags & !flag::RF | keep_rf;
@@ -87,8 +93,14 @@ impl Cpu {
         } else {
             InterruptSource::Device
         };
+        let from = self.records_branches().then(|| self.recorded_address());
         match self.observed(f, Delivery::Interrupt(source), |c| c.attempt(f)) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                if let Some(from) = from {
+                    self.record_delivery(from);
+                }
+                Ok(())
+            }
             Err(_) => {
                 self.why = Why::Jump;
                 let fault = self.fault;

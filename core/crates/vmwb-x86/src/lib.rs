@@ -3,11 +3,12 @@
 //! * `isa/*.toml` is the one description of the instruction set; `build.rs` expands it into the tables of [`isa`].
 //! * [`decode`] bytes to instructions; `translate` instructions to traces; `exec` what runs them; `run` the main loop.
 //! * `mmu` and `tlb` paging; `descriptor` segments; `exceptions`, `gates`, `task` and `v86` delivery and task switches;
-//!   `debug` breakpoints; `reset` the states that software finds; [`cpuid`] what is announced.
+//!   `debug` breakpoints; `branches` last-branch records; `reset` the states that software finds; [`cpuid`] what is announced.
 //! * [`fpu`] 80-bit floating point and [`simd`] SSE arithmetic: pure functions on values.
 //! * [`observe`] trace points; [`inspect`] the debugger's door.
 //! * [`vcpu`] is the door: the trait every engine implements and what it asks of the board.
 
+mod branches;
 pub mod cpu;
 pub mod cpuid;
 mod debug;

@@ -561,14 +561,21 @@ impl Cpu {
             }
             let mut trap = self.eflags & flag::TF != 0;
             let each = self.traces_instructions();
-            if alone || shadow || trap || each {
+            let records = self.records_branches();
+            if alone || shadow || trap || each || records {
                 alone = false;
                 self.eflags &= !flag::RF;
                 let upcoming = if each { self.upcoming() } else { None };
-                if trap && self.msr.debugctl & DEBUGCTL_BTF != 0 {
-                    let branch = self.branch_ahead();
+                let by_branches = trap && self.msr.debugctl & DEBUGCTL_BTF != 0;
+                if by_branches || records {
+                    let (branch, from) = (self.branch_ahead(), self.recorded_address());
                     self.run_alone();
-                    trap = branch.is_some_and(|not_taken| not_taken != Some(self.rip));
+                    let taken = self.why != Why::Fault
+                        && branch.is_some_and(|not_taken| not_taken != Some(self.rip));
+                    trap &= taken || !by_branches;
+                    if taken && self.records_branches() {
+                        self.record_branch(from);
+                    }
                 } else {
                     self.run_alone();
                 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use vmwb_hw::{Payload, Schema, SnapshotError};
 
+use crate::branches::{Branch, BranchRecords, MOST as MOST_BRANCHES};
 use crate::cpu::{Cpu, Fpu, Segment, TableRegister, cr0, cr4, efer, flag};
 use crate::exec::helpers::MXCSR_MASK;
 use crate::fpu::F80;
@@ -111,6 +112,35 @@ pub struct VcpuV3 {
 impl Schema for VcpuV3 {
     const KIND: &'static str = KIND;
     const VERSION: u32 = 3;
+}
+
+/// As version 3, with last-branch records.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VcpuV4 {
+    base: VcpuV3,
+    /// Source and target of each record.
+    branches: [(u64, u64); MOST_BRANCHES],
+    /// Index of the latest.
+    latest_branch: u8,
+    /// The latest before the last interrupt or exception.
+    interrupted_branch: (u64, u64),
+}
+
+impl Schema for VcpuV4 {
+    const KIND: &'static str = KIND;
+    const VERSION: u32 = 4;
+}
+
+impl From<VcpuV3> for VcpuV4 {
+    /// Nothing was recorded.
+    fn from(base: VcpuV3) -> Self {
+        Self {
+            base,
+            branches: [(0, 0); MOST_BRANCHES],
+            latest_branch: 0,
+            interrupted_branch: (0, 0),
+        }
+    }
 }
 
 impl From<VcpuV2> for VcpuV3 {
@@ -231,20 +261,43 @@ pub(crate) fn save(c: &Cpu) -> Result<Payload, SnapshotError> {
         base: state,
         awaits_startup: c.awaits_startup,
     };
+    let pair = |b: Branch| (b.from, b.to);
+    let state = VcpuV4 {
+        base: state,
+        branches: m.branches.stack.map(pair),
+        latest_branch: m.branches.top,
+        interrupted_branch: pair(m.branches.interrupted),
+    };
     Payload::encode(KIND, &state)
 }
 
 pub(crate) fn restore(c: &mut Cpu, payload: &Payload) -> Result<(), SnapshotError> {
     let whole = match payload.version {
-        1 => VcpuV2::from(payload.decode::<VcpuV1>()?).into(),
-        2 => payload.decode::<VcpuV2>()?.into(),
-        _ => payload.decode::<VcpuV3>()?,
+        1 => VcpuV3::from(VcpuV2::from(payload.decode::<VcpuV1>()?)).into(),
+        2 => VcpuV3::from(payload.decode::<VcpuV2>()?).into(),
+        3 => payload.decode::<VcpuV3>()?.into(),
+        _ => payload.decode::<VcpuV4>()?,
+    };
+    let branches = BranchRecords {
+        stack: whole.branches.map(|(from, to)| Branch { from, to }),
+        top: whole.latest_branch,
+        interrupted: Branch {
+            from: whole.interrupted_branch.0,
+            to: whole.interrupted_branch.1,
+        },
     };
     let VcpuV3 {
         base: whole,
         awaits_startup,
-    } = whole;
+    } = whole.base;
     check(&whole, c)?;
+    if branches.top >= c.features.model().branch_records().max(1) {
+        return Err(SnapshotError::damaged(
+            KIND,
+            "the latest branch is none of the records",
+        ));
+    }
+    c.msr.branches = branches;
     (c.awaits_startup, c.yielded) = (awaits_startup, false);
     (c.xcr0, c.msr.xss) = (whole.xcr0, whole.xss);
     (c.msr.debugctl, c.msr.syscfg) = (whole.debugctl, whole.syscfg);
@@ -363,8 +416,8 @@ mod tests {
     }
 
     fn saved() -> VcpuV2 {
-        let state: VcpuV3 = processor().save().unwrap().decode().unwrap();
-        state.base
+        let state: VcpuV4 = processor().save().unwrap().decode().unwrap();
+        state.base.base
     }
 
     #[test]
@@ -386,18 +439,45 @@ mod tests {
     }
 
     #[test]
-    fn version_3_keeps_every_field() {
+    fn version_3_is_read_without_records_of_branches() {
+        let state = VcpuV3 {
+            base: saved(),
+            awaits_startup: true,
+        };
+        let old = Payload::encode(KIND, &state).unwrap();
+        let mut cpu = processor();
+        cpu.cpu_mut().msr.branches.interrupted.to = 7;
+        cpu.restore(&old).unwrap();
+        assert_eq!(cpu.cpu().msr.branches, BranchRecords::default());
+        assert_eq!((old.version, cpu.cpu().awaits_startup), (3, true));
+    }
+
+    #[test]
+    fn version_4_keeps_every_field() {
         let mut base = saved();
         (base.xcr0, base.pending_debug, base.debug_shadow) = (3, 1 << 14, true);
         (base.debugctl, base.fault_streak) = (2, 9);
-        let state = VcpuV3 {
-            base,
-            awaits_startup: true,
+        let state = VcpuV4 {
+            base: VcpuV3 {
+                base,
+                awaits_startup: true,
+            },
+            branches: [(1, 2), (3, 4), (5, 6), (7, 8)],
+            latest_branch: 0,
+            interrupted_branch: (9, 10),
         };
         let payload = Payload::encode(KIND, &state).unwrap();
         let mut cpu = processor();
         cpu.restore(&payload).unwrap();
         assert_eq!(cpu.save().unwrap(), payload);
+    }
+
+    #[test]
+    fn a_record_that_the_model_does_not_have_is_refused() {
+        let mut state: VcpuV4 = processor().save().unwrap().decode().unwrap();
+        state.latest_branch = 1;
+        let refused = processor().restore(&Payload::encode(KIND, &state).unwrap());
+        assert!(refused.is_err());
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(crate) fn int3(c: &mut Cpu, _op: &Op) -> Res {
 pub(crate) fn int1(c: &mut Cpu, _op: &Op) -> Res {
     let held = c.pending_debug;
     c.software_interrupt(vector::DB, false)?;
+    c.end_recording(vector::DB);
     if held != 0 {
         c.pending_debug = 0;
         c.note_in_dr6(held);
@@ -61,6 +62,9 @@ impl Cpu {
         let delivered = self.observed(f, what, |c| c.deliver(f, guarded));
         // The handler is not single-stepped: TF is clear in it, and the trap comes behind its IRET.
         self.no_trap = delivered.is_ok();
+        if delivered.is_ok() && self.records_branches() {
+            self.set_branch_aside();
+        }
         self.after_switch(delivered)
     }
 }

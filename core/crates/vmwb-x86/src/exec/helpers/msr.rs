@@ -2,7 +2,7 @@
 
 use super::system::{set_edx_eax, tsc};
 use crate::cpu::{Cpu, RAX, RCX, RDX, Res, cr0, efer, seg};
-use crate::debug::{DEBUGCTL_BTF, DEBUGCTL_LBR};
+use crate::debug::{DEBUGCTL_BTF, DEBUGCTL_LBR, DEBUGCTL_PINS};
 use crate::observe::ControlRegister;
 use crate::trace::Op;
 
@@ -93,7 +93,7 @@ pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
         number::TSC => tsc(c, op),
         number::APIC_BASE => c.bus().apic_base(),
         number::UCODE_REV | number::INT_PENDING => 0,
-        number::DEBUGCTL => m.debugctl,
+        number::DEBUGCTL if c.features.model().branch_records() > 0 => m.debugctl,
         number::SYSCFG if c.amd => m.syscfg,
         // SVM is locked off.
         number::VM_CR if c.amd => 1 << 4,
@@ -141,7 +141,10 @@ pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
         number::PERF_EVT_SEL_0..=number::PERF_CTR_3 if c.amd => 0,
         _ => match fixed_mtrr(n) {
             Some(i) => m.mtrr_fixed[i],
-            None => return Err(c.gp(0)),
+            None => match c.branch_register(n) {
+                Some(v) => v,
+                None => return Err(c.gp(0)),
+            },
         },
     };
     set_edx_eax(c, v);
@@ -203,7 +206,12 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
         // A microcode update is taken and ignored, the others have no effect that a guest could see.
         number::UCODE_REV | number::INT_PENDING | number::PATCH_LOADER => {}
         number::DEBUGCTL => {
-            if v & !(DEBUGCTL_LBR | DEBUGCTL_BTF) != 0 {
+            let pins = match c.features.model().branch_records() {
+                0 => return Err(c.gp(0)),
+                1 => DEBUGCTL_PINS,
+                _ => 0,
+            };
+            if v & !(DEBUGCTL_LBR | DEBUGCTL_BTF | pins) != 0 {
                 return Err(c.gp(0));
             }
             c.msr.debugctl = v;
@@ -274,6 +282,7 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
         number::PERF_EVT_SEL_0..=number::PERF_CTR_3 if c.amd => {}
         _ => match fixed_mtrr(n) {
             Some(i) if v.to_le_bytes().into_iter().all(memory_type) => c.msr.mtrr_fixed[i] = v,
+            None if c.set_branch_register(n, v) => {}
             _ => return Err(c.gp(0)),
         },
     }
