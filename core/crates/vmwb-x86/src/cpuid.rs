@@ -87,6 +87,12 @@ impl Model {
         }
     }
 
+    /// Whether it has IA32_MISC_ENABLE: Intel's processors since the Pentium M (SDM volume 4).
+    #[must_use]
+    pub(crate) fn has_misc_enable(&self) -> bool {
+        !self.is_amd() && self.family() == 6 && self.signature >> 4 & 15 >= 13
+    }
+
     /// Its family, the extended one included.
     #[must_use]
     pub fn family(&self) -> u32 {

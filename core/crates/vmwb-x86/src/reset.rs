@@ -9,6 +9,9 @@ use crate::vcpu::BootState;
 /// Reset value of DR6 and DR7 (SDM volume 3, table 9-1).
 const DR6_RESET: u64 = 0xFFFF_0FF0;
 const DR7_RESET: u64 = 0x400;
+/// IA32_MISC_ENABLE: fast strings; neither branch trace store nor precise event sampling (SDM volume 4, table 2-3). A
+/// kernel that finds fast strings off does without REP MOVS.
+const MISC_ENABLE_RESET: u64 = 1 | 1 << 11 | 1 << 12;
 /// Present, read/write, accessed.
 const REAL_ATTR: u16 = 0x93;
 
@@ -62,6 +65,7 @@ impl Cpu {
         self.pdpte = [0; 4];
         self.msr = Msrs {
             pat: 0x0007_0406_0007_0406,
+            misc_enable: MISC_ENABLE_RESET,
             ..Msrs::default()
         };
         self.fpu = Fpu::new();

@@ -7,9 +7,20 @@ use crate::observe::ControlRegister;
 use crate::trace::Op;
 
 mod number {
+    /// The machine check of the Pentium, which later processors have as registers that read zero.
+    pub const P5_MC_ADDR: u32 = 0;
+    pub const P5_MC_TYPE: u32 = 1;
     pub const TSC: u32 = 0x10;
+    pub const PLATFORM_ID: u32 = 0x17;
     pub const APIC_BASE: u32 = 0x1B;
+    pub const EBL_CR_POWERON: u32 = 0x2A;
+    pub const UPDATE_TRIGGER: u32 = 0x79;
     pub const UCODE_REV: u32 = 0x8B;
+    /// Two performance counters of P6 and later, and their event selectors.
+    pub const PMC_0: u32 = 0xC1;
+    pub const PMC_1: u32 = 0xC2;
+    pub const PERF_EVT_SEL_P6_0: u32 = 0x186;
+    pub const PERF_EVT_SEL_P6_1: u32 = 0x187;
     pub const MTRRCAP: u32 = 0xFE;
     pub const SYSENTER_CS: u32 = 0x174;
     pub const SYSENTER_ESP: u32 = 0x175;
@@ -81,11 +92,39 @@ fn msr_feature(n: u32) -> &'static str {
     }
 }
 
+/// Whether the model has a register: by its features, its vendor or its family.
+fn has_register(c: &Cpu, n: u32) -> bool {
+    let model = c.features.model();
+    let p6 = !c.amd && model.family() >= 6;
+    let of_family = match n {
+        number::P5_MC_ADDR | number::P5_MC_TYPE => c.features.has("mce"),
+        number::PLATFORM_ID
+        | number::EBL_CR_POWERON
+        | number::UPDATE_TRIGGER
+        | number::PMC_0
+        | number::PMC_1
+        | number::PERF_EVT_SEL_P6_0
+        | number::PERF_EVT_SEL_P6_1 => p6,
+        number::UCODE_REV => p6 || c.amd,
+        number::MISC_ENABLE => model.has_misc_enable(),
+        number::DEBUGCTL => model.branch_records() > 0,
+        number::SYSCFG
+        | number::VM_CR
+        | number::HWCR
+        | number::NB_CFG
+        | number::INT_PENDING
+        | number::PATCH_LOADER
+        | number::PERF_EVT_SEL_0..=number::PERF_CTR_3 => c.amd,
+        _ => true,
+    };
+    of_family && c.features.has(msr_feature(n))
+}
+
 /// RDMSR.
 pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
     c.need_cpl0()?;
     let n = c.r[RCX] as u32;
-    if !c.features.has(msr_feature(n)) {
+    if !has_register(c, n) {
         return Err(c.gp(0));
     }
     let m = &c.msr;
@@ -93,10 +132,19 @@ pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
         number::TSC => tsc(c, op),
         number::APIC_BASE => c.bus().apic_base(),
         number::UCODE_REV | number::INT_PENDING => 0,
-        number::DEBUGCTL if c.features.model().branch_records() > 0 => m.debugctl,
-        number::SYSCFG if c.amd => m.syscfg,
+        // No machine check; the first platform; a bus at its slowest; and nothing is counted.
+        number::P5_MC_ADDR
+        | number::P5_MC_TYPE
+        | number::PLATFORM_ID
+        | number::EBL_CR_POWERON
+        | number::PMC_0
+        | number::PMC_1
+        | number::PERF_EVT_SEL_P6_0
+        | number::PERF_EVT_SEL_P6_1 => 0,
+        number::DEBUGCTL => m.debugctl,
+        number::SYSCFG => m.syscfg,
         // SVM is locked off.
-        number::VM_CR if c.amd => 1 << 4,
+        number::VM_CR => 1 << 4,
         // Eight variable ranges, fixed ranges, write combining.
         number::MTRRCAP => 0x508,
         number::SYSENTER_CS => m.sysenter_cs,
@@ -131,14 +179,12 @@ pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
         number::GS_BASE => c.seg[seg::GS].base,
         number::KERNEL_GS_BASE => m.kernel_gs_base,
         number::TSC_AUX => m.tsc_aux,
-        number::HWCR if c.amd && c.features.model().family() >= 0x10 => {
-            m.hwcr | number::HWCR_TSC_AT_P0
-        }
-        number::HWCR if c.amd => m.hwcr,
+        number::HWCR if c.features.model().family() >= 0x10 => m.hwcr | number::HWCR_TSC_AT_P0,
+        number::HWCR => m.hwcr,
         // The northbridge's extended configuration space is not there: nothing in this register has an effect.
-        number::NB_CFG if c.amd => 0,
+        number::NB_CFG => 0,
         // Nothing is counted. Systems that try the counters find that out; others only switch them off.
-        number::PERF_EVT_SEL_0..=number::PERF_CTR_3 if c.amd => 0,
+        number::PERF_EVT_SEL_0..=number::PERF_CTR_3 => 0,
         _ => match fixed_mtrr(n) {
             Some(i) => m.mtrr_fixed[i],
             None => match c.branch_register(n) {
@@ -156,7 +202,7 @@ pub(crate) fn rdmsr(c: &mut Cpu, op: &Op) -> Res {
 pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
     c.need_cpl0()?;
     let n = c.r[RCX] as u32;
-    if !c.features.has(msr_feature(n)) {
+    if !has_register(c, n) {
         return Err(c.gp(0));
     }
     let v = c.r[RAX] & 0xFFFF_FFFF | c.r[RDX] << 32;
@@ -204,19 +250,26 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
             c.touch();
         }
         // A microcode update is taken and ignored, the others have no effect that a guest could see.
-        number::UCODE_REV | number::INT_PENDING | number::PATCH_LOADER => {}
+        number::UCODE_REV
+        | number::INT_PENDING
+        | number::PATCH_LOADER
+        | number::UPDATE_TRIGGER
+        | number::P5_MC_ADDR
+        | number::P5_MC_TYPE
+        | number::EBL_CR_POWERON
+        | number::PMC_0
+        | number::PMC_1
+        | number::PERF_EVT_SEL_P6_0
+        | number::PERF_EVT_SEL_P6_1 => {}
         number::DEBUGCTL => {
-            let pins = match c.features.model().branch_records() {
-                0 => return Err(c.gp(0)),
-                1 => DEBUGCTL_PINS,
-                _ => 0,
-            };
+            let several = c.features.model().branch_records() > 1;
+            let pins = if several { 0 } else { DEBUGCTL_PINS };
             if v & !(DEBUGCTL_LBR | DEBUGCTL_BTF | pins) != 0 {
                 return Err(c.gp(0));
             }
             c.msr.debugctl = v;
         }
-        number::SYSCFG if c.amd => c.msr.syscfg = v,
+        number::SYSCFG => c.msr.syscfg = v,
         number::SYSENTER_CS => c.msr.sysenter_cs = v & 0xFFFF_FFFF,
         number::SYSENTER_ESP => c.msr.sysenter_esp = v,
         number::SYSENTER_EIP => c.msr.sysenter_eip = v,
@@ -277,9 +330,9 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
         number::GS_BASE => c.set_segment_base(seg::GS, v),
         number::KERNEL_GS_BASE => c.msr.kernel_gs_base = v,
         number::TSC_AUX => c.msr.tsc_aux = v & 0xFFFF_FFFF,
-        number::HWCR if c.amd => c.msr.hwcr = v,
-        number::NB_CFG if c.amd => {}
-        number::PERF_EVT_SEL_0..=number::PERF_CTR_3 if c.amd => {}
+        number::HWCR => c.msr.hwcr = v,
+        number::NB_CFG => {}
+        number::PERF_EVT_SEL_0..=number::PERF_CTR_3 => {}
         _ => match fixed_mtrr(n) {
             Some(i) if v.to_le_bytes().into_iter().all(memory_type) => c.msr.mtrr_fixed[i] = v,
             None if c.set_branch_register(n, v) => {}
