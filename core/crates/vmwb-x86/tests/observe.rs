@@ -162,6 +162,22 @@ fn devices_are_told_with_value_and_exact_count() {
 }
 
 #[test]
+fn string_reads_of_a_port_are_recorded_one_by_one() {
+    // mov edx, 0x1F0; mov edi, DATA; mov ecx, 3; rep insb; jmp $
+    let code = [
+        0xBA, 0xF0, 1, 0, 0, 0xBF, 0, 0, 0x18, 0, 0xB9, 3, 0, 0, 0, 0xF3, 0x6C, 0xEB, 0xFE,
+    ];
+    let (_m, mut cpu) = machine(&code);
+    door(&mut cpu).start_recording(Classes::PORT, 10);
+    let mut bus = TestBus {
+        run_at_most: usize::MAX,
+        ..board()
+    };
+    cpu.run(&mut bus, 10);
+    assert_eq!((traced(&mut cpu).len(), bus.runs.len()), (3, 0));
+}
+
+#[test]
 fn tlb_fill_in_the_middle_of_a_trace_is_stamped_exactly() {
     // nop; nop; mov [DATA], eax; nop; jmp $
     let code = [0x90, 0x90, 0xA3, 0, 0, 0x18, 0, 0x90, 0xEB, 0xFE];

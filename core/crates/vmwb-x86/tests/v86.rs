@@ -4,7 +4,7 @@
 mod system;
 
 use system::{
-    CODE, CODE_R, CODE0, CODE3, DPL3, End, FREE, G32, Rig, STACKS, TSS, descriptor, gate,
+    CODE, CODE_R, CODE0, CODE3, DATA, DPL3, End, FREE, G32, Rig, STACKS, TSS, descriptor, gate,
 };
 use vmwb_x86::Vcpu;
 use vmwb_x86::cpu::{cr4, flag, seg, vector};
@@ -351,6 +351,21 @@ fn with_iopl_3_ring_3_uses_every_port_but_virtual_8086_code_asks_the_bitmap() {
     bitmap(&mut open, 0xFFF, &[0x80]);
     assert_eq!(open.run(&[0xE6, 0x80, 0xCC]), End::Vector(vector::BP, 0));
     assert_eq!(open.stack(1), CS);
+}
+
+#[test]
+fn string_io_asks_the_bitmap_each_time_and_goes_in_a_run_where_there_is_none() {
+    for (flags, runs) in [(0x0002, &[][..]), (0x3002, &[5])] {
+        let mut rig = Rig::protected();
+        rig.bus.run_at_most = usize::MAX;
+        bitmap(&mut rig, 0xFFF, &[0x60]);
+        let c = rig.ring3().c();
+        c.set_flags(flags);
+        (c.r[1], c.r[2], c.r[7]) = (5, 0x60, DATA);
+        let end = rig.run(&[0xF3, 0x6C, 0xCC]);
+        assert_eq!((end, rig.c().r[1]), (End::Vector(vector::BP, 0), 0));
+        assert_eq!(rig.bus.runs, runs);
+    }
 }
 
 #[test]
