@@ -25,6 +25,7 @@
 mod device;
 mod function;
 mod host_bridge;
+mod msi;
 mod msix;
 pub(crate) mod regs;
 mod snapshot;
@@ -41,6 +42,7 @@ pub use device::PciDevice;
 pub use function::{
     BarError, BarKind, BarWindow, CONFIG_DWORDS, ConfigSpace, PciFunction, ROM_BAR,
 };
+pub use msi::{MAX_MESSAGES, Msi, MsiV1};
 pub use msix::{MAX_MSIX_VECTORS, MSIX_ENTRY_BYTES, Msix, MsixPlace, MsixV1, MsixVectorV1};
 pub use snapshot::{PciFunctionV1, PciV1};
 

@@ -1,9 +1,9 @@
 //! A driver for tests: negotiates, lays queues out in guest memory, queues requests and looks at what came back.
 
-use vmwb_hw::{AccessSize, GuestAddress, IrqLine};
+use vmwb_hw::{AccessSize, Device, GuestAddress, IrqLine, Payload, Schema};
 
 use super::regs::*;
-use super::{VirtioFunction, VirtioPci};
+use super::{VirtioFunction, VirtioPci, VirtioV2};
 use crate::conformance::Access;
 use crate::pci::{PciDevice, regs as pci};
 use crate::testbench::Bench;
@@ -304,11 +304,54 @@ impl<F: VirtioFunction> Rig<F> {
             .config_write(ctx, CAP_MSIX, 0x8000_0000, 0xFFFF_0000);
     }
 
+    /// Switches MSI on with two messages, those of `masked` held back; message n has data 40h + n.
+    pub fn use_msi(&mut self, masked: u32) {
+        for (offset, value) in [
+            (4, 0xFEE0_0000),
+            (8, 0),
+            (12, 0x40),
+            (16, masked),
+            (0, 0x11 << 16),
+        ] {
+            let ctx = &mut self.b.ctx();
+            self.dev
+                .config_write(ctx, CAP_MSI + offset, value, u32::MAX);
+        }
+    }
+
     /// Messages' data since the last call.
     pub fn messages(&mut self) -> Vec<u32> {
         self.b.lines.drain_messages().map(|m| m.data).collect()
     }
 }
+
+/// Restores the golden state of version 1, which knew no MSI, into `dev`: the guest finds the capability, and what is
+/// saved now is what was.
+pub(crate) fn gains_msi<F: VirtioFunction>(mut dev: VirtioPci<F>) {
+    let kind = F::Saved::KIND;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+    let old = Payload {
+        name: dev.name().to_owned(),
+        kind: kind.to_owned(),
+        version: 1,
+        bytes: std::fs::read(format!("{folder}/{kind}-v1.cbor")).unwrap(),
+    };
+    let mut b = Bench::new();
+    dev.restore(&mut b.ctx(), &old).unwrap();
+    let next = dev.config_read(CAP_WINDOW).to_le_bytes()[1];
+    assert_eq!((next, dev.config_read(CAP_MSI) & 0xFFFF), (CAP_MSI, 5));
+    let saved = dev.save().unwrap();
+    assert_eq!(saved.version, 2);
+    let VirtioV2 { base, msi } = saved.decode::<VirtioV2<F::Saved>>().unwrap();
+    assert_eq!(msi.pending, 0);
+    // Nothing but the capability's registers has been added: without them it is the old state again.
+    let again = Payload::encode(dev.name(), &base).unwrap();
+    assert_eq!(again.bytes.len(), old.bytes.len() + ADDED_BYTES);
+}
+
+/// What the capability adds to a state of version 1 as it is encoded: its head is five bytes in place of a zero. The link to it
+/// lies in a number that has five already.
+const ADDED_BYTES: usize = 4;
 
 /// A random access of the conformance suite, spread over configuration space and both base addresses.
 pub(crate) fn pci_access(device: &mut dyn PciDevice, b: &mut Bench, a: Access) {

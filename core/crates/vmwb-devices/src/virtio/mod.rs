@@ -52,7 +52,7 @@ pub use console::{ConsolePort, VirtioConsole, VirtioConsoleV1};
 pub use input::{VirtioInputV1, VirtioTablet};
 pub use queue::{Chain, QueueFault};
 pub use rng::{VirtioRng, VirtioRngV1};
-pub use snapshot::{QueueV1, TransportV1};
+pub use snapshot::{QueueV1, TransportV1, VirtioV2};
 pub use transport::{QueueSpec, Transport};
 
 use crate::pci::{ConfigSpace, PciDevice, PciFunction, regs as pci};
@@ -71,7 +71,7 @@ pub trait VirtioFunction: Debug + Send {
     /// Feature bits that come and go with what is attached: a saved driver may have agreed on one that is not offered
     /// now.
     const CHANGING_FEATURES: u64;
-    /// The frozen payload, the transport's state included.
+    /// The frozen payload, the transport's state included: version 1, and the base of [`VirtioV2`].
     type Saved: Schema;
 
     /// Feature bits of the device type that it offers.
@@ -214,14 +214,28 @@ impl<F: VirtioFunction> Device for VirtioPci<F> {
     }
 
     fn save(&self) -> Result<Payload, SnapshotError> {
-        let saved = self.function.save(self.transport.to_v1())?;
+        let saved = VirtioV2 {
+            base: self.function.save(self.transport.to_v1())?,
+            msi: self.transport.msi.to_v1(),
+        };
         Payload::encode(&self.name, &saved)
     }
 
     fn restore(&mut self, _ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
-        let transport = self.function.restore(payload.decode::<F::Saved>()?)?;
-        self.transport
-            .take_v1(F::Saved::KIND, &transport, F::CHANGING_FEATURES)
+        let (saved, msi) = match payload.version {
+            1 => (payload.decode::<F::Saved>()?, None),
+            _ => {
+                let VirtioV2 { base, msi } = payload.decode::<VirtioV2<F::Saved>>()?;
+                (base, Some(msi))
+            }
+        };
+        let transport = self.function.restore(saved)?;
+        self.transport.take(
+            F::Saved::KIND,
+            transport,
+            msi.as_ref(),
+            F::CHANGING_FEATURES,
+        )
     }
 }
 
@@ -238,7 +252,7 @@ impl<F: VirtioFunction> PciDevice for VirtioPci<F> {
                 let value = self.bar_peek(Nanos(0), bar, offset, size);
                 u32::try_from(value).unwrap_or(u32::MAX)
             }),
-            _ => value,
+            _ => self.transport.msi.read(register).unwrap_or(value),
         }
     }
 

@@ -59,6 +59,14 @@ pub const CAP_NOTIFY: u8 = 0x7C;
 pub const CAP_WINDOW: u8 = 0x90;
 /// Its data register.
 pub const WINDOW_DATA: u8 = CAP_WINDOW + 16;
+/// Offset of the MSI capability.
+pub const CAP_MSI: u8 = 0xA4;
+/// MSI: the message of queues.
+pub const MESSAGE_QUEUE: u8 = 0;
+/// MSI: the message of configuration changes, for drivers that allocate two.
+pub const MESSAGE_CONFIG: u8 = 1;
+/// MSI: how many there are.
+pub const MESSAGES: u8 = 2;
 
 /// Common configuration: `device_feature_select`, 4 bytes.
 pub const DEVICE_FEATURE_SELECT: usize = 0x00;

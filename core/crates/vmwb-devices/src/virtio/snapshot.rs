@@ -1,15 +1,15 @@
 //! The transport's part of every virtio device's saved state. Frozen: a change is a new type with an upgrade.
 
 use serde::{Deserialize, Serialize};
-use vmwb_hw::SnapshotError;
+use vmwb_hw::{Schema, SnapshotError};
 
 use super::Transport;
 use super::queue::Queue;
 use super::regs::{
-    F_VERSION_1, ISR_CONFIG, ISR_QUEUE, NO_VECTOR, STATUS_DRIVER_BITS, STATUS_DRIVER_OK,
-    STATUS_FEATURES_OK, STATUS_NEEDS_RESET,
+    CAP_WINDOW, F_VERSION_1, ISR_CONFIG, ISR_QUEUE, NO_VECTOR, STATUS_DRIVER_BITS,
+    STATUS_DRIVER_OK, STATUS_FEATURES_OK, STATUS_NEEDS_RESET,
 };
-use crate::pci::{CONFIG_DWORDS, MsixV1, PciFunction};
+use crate::pci::{CONFIG_DWORDS, MsiV1, MsixV1, PciFunction};
 
 /// Registers of one virtio function but the device's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,21 @@ pub struct TransportV1 {
     pub queues: Vec<QueueV1>,
     /// Interrupt status.
     pub isr: u8,
+}
+
+/// Version 2 of every virtio device: MSI. Frozen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VirtioV2<T> {
+    /// What version 1 knew; its configuration space has the MSI capability as well.
+    pub base: T,
+    /// MSI.
+    pub msi: MsiV1,
+}
+
+impl<T: Schema> Schema for VirtioV2<T> {
+    const KIND: &'static str = T::KIND;
+    const VERSION: u32 = 2;
 }
 
 /// One queue.
@@ -97,13 +112,22 @@ impl Transport {
     }
 
     /// Takes saved registers over, for the device of this `kind`, whose driver may have agreed on `changing` features
-    /// that it does not offer now.
-    pub(super) fn take_v1(
+    /// that it does not offer now. Without `msi` they are of a function that had no such capability: it has one now.
+    pub(super) fn take(
         &mut self,
         kind: &str,
-        s: &TransportV1,
+        mut s: TransportV1,
+        msi: Option<&MsiV1>,
         changing: u64,
     ) -> Result<(), SnapshotError> {
+        match msi {
+            Some(saved) => self.msi.take_v1(kind, saved)?,
+            None => self.msi.add_to(&mut s.config, CAP_WINDOW),
+        }
+        self.take_v1(kind, &s, changing)
+    }
+
+    fn take_v1(&mut self, kind: &str, s: &TransportV1, changing: u64) -> Result<(), SnapshotError> {
         let check = |holds: bool, reason: &str| {
             if holds {
                 Ok(())

@@ -11,12 +11,12 @@ use vmwb_hw::{Ctx, IrqLine};
 
 use super::queue::{Chain, Queue, QueueFault};
 use super::regs::{
-    self, CAP_COMMON, CAP_DEVICE, CAP_ISR, CAP_MSIX, CAP_NOTIFY, CAP_WINDOW, COMMON_BYTES,
+    self, CAP_COMMON, CAP_DEVICE, CAP_ISR, CAP_MSI, CAP_MSIX, CAP_NOTIFY, CAP_WINDOW, COMMON_BYTES,
     F_EVENT_IDX, F_INDIRECT_DESC, F_RING_RESET, F_VERSION_1, ISR_CONFIG, ISR_QUEUE, KIND_COMMON,
     KIND_DEVICE, KIND_ISR, KIND_NOTIFY, KIND_WINDOW, NO_VECTOR, NOTIFY_MULTIPLIER, PAGE,
     STATUS_DRIVER_BITS, STATUS_DRIVER_OK, STATUS_FEATURES_OK, STATUS_NEEDS_RESET,
 };
-use crate::pci::{BarKind, ConfigSpace, Msix, MsixPlace, PciFunction, regs as pci};
+use crate::pci::{BarKind, ConfigSpace, Msi, Msix, MsixPlace, PciFunction, regs as pci};
 
 /// Features of the transport and the rings, offered by every function.
 const TRANSPORT_FEATURES: u64 = F_INDIRECT_DESC | F_EVENT_IDX | F_VERSION_1 | F_RING_RESET;
@@ -47,6 +47,7 @@ pub(super) enum Asked {
 pub struct Transport {
     pub(super) config: ConfigSpace,
     pub(super) msix: Msix,
+    pub(super) msi: Msi,
     irq: IrqLine,
     /// Features of this function with the transport's.
     pub(super) offered: u64,
@@ -94,7 +95,7 @@ fn add_capabilities(config: &mut ConfigSpace, queues: u16) {
     let device = (regs::DEVICE_PAGE, 0x1000);
     structure(config, (CAP_DEVICE, CAP_NOTIFY), KIND_DEVICE, device);
     structure(config, (CAP_NOTIFY, CAP_WINDOW), KIND_NOTIFY, notify);
-    capability(config, (CAP_WINDOW, 0), 20, KIND_WINDOW);
+    capability(config, (CAP_WINDOW, CAP_MSI), 20, KIND_WINDOW);
     config.allow(CAP_WINDOW + 4, 0xFF);
     config.allow(CAP_WINDOW + 8, u32::MAX);
     config.allow(CAP_WINDOW + 12, u32::MAX);
@@ -132,9 +133,11 @@ impl Transport {
         let count = u16::try_from(queues.len()).expect("a device has few queues");
         let msix = Msix::new(&mut config, place, count + 1);
         add_capabilities(&mut config, count);
+        let msi = Msi::new(&mut config, (CAP_MSI, 0), regs::MESSAGES);
         Self {
             config,
             msix,
+            msi,
             irq,
             offered: features | TRANSPORT_FEATURES,
             accepted: 0,
@@ -172,6 +175,7 @@ impl Transport {
     pub(super) fn bus_reset(&mut self, ctx: &mut Ctx<'_>, features: u64) {
         self.config.reset();
         self.msix.reset();
+        self.msi.reset();
         self.generation = 0;
         self.fault = None;
         self.reset(ctx, features);
@@ -277,17 +281,24 @@ impl Transport {
 
     fn interrupt(&mut self, ctx: &mut Ctx<'_>, vector: u16, cause: u8) {
         if self.msix.is_enabled(&self.config) {
-            self.msix.raise(ctx, &self.config, vector);
-        } else {
-            self.isr |= cause;
-            self.drive(ctx);
+            return self.msix.raise(ctx, &self.config, vector);
         }
+        // An MSI takes the pin's place; what it is about stands in the interrupt status as well.
+        self.isr |= cause;
+        let message = if cause == ISR_CONFIG {
+            regs::MESSAGE_CONFIG
+        } else {
+            regs::MESSAGE_QUEUE
+        };
+        self.msi.raise(ctx, &self.config, message);
+        self.drive(ctx);
     }
 
     /// The level that the interrupt pin has by the registers.
     pub(super) fn level(&self) -> bool {
         let off = self.config.config_read(pci::COMMAND_STATUS) & pci::COMMAND_NO_INTX != 0;
-        self.isr != 0 && !off && !self.msix.is_enabled(&self.config)
+        let messages = self.msix.is_enabled(&self.config) || self.msi.is_enabled(&self.config);
+        self.isr != 0 && !off && !messages
     }
 
     fn drive(&mut self, ctx: &mut Ctx<'_>) {
@@ -307,6 +318,7 @@ impl Transport {
     /// After a write to configuration space; `true` when the function has become a bus master.
     pub(super) fn config_written(&mut self, ctx: &mut Ctx<'_>, before: u32) -> bool {
         self.msix.settle(ctx, &self.config);
+        self.msi.settle(ctx, &self.config);
         self.drive(ctx);
         let after = self.config.config_read(pci::COMMAND_STATUS);
         !before & after & pci::COMMAND_MASTER != 0

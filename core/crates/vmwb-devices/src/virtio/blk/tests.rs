@@ -10,7 +10,7 @@ use super::*;
 use crate::conformance::{Access, Subject, conformance};
 use crate::testbench::Bench;
 use crate::virtio::fuzz;
-use crate::virtio::harness::{Buffer, LINE, Queued, Rig, pci_access};
+use crate::virtio::harness::{Buffer, LINE, Queued, Rig, gains_msi, pci_access};
 
 const ALL: u64 = u64::MAX;
 
@@ -169,6 +169,11 @@ impl Subject for Worked {
     }
 
     fn deadline(_dev: &mut VirtioBlk, _b: &mut Bench, _timer: TimerId) {}
+}
+
+#[test]
+fn state_without_msi_gains_the_capability() {
+    gains_msi(Worked::build(&mut Bench::new()));
 }
 
 conformance!(virtio_blk_conformance, Worked);

@@ -6,7 +6,7 @@ use super::*;
 use crate::conformance::{Access, Subject, conformance};
 use crate::testbench::Bench;
 use crate::virtio::fuzz;
-use crate::virtio::harness::{Buffer, LINE, Rig, pci_access};
+use crate::virtio::harness::{Buffer, LINE, Rig, gains_msi, pci_access};
 
 #[derive(Debug, Clone, Default)]
 struct Tape(Arc<Mutex<Vec<u8>>>);
@@ -103,6 +103,11 @@ impl Subject for Worked {
     }
 
     fn deadline(_dev: &mut VirtioConsole, _b: &mut Bench, _timer: TimerId) {}
+}
+
+#[test]
+fn state_without_msi_gains_the_capability() {
+    gains_msi(Worked::build(&mut Bench::new()));
 }
 
 conformance!(virtio_console_conformance, Worked);

@@ -4,7 +4,7 @@ use super::*;
 use crate::conformance::{Access, Subject, conformance};
 use crate::testbench::Bench;
 use crate::virtio::fuzz;
-use crate::virtio::harness::{Buffer, LINE, Rig, pci_access};
+use crate::virtio::harness::{Buffer, LINE, Rig, gains_msi, pci_access};
 
 fn device() -> VirtioTablet {
     VirtioTablet::new("virtio-tablet.0", LINE)
@@ -68,6 +68,11 @@ impl Subject for Worked {
     }
 
     fn deadline(_dev: &mut VirtioTablet, _b: &mut Bench, _timer: TimerId) {}
+}
+
+#[test]
+fn state_without_msi_gains_the_capability() {
+    gains_msi(Worked::build(&mut Bench::new()));
 }
 
 conformance!(virtio_input_conformance, Worked);

@@ -4,7 +4,7 @@ use super::*;
 use crate::conformance::{Access, Subject, conformance};
 use crate::testbench::Bench;
 use crate::virtio::fuzz;
-use crate::virtio::harness::{Buffer, LINE, Rig, pci_access};
+use crate::virtio::harness::{Buffer, LINE, Rig, gains_msi, pci_access};
 
 /// Numbers that tell their index.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ impl Subject for Worked {
     fn mutate(dev: &mut VirtioRng, b: &mut Bench) {
         Rig::borrow(dev, b, device(), |rig| {
             rig.start(u64::MAX);
+            rig.use_msi(1);
             rig.request(0, &[Buffer::In(20)]);
         });
     }
@@ -41,6 +42,11 @@ impl Subject for Worked {
     }
 
     fn deadline(_dev: &mut VirtioRng, _b: &mut Bench, _timer: TimerId) {}
+}
+
+#[test]
+fn state_without_msi_gains_the_capability() {
+    gains_msi(Worked::build(&mut Bench::new()));
 }
 
 conformance!(virtio_rng_conformance, Worked);
