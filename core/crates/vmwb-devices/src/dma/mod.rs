@@ -227,6 +227,11 @@ impl Controller {
             && mode & MODE_TYPE != MODE_ILLEGAL
     }
 
+    fn reaches_memory(&self, n: usize) -> bool {
+        let kind = self.channels[n].mode & MODE_TYPE;
+        matches!(kind, MODE_READ_MEMORY | MODE_WRITE_MEMORY)
+    }
+
     fn set_dreq(&mut self, n: usize, level: bool) {
         let bit = 1 << n;
         self.dreq = if level {
@@ -289,6 +294,7 @@ impl Dma {
         let (unit, n) = (channel >> 2, usize::from(channel & CHANNEL));
         let page = self.pages[PAGE_OF_CHANNEL[usize::from(channel)]];
         let controller = &mut self.controllers[usize::from(unit)];
+        peer.dma_open(controller.serves(n) && controller.reaches_memory(n));
         while peer.dma_request() && controller.serves(n) {
             let moved = move_chunk(ctx, &mut controller.channels[n], unit, page, peer);
             let Some(units) = moved else { break };

@@ -15,6 +15,8 @@ struct Peer {
     sunk: Vec<u8>,
     room: usize,
     terminals: usize,
+    /// Whether its channel was open, each time that it was told.
+    told: Vec<bool>,
 }
 
 impl Peer {
@@ -36,6 +38,9 @@ impl Peer {
 impl DmaPeer for Peer {
     fn dma_request(&self) -> bool {
         !self.source.is_empty() || self.room != 0
+    }
+    fn dma_open(&mut self, open: bool) {
+        self.told.push(open);
     }
     fn dma_read(&mut self, _ctx: &mut Ctx<'_>, out: &mut [u8], terminal: bool) -> usize {
         let n = out.len().min(self.source.len());
@@ -182,6 +187,25 @@ fn autoinit_starts_over_and_stays_open() {
     }
     assert_eq!(memory(&b, 0x8000, 3), [3, 4, 0]);
     assert_eq!(b.inp(&mut d, 0x0F), 0x0B);
+}
+
+#[test]
+fn device_is_told_whether_its_channel_moves_data() {
+    let (mut b, mut d, mut peer) = (Bench::new(), Dma::new(), Peer::default());
+    for (mode, masked) in [
+        (0x44, true),
+        (0x44, false),
+        (0x48, false),
+        (0x40, false),
+        (0xC4, false),
+    ] {
+        channel_2(&mut b, &mut d, mode, 0x1000, 16);
+        if masked {
+            b.out(&mut d, 0x0A, 0x06);
+        }
+        d.transfer(&mut b.ctx(), 2, &mut peer);
+    }
+    assert_eq!(peer.told, [false, true, true, false, false]);
 }
 
 #[test]

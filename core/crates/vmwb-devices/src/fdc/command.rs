@@ -128,6 +128,10 @@ impl Fdc {
     }
 
     fn sense_interrupt(&mut self, ctx: &mut Ctx<'_>) {
+        if self.state.reset_done.is_some() {
+            // Who asks without having waited for the interrupt of a reset is told all the same.
+            self.end_reset(ctx);
+        }
         let Some(unit) = self.state.sense.iter().position(Option::is_some) else {
             self.state.interrupt = false;
             return self.result(&[ST0_INVALID]);

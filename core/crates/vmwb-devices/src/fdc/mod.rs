@@ -115,6 +115,8 @@ struct State {
     interrupt: bool,
     /// Level of the interrupt line.
     line: bool,
+    /// The DMA channel is open, as last told. Not saved: it is told again before it matters.
+    dma_open: bool,
 }
 
 impl State {
@@ -136,6 +138,7 @@ impl State {
             phase: Phase::Command(Vec::new()),
             interrupt: false,
             line: false,
+            dma_open: false,
         }
     }
 
@@ -143,8 +146,11 @@ impl State {
         self.dor & DOR_NO_RESET == 0
     }
 
+    /// The processor moves the data. A driver that specifies that, and opens a DMA channel for them nevertheless, means
+    /// the channel: a widely copied tutorial writes the bit the wrong way round, and its systems were seen to work on
+    /// machines that do not look at it.
     fn non_dma(&self) -> bool {
-        self.specify[1] & SPECIFY_NON_DMA != 0
+        self.specify[1] & SPECIFY_NON_DMA != 0 && !self.dma_open
     }
 
     fn motor(&self, unit: u8) -> bool {
@@ -168,8 +174,7 @@ impl State {
     }
 
     fn msr(&self) -> u8 {
-        // The chip takes no byte before it is through with its reset: who asks for the four statuses at once waits.
-        if self.in_reset() || self.reset_done.is_some() {
+        if self.in_reset() {
             return 0;
         }
         let phase = match &self.phase {
@@ -291,6 +296,15 @@ impl Fdc {
         self.state.interrupt = false;
         let mut ended = self.state.sense.iter().flatten();
         if ended.any(|st0| st0 & ST0_POLLED != ST0_POLLED) {
+            self.raise(ctx);
+        }
+    }
+
+    /// The reset is through: polling finds that all drives have changed.
+    fn end_reset(&mut self, ctx: &mut Ctx<'_>) {
+        self.state.reset_done = None;
+        if self.state.config & CONFIG_NO_POLL == 0 {
+            self.state.sense = [0, 1, 2, 3].map(|n| Some(ST0_POLLED | n));
             self.raise(ctx);
         }
     }
@@ -480,11 +494,7 @@ impl PioDevice for Fdc {
 impl Timed for Fdc {
     fn on_deadline(&mut self, ctx: &mut Ctx<'_>, _timer: TimerId) {
         if self.state.reset_done.is_some_and(|at| at <= ctx.now) {
-            self.state.reset_done = None;
-            if self.state.config & CONFIG_NO_POLL == 0 {
-                self.state.sense = [0, 1, 2, 3].map(|n| Some(ST0_POLLED | n));
-                self.raise(ctx);
-            }
+            self.end_reset(ctx);
         }
         self.seeks_due(ctx);
         self.step_due(ctx);
@@ -522,6 +532,10 @@ impl DmaPeer for Fdc {
         let open = self.state.dor & (DOR_DMA_GATE | DOR_NO_RESET) == DOR_DMA_GATE | DOR_NO_RESET;
         open && !self.state.non_dma()
             && matches!(&self.state.phase, Phase::Execution(t) if matches!(t.step, Step::Host { .. }))
+    }
+
+    fn dma_open(&mut self, open: bool) {
+        self.state.dma_open = open;
     }
 
     fn dma_read(&mut self, ctx: &mut Ctx<'_>, out: &mut [u8], terminal: bool) -> usize {

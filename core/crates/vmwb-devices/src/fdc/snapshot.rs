@@ -274,6 +274,7 @@ impl TryFrom<FdcV1> for State {
             phase: v.phase.try_into()?,
             interrupt: v.interrupt,
             line: v.line,
+            dma_open: false,
         })
     }
 }

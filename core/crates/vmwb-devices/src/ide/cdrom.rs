@@ -169,6 +169,11 @@ impl CdRom {
         if cdb[0] != p::REQUEST_SENSE {
             self.state.sense = Sense::NONE;
         }
+        if !quiet && cdb[0] != p::TEST_UNIT_READY {
+            // The firmware of a PC asks every drive when it starts, so that drivers have never seen this attention at a
+            // command that does something; SeaBIOS asks only the drive that it boots from.
+            self.state.was_reset = false;
+        }
         if !quiet && let Some(attention) = self.take_attention() {
             return Action::Check(attention);
         }

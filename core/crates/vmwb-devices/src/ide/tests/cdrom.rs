@@ -89,6 +89,20 @@ fn inquiry_leaves_the_attention_of_the_reset() {
 }
 
 #[test]
+fn attention_of_the_reset_is_told_to_who_asks_alone() {
+    let medium = Medium::of_sectors(400);
+    let mut r = drive(&medium);
+    let read = [p::READ_10, 0, 0, 0, 0, 3, 0, 0, 1];
+    assert_eq!(data(&mut r, &read), medium.range(3 * 2048, 2048));
+    ok(&mut r, &[p::TEST_UNIT_READY]);
+    // A new medium is told to everybody.
+    let next = Box::new(Medium::of_sectors(800));
+    let ctx = &mut r.b.ctx();
+    assert!(r.ide.change_medium(ctx, 0, next, false).is_ok());
+    assert_eq!(check(&mut r, &read), (6, 0x28, 0));
+}
+
+#[test]
 fn read_comes_in_blocks_of_the_byte_count_limit() {
     let medium = Medium::of_sectors(400);
     let mut r = awake(&medium);
