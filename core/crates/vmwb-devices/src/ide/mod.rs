@@ -52,7 +52,7 @@ use vmwb_hw::{
 use crate::bits::not_decoded;
 use crate::pci::{BarKind, ConfigSpace, PciDevice, PciFunction};
 use channel::Channel;
-use regs::{BUS_MASTER_BAR, CONTROL, DATA, IDETIM, IDETIM_DECODE, SIDETIM};
+use regs::{BUS_MASTER_BAR, CONTROL, DATA, IDETIM, IDETIM_DECODE, SIDETIM, STATUS_COMMAND};
 use unit::Kind;
 
 pub use cdrom::CdIdentity;
@@ -60,6 +60,12 @@ pub use disk::DiskIdentity;
 pub use snapshot::{CdV1, ChannelV1, DiskV1, DriveV1, IdeV1, JobV1, UnitV1};
 pub use taskfile::Geometry;
 pub use unit::Drive;
+
+/// How often a status read looks whether a busy drive's medium has answered, and how long it waits between two looks, in
+/// pauses of the host's processor (about 40 nanoseconds). An access takes about a microsecond on the ISA bus, and drivers
+/// count their time-outs in accesses: 1,000 of them must outlast a read from the host's cache.
+const LOOKS: usize = 4;
+const PAUSES: usize = 8;
 
 /// Places for drives: 0 primary master, 1 primary slave, 2 secondary master, 3 secondary slave.
 pub const UNITS: usize = 4;
@@ -271,6 +277,9 @@ impl PioDevice for Ide {
             return not_decoded(size);
         };
         let channel = &mut self.channels[channel];
+        if matches!(register, STATUS_COMMAND | CONTROL) && channel.waits_for_medium() {
+            channel.look_for_answer(ctx);
+        }
         let value = channel.read(ctx, register, size);
         if register == DATA && channel.waits_for_medium() {
             channel.serve(ctx);

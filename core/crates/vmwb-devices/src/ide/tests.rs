@@ -23,6 +23,8 @@ struct Store {
     answers: VecDeque<BlockReply>,
     /// Answers are kept back.
     held: bool,
+    /// Answers are kept back for so many looks.
+    looks: usize,
     /// The next answers are these errors.
     errors: VecDeque<BlockError>,
     /// Writes change nothing, so that two copies of a machine see the same.
@@ -118,7 +120,8 @@ impl BlockBackend for Medium {
 
     fn take_reply(&mut self, _now: Nanos) -> Option<BlockReply> {
         let mut store = self.store();
-        if store.held {
+        if store.held || store.looks > 0 {
+            store.looks = store.looks.saturating_sub(1);
             return None;
         }
         store.answers.pop_front()

@@ -17,6 +17,7 @@ use super::channel::Channel;
 use super::disk::SECTOR_BYTES;
 use super::regs::{ABRT, BSY, DRQ, IDNF, UNC, command as c, packet as p};
 use super::sense::Sense;
+use super::{LOOKS, PAUSES};
 
 /// Longest piece of a transfer through the data port: read ahead at once, or gathered before it is written.
 pub(super) const PIO_PIECE_BYTES: u64 = 64 << 10;
@@ -510,6 +511,17 @@ impl Channel {
             });
             let Some((at, reply)) = reply else { break };
             self.answered(ctx, at, reply);
+        }
+    }
+
+    /// Takes as long as an access does, and takes what the medium answers meanwhile.
+    pub(super) fn look_for_answer(&mut self, ctx: &mut Ctx<'_>) {
+        for _ in 0..LOOKS {
+            self.serve(ctx);
+            if !self.waits_for_medium() {
+                break;
+            }
+            (0..PAUSES).for_each(|_| std::hint::spin_loop());
         }
     }
 

@@ -270,6 +270,16 @@ fn drive_is_busy_while_its_medium_works() {
 }
 
 #[test]
+fn reading_the_status_takes_long_enough_for_the_medium_to_answer() {
+    let medium = Medium::of_sectors(64);
+    let mut r = Rig::with_disk(&medium);
+    medium.store().looks = 3;
+    r.command28(c::READ_SECTORS, 5, 1);
+    assert_eq!((r.interrupts(), r.alt()), (0, DRDY | DSC | DRQ));
+    assert_eq!(r.interrupts(), 1);
+}
+
+#[test]
 fn answer_to_a_request_from_before_a_reset_is_ignored() {
     let medium = Medium::of_sectors(64);
     medium.store().held = true;
