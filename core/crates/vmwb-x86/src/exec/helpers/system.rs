@@ -6,17 +6,30 @@ use crate::debug::{DR7_GD, dr6};
 use crate::observe::ControlRegister;
 use crate::trace::Op;
 
+/// #UD for control registers that are not there, which goes before the privilege.
+fn need_control_register(c: &mut Cpu, n: u8) -> Res {
+    let exists = match n {
+        0 | 2 | 3 => true,
+        // The 486 has no such register.
+        4 => c.cr4_allowed != 0,
+        8 => c.code64(),
+        _ => false,
+    };
+    if !exists {
+        return Err(c.ud());
+    }
+    c.need_cpl0()
+}
+
 /// MOV from a control register: `dst` is the general register's offset, `src` the number.
 pub(crate) fn mov_from_cr(c: &mut Cpu, op: &Op) -> Res {
-    c.need_cpl0()?;
+    need_control_register(c, op.src)?;
     let v = match op.src {
         0 => c.cr0,
         2 => c.cr2,
         3 => c.cr3,
-        // The 486 has no such register.
-        4 if c.cr4_allowed != 0 => c.cr4,
-        8 if c.code64() => u64::from(c.bus().cr8()),
-        _ => return Err(c.ud()),
+        4 => c.cr4,
+        _ => u64::from(c.bus().cr8()),
     };
     let n = if c.code64() { 8 } else { 4 };
     c.set_reg_at(op.dst, n, v);
@@ -25,7 +38,7 @@ pub(crate) fn mov_from_cr(c: &mut Cpu, op: &Op) -> Res {
 
 /// MOV to a control register: `dst` is the number.
 pub(crate) fn mov_to_cr(c: &mut Cpu, op: &Op) -> Res {
-    c.need_cpl0()?;
+    need_control_register(c, op.dst)?;
     let v = c.reg_at(op.src, if c.code64() { 8 } else { 4 });
     match op.dst {
         0 => c.write_cr0(v),
@@ -34,8 +47,8 @@ pub(crate) fn mov_to_cr(c: &mut Cpu, op: &Op) -> Res {
             Ok(())
         }
         3 => c.write_cr3(v),
-        4 if c.cr4_allowed != 0 => c.write_cr4(v),
-        8 if c.code64() => {
+        4 => c.write_cr4(v),
+        _ => {
             if v > 15 {
                 return Err(c.gp(0));
             }
@@ -44,7 +57,6 @@ pub(crate) fn mov_to_cr(c: &mut Cpu, op: &Op) -> Res {
             c.touch();
             Ok(())
         }
-        _ => Err(c.ud()),
     }
 }
 

@@ -132,9 +132,10 @@ pub(crate) fn sysenter(c: &mut Cpu, _op: &Op) -> Res {
     Ok(())
 }
 
-/// SYSEXIT.
+/// SYSEXIT. Where AMD's processors do not have it they look at the privilege first.
 pub(crate) fn sysexit(c: &mut Cpu, op: &Op) -> Res {
     if c.long_mode() && c.amd {
+        c.need_cpl0()?;
         return Err(c.ud());
     }
     let cs = c.msr.sysenter_cs as u16 & !3;
