@@ -71,8 +71,27 @@ def test_ipxe_says_that_there_is_no_card(vmwb: Vmwb) -> None:
     run_until(vmwb, "No more network devices", "--cdrom", guests.ipxe_cd())
 
 
-def test_machine_without_anything_to_boot_says_so(vmwb: Vmwb) -> None:
-    run_until(vmwb, "No bootable device", "--boot", "disk,cdrom,floppy")
+@pytest.mark.parametrize("drive", ["none", "empty disk", "empty CD"])
+def test_firmware_that_finds_nothing_to_boot_is_told_in_words(
+    vmwb: Vmwb, tmp_path: Path, drive: str
+) -> None:
+    blank = tmp_path / "blank.img"
+    blank.write_bytes(bytes(1 << 20))
+    drives = {
+        "none": ("--boot", "disk,cdrom,floppy"),
+        "empty disk": ("--disk", str(blank)),
+        "empty CD": ("--cdrom", "empty"),
+    }
+    machine = ("--serial", "none", "--memory", "64M", *drives[drive])
+
+    done = vmwb.run(
+        *("run", "--headless", "--timeout", str(BOOT_SECONDS), *machine),
+        *("--until-screen", "No bootable device"),
+        seconds=BOOT_SECONDS + 30,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "No device that can boot was found." in done.stderr
 
 
 def test_boot_order_decides(vmwb: Vmwb) -> None:
@@ -114,6 +133,9 @@ def test_reset_begins_with_the_firmware_again(vmwb: Vmwb) -> None:
     vmwb.ok("create", "bare", "--memory", "64M", "--serial", "none")
     vmwb.ok("start", "bare", "--headless")
     vmwb.wait("bare", "--screen", "No bootable device", seconds=BOOT_SECONDS)
+    shown = json.loads(vmwb.ok("show", "bare", "--json"))
+    assert (shown["state"], shown["problem_code"]) == ("running", "no_boot_device")
+    assert "No device that can boot was found." in vmwb.ok("list")
 
     vmwb.ok("reset", "bare")
     vmwb.wait("bare", "--screen", "ESC for boot menu", seconds=60)

@@ -24,6 +24,11 @@ from vmwb.worker.core import Core
 from vmwb.worker.sandbox import LockedDown
 
 MAGIC = b"FAKE"
+#: What the guest's words for events without arguments make the core tell.
+TOLD = {
+    "tablet": {"kind": "pointer", "absolute": True},
+    "boot": {"kind": "no_boot_device", "sentence": "Nothing boots."},
+}
 BANNER = b"fake guest: can't access tty\r\n# "
 
 
@@ -345,8 +350,8 @@ class FakeMachine:
             self._trays.add(rest)
         elif word == "eject":
             self._say({"kind": "ejected", "slot": rest})
-        elif word == "tablet":
-            self._say({"kind": "pointer", "absolute": True})
+        elif word in TOLD:
+            self._say(TOLD[word])
         elif word == "chatter":
             for number in range(int(rest)):
                 self._say({"kind": "log", "level": "info", "message": f"line {number}"})

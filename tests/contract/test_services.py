@@ -33,6 +33,7 @@ from vmwb.model.events import (
     CrashedEvent,
     EndedEvent,
     GuestResetEvent,
+    NoBootDeviceEvent,
     PointerEvent,
     PowerEvent,
 )
@@ -235,6 +236,39 @@ async def test_reset_tells_an_event(bench: Bench) -> None:
 
     assert any(isinstance(event, GuestResetEvent) for event in found)
     assert [event.seq for event in found] == sorted(event.seq for event in found)
+
+
+async def test_machine_that_finds_nothing_to_boot_has_a_problem_until_its_reset(
+    bench: Bench,
+) -> None:
+    await started(bench)
+    await bench.services.console.send("deb", b"boot\n")
+    async for item in bench.services.watch.events("deb", follow=True):
+        if isinstance(item.event, NoBootDeviceEvent):
+            break
+    told = await bench.services.machines.show("deb")
+    await bench.services.power.reset("deb")
+    after = await bench.services.machines.show("deb")
+
+    assert (told.state, told.problem) == (PowerState.RUNNING, "Nothing boots.")
+    assert told.problem_code == "no_boot_device"
+    assert (after.state, after.problem) == (PowerState.RUNNING, None)
+
+
+async def test_run_tells_that_nothing_boots(bench: Bench) -> None:
+    told: list[str] = []
+    config = bench.config()
+    replies = (Reply("access tty", "boot\n"),)
+    request = RunRequest(config, on_serial=replies, timeout_s=30)
+    interrupt = asyncio.Event()
+
+    def noticed(sentence: str) -> None:
+        told.append(sentence)
+        interrupt.set()
+
+    await bench.services.runs.run(request, noticed=noticed, interrupt=interrupt)
+
+    assert told == ["Nothing boots."]
 
 
 async def test_late_client_hears_how_the_pointer_is_taken(bench: Bench) -> None:

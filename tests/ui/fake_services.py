@@ -138,7 +138,9 @@ class FakeWorld:
         self.set(config.id, state)
         return machine
 
-    def set(self, key: str, state: PowerState, problem: str | None = None) -> MachineSummary:
+    def set(
+        self, key: str, state: PowerState, problem: str | None = None, code: str | None = None
+    ) -> MachineSummary:
         machine = self.machines[key]
         lived = machine.summary.pid is not None
         if state.has_worker and not lived:
@@ -147,7 +149,9 @@ class FakeWorld:
         if lived and not state.has_worker and machine.stream is not None:
             machine.stream.output.put_nowait(b"")
         pid = 1000 + machine.runs if state.has_worker else None
-        machine.summary = replace(machine.summary, state=state, pid=pid, problem=problem)
+        machine.summary = replace(
+            machine.summary, state=state, pid=pid, problem=problem, problem_code=code
+        )
         self.tell()
         return machine.summary
 

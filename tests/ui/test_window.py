@@ -50,6 +50,25 @@ def test_machines_that_run_are_found_again(run_ui, world, workbench) -> None:
     run_ui(main)
 
 
+def test_machine_that_finds_nothing_to_boot_says_so(run_ui, world, workbench) -> None:
+    sentence = "No device that can boot was found. Give the machine a disk."
+
+    async def main() -> None:
+        world.add("empty", PowerState.RUNNING)
+        async with workbench() as bench:
+            window = bench.window
+            await until(lambda: window.current)
+            world.set("id-empty", PowerState.RUNNING, sentence, "no_boot_device")
+            wanted = "running: No device that can boot was found."
+            await until(lambda: window.state_label.text() == wanted)
+            assert sentence in window.banner.text()
+            assert sentence in window.current.summary._sentence.text()
+            world.set("id-empty", PowerState.RUNNING)
+            await until(lambda: window.state_label.text() == "running")
+
+    run_ui(main)
+
+
 def test_power_buttons_follow_the_state(run_ui, world, workbench) -> None:
     async def main() -> None:
         world.add("one")

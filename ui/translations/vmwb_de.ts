@@ -290,6 +290,10 @@
             <translation>Der Emulator hat abgelehnt oder versagt.</translation>
         </message>
         <message>
+            <source>No device that can boot was found.</source>
+            <translation>Es wurde kein Gerät gefunden, von dem gestartet werden kann.</translation>
+        </message>
+        <message>
             <source>The machine&apos;s process was stopped by its own sandbox.</source>
             <translation>Der Prozess der Maschine wurde von seiner eigenen Sandbox angehalten.</translation>
         </message>

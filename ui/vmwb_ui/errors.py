@@ -36,6 +36,7 @@ KINDS: Final[dict[str, str]] = {
     "guest_crashed": QT_TRANSLATE_NOOP("Errors", "The guest cannot run on."),
     "kernel": QT_TRANSLATE_NOOP("Errors", "The kernel or its RAM disk cannot be booted."),
     "engine": QT_TRANSLATE_NOOP("Errors", "The emulator refused or failed."),
+    "no_boot_device": QT_TRANSLATE_NOOP("Errors", "No device that can boot was found."),
     "sandbox": QT_TRANSLATE_NOOP("Errors", "The machine's process was stopped by its own sandbox."),
 }
 # By code: the whole sentence, for contexts that have all its facts.
@@ -51,6 +52,11 @@ SENTENCES: Final[dict[str, str]] = {
 def error_text(error: VmwbError) -> str:
     """Give what the window says about an error."""
     return problem_text(error.code, error.sentence, error.context)
+
+
+def notice_text(code: str | None) -> str:
+    """Give the general words for a problem's code; empty without one."""
+    return "" if code is None else QCoreApplication.translate("Errors", KINDS.get(code, ""))
 
 
 def problem_text(

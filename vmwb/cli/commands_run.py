@@ -120,6 +120,7 @@ async def _run_here(services: Services, request: RunRequest, *, quiet: bool) -> 
                 request,
                 output=terminal.write if on_terminal else None,
                 attached=attached if on_terminal else None,
+                noticed=terminal.notice,
                 interrupt=interrupt,
             )
             if left.is_set():

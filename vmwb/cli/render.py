@@ -15,11 +15,12 @@ from vmwb.model.events import (
     EndedEvent,
     Event,
     LogEvent,
+    NoBootDeviceEvent,
     PointerEvent,
     PowerEvent,
 )
-from vmwb.model.sizes import format_mib
-from vmwb.model.stats import MachineStats
+from vmwb.model.sizes import MIB, format_mib
+from vmwb.model.stats import DriveStats, MachineStats
 from vmwb.services.types import DeletePlan, MachineSummary
 
 
@@ -151,6 +152,7 @@ def stats_text(stats: MachineStats) -> str:
         ("exits", _counts(stats.exits)),
         ("exceptions", _counts(stats.exceptions)),
         ("processor", _counts(stats.processor)),
+        *((slot, _drive_text(drive)) for slot, drive in stats.drives.items()),
         *(
             (f"processor {n}", f"{share.retired:,} instructions, {share.activity}")
             for n, share in enumerate(stats.processors)
@@ -158,6 +160,15 @@ def stats_text(stats: MachineStats) -> str:
         ),
     ]
     return "\n".join(f"{label:14}{value}" for label, value in rows if value)
+
+
+def _drive_text(drive: DriveStats) -> str:
+    failed = f", {drive.failures:,} failed" if drive.failures else ""
+    return (
+        f"{drive.reads:,} reads of {drive.read_bytes / MIB:,.1f} MiB, "
+        f"{drive.writes:,} writes of {drive.written_bytes / MIB:,.1f} MiB, "
+        f"{drive.flushes:,} flushes{failed}"
+    )
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -171,6 +182,8 @@ def event_text(event: Event) -> str:
             what = f"is {state}"
         case CrashedEvent(sentence=sentence):
             what = f"cannot run on: {sentence}"
+        case NoBootDeviceEvent(sentence=sentence):
+            what = f"waits: {sentence}"
         case DebugExitEvent(value=value):
             what = f"wrote {value:#x} to its debug exit port"
         case DebugStopEvent(reason=reason, address=address, rip=rip, processor=processor):

@@ -56,6 +56,12 @@ class Terminal:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
+    def notice(self, sentence: str) -> None:
+        """Tell something about the machine, beside its output."""
+        # In raw mode a line does not begin on the left by itself.
+        begin, end = ("\r\n", "\r\n") if self.interactive else ("", "\n")
+        print(f"{begin}{sentence}", end=end, file=sys.stderr, flush=True)
+
     async def feed(self, stream: SerialStream, leave: Callable[[], None]) -> None:
         """Hand input to the guest until Ctrl-], which calls ``leave``; ends at input's end."""
         async for data in _Typed(self._input):

@@ -22,7 +22,10 @@ RUN_BYTES: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """The record. ``started`` is seconds since 1970; ``sentence`` says why it ended badly."""
+    """The record. ``started`` is seconds since 1970; ``sentence`` says why it ended badly.
+
+    ``notice`` says what is wrong with a machine that runs: it found nothing to boot.
+    """
 
     pid: int
     socket: str
@@ -30,6 +33,7 @@ class RunRecord:
     state: PowerState
     ended_by: str = ""
     sentence: str = ""
+    notice: str = ""
     version: int = RUN_VERSION
 
     def write(self, bundle: Bundle, *, durable: bool) -> None:
@@ -65,4 +69,5 @@ def _parse(data: Mapping[str, object]) -> RunRecord | None:
         state=state,
         ended_by=str(data.get("ended_by", "")),
         sentence=str(data.get("sentence", "")),
+        notice=str(data.get("notice", "")),
     )

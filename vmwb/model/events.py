@@ -59,6 +59,14 @@ class CrashedEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoBootDeviceEvent(Event):
+    """The firmware found nothing that it could boot, and waits; ``sentence`` says what to do."""
+
+    kind = "no_boot_device"
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DebugExitEvent(Event):
     """The guest wrote ``value`` to the debug exit port."""
 
@@ -159,14 +167,13 @@ def event_from_json(data: Mapping[str, object]) -> Event:
     match kind:
         case "power":
             return PowerEvent(seq=seq, retired=retired, state=_state(data))
-        case "guest_power_off":
-            return GuestPowerOffEvent(seq=seq, retired=retired)
+        case "guest_power_off" | "guest_reset":
+            plain = GuestResetEvent if kind == "guest_reset" else GuestPowerOffEvent
+            return plain(seq=seq, retired=retired)
         case "ejected":
             return EjectedEvent(seq=seq, retired=retired, slot=_text(data, "slot"))
         case "pointer":
             return PointerEvent(seq=seq, retired=retired, absolute=data.get("absolute") is True)
-        case "guest_reset":
-            return GuestResetEvent(seq=seq, retired=retired)
         case "crashed":
             return CrashedEvent(
                 seq=seq,
@@ -174,6 +181,8 @@ def event_from_json(data: Mapping[str, object]) -> Event:
                 sentence=_text(data, "sentence"),
                 stop=_table(data, "stop"),
             )
+        case "no_boot_device":
+            return NoBootDeviceEvent(seq=seq, retired=retired, sentence=_text(data, "sentence"))
         case "debug_exit":
             return DebugExitEvent(seq=seq, retired=retired, value=_number(data, "value"))
         case "debug_stop":

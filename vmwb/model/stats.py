@@ -6,7 +6,7 @@ Latest wins: nothing is promised about how often they change.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 from vmwb.model.power import PowerState
 
@@ -24,6 +24,27 @@ class ProcessorShare:
 
 
 @dataclass(frozen=True, slots=True)
+class DriveStats:
+    """What one drive has done since power-on, over all media that were in it.
+
+    ``failures`` counts requests of any kind, which are counted nowhere else.
+    """
+
+    reads: int = 0
+    read_bytes: int = 0
+    writes: int = 0
+    written_bytes: int = 0
+    flushes: int = 0
+    failures: int = 0
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> DriveStats:
+        """Read one drive's part; what is missing or odd counts as zero."""
+        names = (field.name for field in fields(cls))
+        return cls(**{name: n for name in names if isinstance(n := data.get(name), int)})
+
+
+@dataclass(frozen=True, slots=True)
 class MachineStats:
     """One reading.
 
@@ -31,7 +52,7 @@ class MachineStats:
     ``spawn_seconds`` passed from the making of the worker's process to the start of the processor;
     ``instructions_per_second`` covers the last second; ``exits`` counts by reason,
     ``exceptions`` by vector, ``processor`` what goes on inside it, or inside all of them;
-    ``processors`` has each one's share.
+    ``processors`` has each one's share, ``drives`` what each did, by the names of their slots.
     """
 
     state: PowerState
@@ -47,6 +68,7 @@ class MachineStats:
     exceptions: Mapping[str, int] = field(default_factory=dict)
     processor: Mapping[str, int] = field(default_factory=dict)
     processors: tuple[ProcessorShare, ...] = ()
+    drives: Mapping[str, DriveStats] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> MachineStats:
@@ -61,6 +83,7 @@ class MachineStats:
             found = value if isinstance(value, dict) else {}
             return {str(name): n for name, n in found.items() if isinstance(n, int)}
 
+        drives = data.get("drives")
         rows = data.get("processors")
         shares = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
         state = str(data.get("state", "off"))
@@ -82,6 +105,11 @@ class MachineStats:
                 for row in shares
                 if isinstance(retired := row.get("retired"), int)
             ),
+            drives={
+                str(slot): DriveStats.from_json(drive)
+                for slot, drive in (drives.items() if isinstance(drives, dict) else ())
+                if isinstance(drive, dict)
+            },
         )
 
     def to_json(self) -> dict[str, object]:
@@ -102,4 +130,5 @@ class MachineStats:
             "processors": [
                 {"retired": share.retired, "activity": share.activity} for share in self.processors
             ],
+            "drives": {slot: asdict(drive) for slot, drive in self.drives.items()},
         }

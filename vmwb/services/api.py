@@ -396,6 +396,7 @@ class RunService(Protocol):
         output: Callable[[bytes], None] | None = None,
         attached: Callable[[SerialStream], None] | None = None,
         opened: Callable[[Services], None] | None = None,
+        noticed: Callable[[str], None] | None = None,
         interrupt: asyncio.Event | None = None,
     ) -> RunResult:
         """Run an ephemeral machine to its end.
@@ -406,6 +407,7 @@ class RunService(Protocol):
             attached: called once with the serial port, for input; it stays this method's.
             opened: called once with services of a library that holds this machine alone; they
                 stay this method's, which closes them before it returns.
+            noticed: called with a sentence when the machine runs and finds nothing to boot.
             interrupt: set it to end the run early, in good order.
 
         Raises:

@@ -32,7 +32,7 @@ from vmwb.model.errors import (
     WorkerGoneError,
     WrongStateError,
 )
-from vmwb.model.events import EndedEvent
+from vmwb.model.events import EndedEvent, NoBootDeviceEvent
 from vmwb.model.keyboard import answer_presses
 from vmwb.model.power import PowerState
 from vmwb.model.stats import MachineStats
@@ -50,6 +50,7 @@ LOG_LINES: Final = 10
 Output = Callable[[bytes], None]
 Attached = Callable[[SerialStream], None]
 Opened = Callable[[Services], None]
+Noticed = Callable[[str], None]
 Wire = Callable[[Engine, Path], Services]
 
 
@@ -71,6 +72,7 @@ class Runs:
         output: Output | None = None,
         attached: Attached | None = None,
         opened: Opened | None = None,
+        noticed: Noticed | None = None,
         interrupt: asyncio.Event | None = None,
     ) -> RunResult:
         """Run an ephemeral machine to its end; see ``api.RunService``."""
@@ -86,7 +88,7 @@ class Runs:
             self._ephemeral(request) as (engine, summary),
         ):
             session = await engine.launch(summary, resume=False, tied=True, trace=settings)
-            run = _Run(request, session, output, interrupt or asyncio.Event(), trace)
+            run = _Run(request, session, output, noticed, interrupt or asyncio.Event(), trace)
             services: Services | None = None
             try:
                 if opened is not None:
@@ -141,6 +143,7 @@ class _Run:
         request: RunRequest,
         session: Session,
         output: Output | None,
+        noticed: Noticed | None,
         interrupt: asyncio.Event,
         trace: TraceFile | None,
     ) -> None:
@@ -148,6 +151,7 @@ class _Run:
         self._request = request
         self._session = session
         self._output = output
+        self._noticed = noticed
         self._interrupt = interrupt
         self._tasks: list[asyncio.Task[object]] = []
         self._stream: SocketStream | None = None
@@ -246,7 +250,9 @@ class _Run:
             await self._session.press(answer_presses(reply.answer))
 
     async def _wait_ended(self) -> EndedEvent | None:
-        async for _ in self._session.events():
+        async for event in self._session.events():
+            if isinstance(event, NoBootDeviceEvent) and self._noticed is not None:
+                self._noticed(event.sentence)
             if self._session.ended is not None:
                 break
         return self._session.ended

@@ -34,8 +34,9 @@ class MachineSummary:
     """One machine of the library as lists show it.
 
     ``pid`` is the worker's, when there is one. ``problem`` is a sentence when the bundle cannot be
-    read (then ``config`` is ``None``) or when the last run ended badly; ``problem_code`` is an
-    error's code, or ``sandbox`` for a worker that was stopped by its own.
+    read (then ``config`` is ``None``), when the last run ended badly, or when a machine that runs
+    found nothing to boot; ``problem_code`` is an error's code, ``sandbox`` for a worker that was
+    stopped by its own, or ``no_boot_device``.
     """
 
     id: str

@@ -41,7 +41,9 @@ from vmwb.model.events import (
     EndedEvent,
     Event,
     GuestPowerOffEvent,
+    GuestResetEvent,
     LogEvent,
+    NoBootDeviceEvent,
     PowerEvent,
     event_from_json,
 )
@@ -87,6 +89,8 @@ class MachineHost:
         self._subscribers: set[Callable[[Event], None]] = set()
         self._ended_by = "power_off"
         self._sentence = ""
+        #: What is wrong with a machine that runs.
+        self._notice = ""
         self._debug_exit: int | None = None
         self._finishing = False
         self._calls = CoreCalls()
@@ -171,7 +175,9 @@ class MachineHost:
                     self._log.write("error", "The core did not switch off in time: forced.")
                     self._finish(PowerState.OFF)
                 await self._ended.wait()
-            case PowerVerb.RESET | PowerVerb.POWER_BUTTON:
+            case PowerVerb.RESET:
+                self._notice_is("")
+            case PowerVerb.POWER_BUTTON:
                 pass
 
     async def suspend(self) -> None:
@@ -348,11 +354,21 @@ class MachineHost:
                 self._ended_by = "crashed"
                 self._sentence = sentence
                 self._log.write("error", f"The guest cannot run on: {sentence}")
+            case NoBootDeviceEvent(sentence=sentence):
+                self._log.write("warn", sentence)
+                self._notice_is(sentence)
+            case GuestResetEvent():
+                self._notice_is("")
             case LogEvent(level=level, message=message):
                 self._log.core(level, message)
             case _:
                 pass
         self._tell(event)
+
+    def _notice_is(self, sentence: str) -> None:
+        if sentence != self._notice:
+            self._notice = sentence
+            self._record_or_log(durable=False)
 
     def _enter(self, state: PowerState, retired: int) -> None:
         if state in AT_REST:
@@ -520,4 +536,5 @@ class MachineHost:
             state=self.state,
             ended_by=self._ended_by if self.state in AT_REST else "",
             sentence=self._sentence if self.state in AT_REST else "",
+            notice="" if self.state in AT_REST else self._notice,
         ).write(self.bundle, durable=durable)

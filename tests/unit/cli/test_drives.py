@@ -8,7 +8,7 @@ import pytest
 
 from vmwb.cli.drives import boot_order, with_drives
 from vmwb.cli.options import MachineOptions
-from vmwb.cli.render import config_json, drive_text, event_text
+from vmwb.cli.render import config_json, drive_text, event_text, stats_text
 from vmwb.model.config import BootSource, VmConfig
 from vmwb.model.drives import (
     CHAIN_MAX,
@@ -19,7 +19,9 @@ from vmwb.model.drives import (
     drive_problems,
 )
 from vmwb.model.errors import ConfigError, UsageError
-from vmwb.model.events import EjectedEvent, Event, PointerEvent
+from vmwb.model.events import EjectedEvent, Event, NoBootDeviceEvent, PointerEvent
+from vmwb.model.power import PowerState
+from vmwb.model.stats import DriveStats, MachineStats
 
 
 @pytest.fixture
@@ -104,12 +106,26 @@ def test_boot_order_is_a_list_of_words() -> None:
     ("event", "words"),
     [
         (EjectedEvent(slot="ide2"), "opened the tray of ide2"),
+        (NoBootDeviceEvent(sentence="Nothing boots."), "waits: Nothing boots."),
         (PointerEvent(absolute=True), "takes places of the pointer"),
         (PointerEvent(absolute=False), "takes movements of the pointer"),
     ],
 )
 def test_events_of_drives_and_pointer_are_told_in_words(event: Event, words: str) -> None:
     assert event_text(event).endswith(words)
+
+
+def test_statistics_tell_what_each_drive_did() -> None:
+    drives = {
+        "ide0": DriveStats(reads=1200, read_bytes=3 << 20, writes=1, written_bytes=512, flushes=2),
+        "virtio0": DriveStats(failures=3),
+    }
+
+    text = stats_text(MachineStats(PowerState.RUNNING, drives=drives))
+
+    told = "1,200 reads of 3.0 MiB, 1 writes of 0.0 MiB, 2 flushes"
+    assert f"{'ide0':14}{told}" in text.splitlines()
+    assert text.splitlines()[-1].endswith("0 flushes, 3 failed")
 
 
 DISK = DriveConfig("ide0", DriveKind.DISK, ImageFile("/d", ImageFormat.QCOW2))

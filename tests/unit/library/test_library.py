@@ -109,6 +109,24 @@ def test_end_that_the_sandbox_made_is_told_from_the_log(bundle: Bundle) -> None:
     assert "its driver thread made the system call 59, which" in sentence
 
 
+def test_machine_that_runs_and_found_nothing_to_boot_has_a_problem(bundle: Bundle) -> None:
+    bundle.path.mkdir(parents=True, exist_ok=True)
+    running = RunRecord(7, "/s", 1.0, PowerState.RUNNING, notice="Nothing boots.")
+    running.write(bundle, durable=False)
+
+    with BundleLock(bundle):
+        told = bundle_status(bundle)
+        replace(running, notice="").write(bundle, durable=False)
+        quiet = bundle_status(bundle)
+
+    assert (told.state, told.problem, told.problem_code) == (
+        PowerState.RUNNING,
+        "Nothing boots.",
+        "no_boot_device",
+    )
+    assert (quiet.problem, quiet.problem_code) == (None, None)
+
+
 def test_tree_that_is_removed_takes_no_link_s_target_along(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()

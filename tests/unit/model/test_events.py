@@ -14,19 +14,21 @@ from vmwb.model.events import (
     GuestPowerOffEvent,
     GuestResetEvent,
     LogEvent,
+    NoBootDeviceEvent,
     OtherEvent,
     PointerEvent,
     PowerEvent,
     event_from_json,
 )
 from vmwb.model.power import PowerState
-from vmwb.model.stats import MachineStats, ProcessorShare
+from vmwb.model.stats import DriveStats, MachineStats, ProcessorShare
 
 EVENTS = [
     PowerEvent(seq=1, retired=2, state=PowerState.RUNNING),
     GuestPowerOffEvent(seq=2),
     GuestResetEvent(seq=3),
     CrashedEvent(seq=4, sentence="Triple fault.", stop={"reason": "triple_fault"}),
+    NoBootDeviceEvent(seq=4, sentence="Nothing boots."),
     DebugExitEvent(seq=5, value=3),
     DebugStopEvent(seq=5, reason="breakpoint", address=16, rip=16),
     EjectedEvent(seq=5, slot="ide2"),
@@ -62,6 +64,7 @@ def test_event_unknown_kind_is_kept() -> None:
         {"kind": "crashed", "sentence": "x", "stop": []},
         {"kind": "display", "width": 1},
         {"kind": "ejected"},
+        {"kind": "no_boot_device"},
     ],
 )
 def test_event_unsound_is_a_protocol_error(data: dict[str, object]) -> None:
@@ -94,12 +97,15 @@ def test_stats_survive_the_wire() -> None:
         exits={"halt": 2},
         exceptions={"14": 9},
         processors=(ProcessorShare(3, "running"), ProcessorShare(2, "halted")),
+        drives={"ide0": DriveStats(reads=2, read_bytes=1024, flushes=1)},
     )
 
     assert MachineStats.from_json(stats.to_json()) == stats
 
 
 def test_stats_odd_fields_count_as_zero() -> None:
-    assert MachineStats.from_json({"state": "?", "retired": "x", "exits": 3}) == MachineStats(
-        PowerState.OFF
+    odd = {"state": "?", "retired": "x", "exits": 3, "drives": {"ide0": {"reads": "x"}, "ide1": 3}}
+
+    assert MachineStats.from_json(odd) == MachineStats(
+        PowerState.OFF, drives={"ide0": DriveStats()}
     )

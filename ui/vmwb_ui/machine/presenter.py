@@ -22,7 +22,7 @@ from vmwb.services.api import SerialStream, Services
 from vmwb.services.types import MachineSummary
 from vmwb_ui.console.picture import Picture
 from vmwb_ui.console.pointer import Step, Steps
-from vmwb_ui.errors import error_text
+from vmwb_ui.errors import error_text, problem_text
 from vmwb_ui.library.model import key_of
 from vmwb_ui.tasks import TaskHolder
 
@@ -90,6 +90,8 @@ class MachinePresenter(QObject):
         before, self.summary = self.summary, summary
         if summary.pid != before.pid:
             self._follow()
+        if summary.pid is not None and summary.problem and summary.problem != before.problem:
+            self.failed.emit(problem_text(summary.problem_code, summary.problem))
         self.summary_changed.emit()
 
     def press(self, press: KeyPress) -> None:

@@ -44,11 +44,12 @@ from vmwb_ui.actions import (
     translated,
 )
 from vmwb_ui.dialogs import ask, outcome
-from vmwb_ui.errors import error_text
+from vmwb_ui.errors import error_text, notice_text
 from vmwb_ui.library.model import LibraryModel, key_of
 from vmwb_ui.library.view import LibraryPane
 from vmwb_ui.look import ICON_SIZE, icon, state_icon
 from vmwb_ui.machine.media import MediaMenu, choose_medium, removable
+from vmwb_ui.machine.presenter import MachinePresenter
 from vmwb_ui.machine.view import MachineTab
 from vmwb_ui.workbench.banner import Banner
 from vmwb_ui.workbench.full_screen import FullScreen
@@ -363,7 +364,7 @@ class MainWindow(QMainWindow):
         presenter = None if tab is None else tab.presenter
         stats = None if presenter is None else presenter.stats
         self.hint_label.setText("" if tab is None else tab.hint())
-        self.state_label.setText("" if presenter is None else texts.state_text(presenter.state))
+        self.state_label.setText("" if presenter is None else _status_text(presenter))
         self.rate_label.setText("" if stats is None else texts.rate_text(stats))
         self.cpu_label.setText(
             "" if stats is None or presenter is None else texts.cpu_text(presenter.host_cpu)
@@ -647,3 +648,10 @@ class MainWindow(QMainWindow):
             ((self.tr("End the Run"), QMessageBox.ButtonRole.DestructiveRole),),
         )
         return answer == 0
+
+
+def _status_text(presenter: MachinePresenter) -> str:
+    """The state, and what is wrong with a machine that runs all the same."""
+    state, summary = texts.state_text(presenter.state), presenter.summary
+    notice = notice_text(summary.problem_code) if summary.pid is not None else ""
+    return f"{state}: {notice}" if notice else state

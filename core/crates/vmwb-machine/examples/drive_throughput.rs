@@ -6,6 +6,7 @@
 
 use std::env;
 use std::fs::File;
+use std::sync::Arc;
 use std::time::Instant;
 
 use vmwb_hw::{BlockRequest, Nanos};
@@ -28,6 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         deterministic: false,
         confined: true,
         waker: Box::new(|| ()),
+        counters: Arc::default(),
     };
     let chain = vec![ImageFile {
         format: format.parse()?,

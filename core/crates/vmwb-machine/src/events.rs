@@ -69,6 +69,11 @@ pub enum Event {
         /// Why, for the user.
         sentence: String,
     },
+    /// The firmware found nothing that it could boot, and waits.
+    NoBootDevice {
+        /// What that is and what to do, for the user.
+        sentence: String,
+    },
     /// A debugger's breakpoint or watchpoint stopped the machine, which is paused now.
     DebugStop {
         /// Why.

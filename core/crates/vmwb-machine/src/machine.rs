@@ -19,7 +19,7 @@ use crate::boot::{self, BootError, Firmware, Linux16, MemoryMap, Start};
 use crate::confine::{self, Role};
 use crate::debug::DebugRequest;
 use crate::driver::{DisplayOutput, Driver, DriverParts, VcpuFactory, read_state};
-use crate::drives::{self, DriveOptions, ImageFile, OpenDrive};
+use crate::drives::{self, AllCounters, DriveOptions, ImageFile, OpenDrive};
 use crate::error::MachineError;
 use crate::events::EventQueue;
 use crate::firmware::rom::read_option_rom;
@@ -102,6 +102,7 @@ pub struct Machine {
     serial_ports: u8,
     spec: MachineSpec,
     confined: bool,
+    drives: Arc<AllCounters>,
 }
 
 fn interpreter() -> VcpuFactory {
@@ -134,6 +135,7 @@ fn open_drives(
     spec: &MachineSpec,
     mut files: DriveFiles,
     mailbox: &Arc<Mailbox>,
+    counters: &AllCounters,
     confined: bool,
 ) -> Result<Media, MachineError> {
     let mut media = Media::new();
@@ -156,7 +158,7 @@ fn open_drives(
             if removable {
                 wanted.formats = vec![ImageFormat::Raw];
             }
-            let opened = open_drive(spec, &wanted, chain, mailbox, confined)?;
+            let opened = open_drive(spec, &wanted, chain, mailbox, counters, confined)?;
             media.insert(slot, opened.backend);
         }
     }
@@ -173,6 +175,7 @@ fn open_drive(
     drive: &DriveSpec,
     chain: Vec<File>,
     mailbox: &Arc<Mailbox>,
+    counters: &AllCounters,
     confined: bool,
 ) -> Result<OpenDrive, MachineError> {
     let images: Vec<ImageFile> = drive
@@ -183,7 +186,11 @@ fn open_drive(
         .collect();
     let raw_bytes = images.first().and_then(drives::raw_bytes);
     let mailbox = Arc::clone(mailbox);
+    let slot = DriveSlot::parse(&drive.slot);
     let options = DriveOptions {
+        counters: slot
+            .and_then(|slot| counters.get(&slot).cloned())
+            .unwrap_or_default(),
         name: format!("vmwb-{}", drive.slot),
         read_only: drive.read_only || drive.kind == DriveKind::Cdrom,
         deterministic: spec.deterministic,
@@ -273,7 +280,9 @@ impl Machine {
         let events = EventQueue::new()
             .map_err(MachineError::host("The host has no event handle to give"))?;
         let mailbox = Arc::new(Mailbox::new(power, events));
-        let media = open_drives(&spec, files.drives, &mailbox, confined)?;
+        let slots = spec.drives.iter().filter_map(|d| DriveSlot::parse(&d.slot));
+        let drives: Arc<AllCounters> = Arc::new(slots.map(|slot| (slot, Arc::default())).collect());
+        let media = open_drives(&spec, files.drives, &mailbox, &drives, confined)?;
         let serial = SerialHub::new(
             spec.serial_ports,
             Box::new(SerialInput(Arc::clone(&mailbox))),
@@ -297,6 +306,7 @@ impl Machine {
             regions,
             debug_console: files.debug_console.map(Arc::new),
             media,
+            drives: Arc::clone(&drives),
             memory,
             factory,
             mailbox: Arc::clone(&mailbox),
@@ -318,6 +328,7 @@ impl Machine {
             serial_ports,
             spec: kept,
             confined,
+            drives,
         })
     }
 
@@ -415,6 +426,7 @@ impl Machine {
                     &wanted,
                     vec![file],
                     &self.mailbox,
+                    &self.drives,
                     self.confined,
                 )?
                 .backend

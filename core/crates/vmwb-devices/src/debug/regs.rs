@@ -8,5 +8,7 @@ pub const CONSOLE_PORT: u16 = 0xE9;
 pub const FIRMWARE_CONSOLE_PORT: u16 = 0x402;
 /// Offsets that the console decodes.
 pub(super) const CONSOLE_OFFSETS: u16 = 2;
+/// The firmware's port among them.
+pub(super) const FIRMWARE_OFFSET: u16 = 1;
 /// What a read gives: the console is there.
 pub(super) const CONSOLE_PRESENT: u32 = 0xE9;

@@ -44,6 +44,25 @@ fn console_bytes_reach_the_backend_in_order() {
 }
 
 #[test]
+fn firmware_that_finds_nothing_to_boot_is_noticed_once_until_the_reset() {
+    let mut b = Bench::new();
+    let mut d = DebugConsole::new(Box::new(Log::default()));
+    let mut says = |d: &mut DebugConsole, port: u16, text: &[u8]| {
+        text.iter().for_each(|&byte| b.out(d, port, byte));
+        d.take_nothing_boots()
+    };
+    assert!(!says(&mut d, 1, b"Booting from Hard Disk...\n"));
+    assert!(!says(&mut d, 1, b"There is: No bootable device.\nNo boot"));
+    assert!(!says(&mut d, 0, b"No bootable device.\n"));
+    assert!(says(&mut d, 1, b"able device.  Retrying in 60 seconds.\n"));
+    assert!(!says(&mut d, 1, b"No bootable device.\n"));
+    assert!(!says(&mut d, 1, b"No bootable"));
+    d.reset(&mut Bench::new().ctx(), ResetKind::Hard);
+    assert!(!says(&mut d, 1, b" device.\nNo bootable\n device.\n"));
+    assert!(says(&mut d, 1, b"No bootable device.\n"));
+}
+
+#[test]
 fn console_read_tells_that_it_is_there() {
     let mut b = Bench::new();
     let mut d = DebugConsole::new(Box::new(Log::default()));

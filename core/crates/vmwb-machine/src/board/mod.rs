@@ -313,6 +313,11 @@ impl Board {
         messages
     }
 
+    /// Whether the firmware has said that nothing could be booted; true once until the next reset.
+    pub fn take_nothing_boots(&mut self) -> bool {
+        self.firmware && self.devices.debug_console.take_nothing_boots()
+    }
+
     /// Counts since power-on.
     #[must_use]
     pub fn counts(&self) -> AccessCounts {

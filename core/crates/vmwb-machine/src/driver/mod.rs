@@ -40,6 +40,7 @@ use crate::acpi::RSDP_ADDRESS;
 use crate::board::{Board, BoardInput, Media, SERIAL_PORTS};
 use crate::boot::{BootError, BootOptions, Start};
 use crate::clock::{Clock, MonotonicHost, Pacer};
+use crate::drives::AllCounters;
 use crate::error::MachineError;
 use crate::events::{CrashReason, Event, HostFailure, LogLevel};
 use crate::mailbox::{Command, Mailbox, MediaChange};
@@ -83,6 +84,8 @@ pub struct DriverParts {
     pub debug_console: Option<Arc<File>>,
     /// Media, while no board has them.
     pub media: Media,
+    /// What the drives have done.
+    pub drives: Arc<AllCounters>,
     /// RAM.
     pub memory: Arc<GuestMemory>,
     /// Makes the processor.
@@ -115,11 +118,12 @@ struct Powered {
 }
 
 impl Powered {
-    fn stats(&self, state: PowerState) -> Value {
+    fn stats(&self, state: PowerState, drives: &AllCounters) -> Value {
         let retired = self.vcpu.retired();
         let now = self.board.clock().now(retired);
+        let access = self.board.counts();
         self.statistics
-            .to_json(state, retired, now, self.board.counts(), &self.vcpu)
+            .to_json(state, retired, now, access, &self.vcpu, drives)
     }
 }
 
@@ -425,7 +429,7 @@ impl Driver {
         self.keep_recording();
         let powered = self.take_apart();
         self.last_stats = powered
-            .map(|p| p.stats(PowerState::Off))
+            .map(|p| p.stats(PowerState::Off, &self.parts.drives))
             .or(self.last_stats.take());
         if let Err(e) = self.parts.memory.clear_all() {
             self.log(
@@ -467,7 +471,7 @@ impl Driver {
     fn stats(&self) -> String {
         let state = self.parts.mailbox.power();
         let mut json = match (&self.powered, &self.last_stats) {
-            (Some(powered), _) => powered.stats(state),
+            (Some(powered), _) => powered.stats(state, &self.parts.drives),
             (None, Some(last)) => last.clone(),
             (None, None) => idle_json(state),
         };

@@ -16,6 +16,9 @@ use crate::power::PowerState;
 const SERIAL_DELAY: Duration = Duration::from_millis(2);
 /// Log lines of the board that are passed on for one power-on.
 const MAX_BOARD_MESSAGES: u32 = 64;
+/// What the user reads when the firmware has tried everything.
+const NOTHING_BOOTS: &str = "No device that can boot was found. Give the machine a disk, a CD or a floppy with a system \
+                             on it, or another boot order, then reset it.";
 
 impl Driver {
     /// One slice, with panics turned into a crash of the guest.
@@ -117,6 +120,10 @@ impl Driver {
         while let Some(slot) = p.board.take_ejected() {
             let slot = slot.to_string();
             self.parts.mailbox.tell(Event::Ejected { slot });
+        }
+        if p.board.take_nothing_boots() {
+            let sentence = NOTHING_BOOTS.to_owned();
+            self.parts.mailbox.tell(Event::NoBootDevice { sentence });
         }
         let absolute = p.board.pointer_is_absolute();
         if absolute != p.pointer_absolute {

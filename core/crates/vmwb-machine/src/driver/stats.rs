@@ -9,6 +9,7 @@ use vmwb_x86::cpu::Counters;
 
 use super::processors::Processors;
 use crate::board::AccessCounts;
+use crate::drives::AllCounters;
 use crate::power::PowerState;
 use crate::sys::thread_cpu_seconds;
 
@@ -70,6 +71,7 @@ impl Statistics {
         virtual_time: Nanos,
         access: AccessCounts,
         processors: &Processors,
+        drives: &AllCounters,
     ) -> Value {
         let counters = &processors.counters();
         let now = Instant::now();
@@ -108,6 +110,7 @@ impl Statistics {
                 "traces_dropped": counters.invalidated,
             },
             "processors": processors.shares().map(share).collect::<Vec<_>>(),
+            "drives": by_slot(drives),
         })
     }
 }
@@ -121,6 +124,14 @@ fn share((retired, activity): (u64, Activity)) -> Value {
         Activity::WaitingForStartUp => "waiting",
     };
     json!({ "retired": retired, "activity": activity })
+}
+
+/// What each drive has done.
+fn by_slot(drives: &AllCounters) -> Value {
+    let each = drives
+        .iter()
+        .map(|(slot, counters)| (slot.to_string(), json!(counters.stats())));
+    each.collect::<serde_json::Map<_, _>>().into()
 }
 
 /// Exceptions by vector, those that happened.
@@ -146,6 +157,6 @@ pub fn idle_json(state: PowerState) -> Value {
     json!({
         "state": state.name(), "engine": "interpreter", "retired": 0, "virtual_ns": 0, "wall_seconds": 0.0,
         "cpu_seconds": 0.0, "instructions_per_second": 0.0, "exits": {},
-        "exceptions": {}, "processor": {}, "processors": [],
+        "exceptions": {}, "processor": {}, "processors": [], "drives": {},
     })
 }

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters of one drive, written by its thread.
+use serde::Serialize;
+
+/// Counters of one drive, written by the threads of its media, one after another.
 #[derive(Debug, Default)]
 pub struct DriveCounters {
     reads: AtomicU64,
@@ -14,7 +16,7 @@ pub struct DriveCounters {
 }
 
 /// The counters at one moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct DriveStats {
     /// Read requests that succeeded.
     pub reads: u64,

@@ -11,7 +11,6 @@ use vmwb_hw::{
     BlockBackend, BlockError, BlockInfo, BlockReply, BlockRequest, MAX_IN_FLIGHT, Nanos,
 };
 
-use super::counters::DriveCounters;
 use super::worker::{Queues, Worker};
 use super::{DriveError, DriveOptions, LATENCY};
 use crate::confine::{self, Role};
@@ -34,11 +33,11 @@ impl FileDrive {
     pub(super) fn start(
         make: impl FnOnce() -> Result<Image, ImageError> + Send + 'static,
         options: DriveOptions,
-        counters: Arc<DriveCounters>,
     ) -> Result<Self, DriveError> {
         let queues = Arc::new(Queues::default());
         let (tell, told) = channel();
         let for_thread = Arc::clone(&queues);
+        let counters = options.counters;
         let waker = (!options.deterministic).then_some(options.waker);
         let work = move || {
             let image = match make() {

@@ -19,6 +19,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -28,11 +29,15 @@ use vmwb_block::{Image, ImageError, ImageFormat, Layer};
 use vmwb_devices::fdc::{FloppyFormat, NotAFloppy};
 use vmwb_hw::{BlockBackend, Nanos};
 
+use crate::spec::DriveSlot;
 pub use counters::{DriveCounters, DriveStats};
 use file_drive::FileDrive;
 
 /// How long a request of a deterministic machine takes: 100 microseconds of virtual time.
 pub const LATENCY: Nanos = Nanos(100_000);
+
+/// The counters of a machine's drives. They are the drive's, not the medium's: a change of the medium goes on counting.
+pub type AllCounters = BTreeMap<DriveSlot, Arc<DriveCounters>>;
 
 /// Told from a drive's thread that an answer has arrived; must neither block nor call back into the drive.
 pub type Waker = Box<dyn Fn() + Send>;
@@ -49,6 +54,8 @@ pub struct DriveOptions {
     pub confined: bool,
     /// Told of every answer.
     pub waker: Waker,
+    /// What it does is counted there.
+    pub counters: Arc<DriveCounters>,
 }
 
 impl std::fmt::Debug for DriveOptions {
@@ -102,8 +109,6 @@ impl DriveError {
 pub struct OpenDrive {
     /// For the device. Dropping it carries out what is under way, makes it durable and closes the files.
     pub backend: Box<dyn BlockBackend>,
-    /// For statistics; stays when the device has the backend.
-    pub counters: Arc<DriveCounters>,
 }
 
 /// Opens a medium. Makes a thread, so it is called by the embedder's threads, never by one that is locked in.
@@ -146,10 +151,8 @@ fn open_with(
     make: impl FnOnce() -> Result<Image, ImageError> + Send + 'static,
     options: DriveOptions,
 ) -> Result<OpenDrive, DriveError> {
-    let counters = Arc::new(DriveCounters::default());
-    let drive = FileDrive::start(make, options, Arc::clone(&counters))?;
+    let drive = FileDrive::start(make, options)?;
     Ok(OpenDrive {
         backend: Box::new(drive),
-        counters,
     })
 }

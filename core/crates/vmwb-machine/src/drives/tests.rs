@@ -18,6 +18,7 @@ fn options(deterministic: bool, waker: Waker) -> DriveOptions {
         deterministic,
         confined: false,
         waker,
+        counters: Arc::default(),
     }
 }
 
@@ -228,7 +229,13 @@ fn locked_in_thread_does_everything_that_qcow2_needs() {
 
 #[test]
 fn counters_tell_what_was_done() {
-    let (mut drive, _told) = drive(&disk(&[3; 64 * KIB]));
+    let counters = Arc::<DriveCounters>::default();
+    let counted = DriveOptions {
+        counters: Arc::clone(&counters),
+        ..options(false, Box::new(|| ()))
+    };
+    let file = disk(&[3; 64 * KIB]);
+    let mut drive = open(vec![image_file(&file)], counted).unwrap();
     answer(&mut drive, read(0, 2048)).unwrap();
     let write = BlockRequest::Write {
         offset: 0,
@@ -245,7 +252,7 @@ fn counters_tell_what_was_done() {
         flushes: 1,
         failures: 1,
     };
-    assert_eq!(drive.counters.stats(), expected);
+    assert_eq!(counters.stats(), expected);
 }
 
 /// A file that fails as it is told.
