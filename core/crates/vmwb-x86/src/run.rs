@@ -716,6 +716,15 @@ impl Vcpu for Interpreter {
         self.cpu.linear_pc()
     }
 
+    fn fingerprint(&self) -> u64 {
+        let stir = |hash: u64, part: &u64| {
+            (hash ^ part)
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                .rotate_left(29)
+        };
+        self.cpu.r[..16].iter().fold(self.cpu.rip, stir)
+    }
+
     fn save(&self) -> Result<Payload, SnapshotError> {
         crate::state::save(&self.cpu)
     }

@@ -234,6 +234,9 @@ pub trait Vcpu: Debug + Send {
     fn inspect(&mut self) -> Option<&mut dyn Inspect>;
     /// Where the guest is, for messages: linear address of the next instruction.
     fn linear_rip(&self) -> u64;
+    /// A number made of the instruction pointer and the general registers: where a loop that changes nothing comes to
+    /// again.
+    fn fingerprint(&self) -> u64;
     /// The whole architectural state.
     ///
     /// # Errors

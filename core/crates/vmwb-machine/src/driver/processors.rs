@@ -6,19 +6,31 @@
 //! Retired instructions are counted for the whole machine: each processor goes on from where the last one stopped, so a
 //! stamp is a place in the one order in which everything happened. Whose turn it is and what is left of it belong to the
 //! saved state: a run does not depend on where it was interrupted.
+//!
+//! Old and small systems spin without PAUSE, and the one who has the lock waits for its turn meanwhile. Each turn begins
+//! with [`PROBE`] instructions: a processor that stands where it stood, with the same registers, waits for another one
+//! and passes its turn on. Then turns are short for a while, so that they do not all end inside what the lock guards.
 
 use serde::{Deserialize, Serialize};
 use vmwb_hw::{Schema, SnapshotError};
 use vmwb_snapshot::{Container, Payload};
 use vmwb_x86::cpu::Counters;
+use vmwb_x86::observe::Classes;
 use vmwb_x86::{Activity, BootState, CpuStop, Exit, Inspect, Vcpu};
 
 use crate::board::{Board, Signal};
 
 /// Instructions of one turn.
 pub const TURN: u64 = 10_000;
+/// Instructions after which a loop that only waits is at the same place: a multiple of the lengths 1 to 6, and of 8, 10,
+/// 12, 15 and 20.
+pub const PROBE: u64 = 120;
+/// Turns that are short after a processor was found waiting.
+const SHORT_TURNS: u32 = 100;
+/// Shortest of them; they differ by as much, so that they keep no step with a loop of the guest.
+const SHORT_TURN: u64 = 500;
 
-/// Saved turn of a machine with several processors.
+/// Saved turn of a machine with several processors, of versions up to 0.1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnV1 {
     /// Whose turn it is.
@@ -32,6 +44,56 @@ impl Schema for TurnV1 {
     const VERSION: u32 = 1;
 }
 
+/// Saved turn of a machine with several processors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnV2 {
+    /// Whose turn it is.
+    pub processor: u8,
+    /// Instructions that are left of it.
+    pub left: u64,
+    /// Of them, those that are left of its probe; 0: it is over.
+    pub probe_left: u64,
+    /// Fingerprint of the processor at the probe's begin.
+    pub mark: u64,
+    /// Turns to come that are short.
+    pub short_turns: u32,
+}
+
+impl Schema for TurnV2 {
+    const KIND: &'static str = "turn";
+    const VERSION: u32 = 2;
+}
+
+impl From<TurnV1> for TurnV2 {
+    fn from(old: TurnV1) -> Self {
+        Self {
+            processor: old.processor,
+            left: old.left,
+            probe_left: 0,
+            mark: 0,
+            short_turns: 0,
+        }
+    }
+}
+
+/// What is left of the current turn.
+#[derive(Debug)]
+struct Turn {
+    left: u64,
+    probe_left: u64,
+    mark: u64,
+}
+
+impl Turn {
+    fn of(length: u64) -> Self {
+        Self {
+            left: length,
+            probe_left: PROBE,
+            mark: 0,
+        }
+    }
+}
+
 /// The processors, 1 to 8.
 #[derive(Debug)]
 pub struct Processors {
@@ -41,7 +103,8 @@ pub struct Processors {
     /// Of them, each processor's since power-on or the restored state.
     own: Vec<u64>,
     current: usize,
-    turn_left: u64,
+    turn: Turn,
+    short_turns: u32,
     /// The one that a debugger looks at: that of the last stop, or the one that was chosen.
     focus: usize,
     /// The one that holds the recorder of trace events.
@@ -61,7 +124,8 @@ impl Processors {
             own: vec![0; all.len()],
             all,
             current: 0,
-            turn_left: TURN,
+            turn: Turn::of(TURN),
+            short_turns: 0,
             focus: 0,
             recording: 0,
             alone: false,
@@ -97,7 +161,7 @@ impl Processors {
     /// Resets all; the machine goes on counting.
     pub fn reset(&mut self) {
         self.all.iter_mut().for_each(|vcpu| vcpu.reset());
-        (self.current, self.turn_left) = (0, TURN);
+        (self.current, self.turn, self.short_turns) = (0, Turn::of(TURN), 0);
     }
 
     /// The entry state of a direct boot, of the first processor.
@@ -127,15 +191,20 @@ impl Processors {
                 return Exit::Budget;
             }
             let before = self.retired;
-            let exit = self.run_one(n, board, left.min(self.turn_left));
+            let piece = left.min(self.piece());
+            let exit = self.run_one(n, board, piece);
             let done = self.retired - before;
             left -= done;
-            self.turn_left -= done;
+            let probed = self.advance(done);
             if done > 0 {
                 asleep = 0;
             }
             match exit {
-                Exit::Budget if self.turn_left > 0 => {}
+                Exit::Budget if probed && self.waits(board) => {
+                    self.short_turns = SHORT_TURNS;
+                    self.pass_on();
+                }
+                Exit::Budget if self.turn.left > 0 => {}
                 Exit::Budget | Exit::Yielded => self.pass_on(),
                 Exit::Halted | Exit::Stopped(CpuStop::HaltedForGood { .. }) => {
                     asleep += usize::from(done == 0);
@@ -151,10 +220,45 @@ impl Processors {
         self.sleep()
     }
 
+    /// Most instructions that the current processor may run before somebody looks; marks where its probe begins.
+    fn piece(&mut self) -> u64 {
+        if self.turn.probe_left == 0 {
+            return self.turn.left;
+        }
+        if self.turn.probe_left == PROBE {
+            self.turn.mark = self.all[self.current].fingerprint();
+        }
+        self.turn.probe_left
+    }
+
+    /// Takes what has run from the turn; `true`: its probe is over.
+    fn advance(&mut self, done: u64) -> bool {
+        let probed = self.turn.probe_left > 0 && self.turn.probe_left <= done;
+        self.turn.probe_left = self.turn.probe_left.saturating_sub(done);
+        self.turn.left -= done;
+        probed
+    }
+
+    /// Whether the current processor, whose probe is over, is where it was, and another one could run.
+    fn waits(&self, board: &Board) -> bool {
+        let n = self.current;
+        let runs = |m: usize| self.all[m].activity() == Activity::Running || board.wakes(m);
+        self.all[n].fingerprint() == self.turn.mark
+            && (0..self.all.len()).any(|m| m != n && runs(m))
+    }
+
     /// The next processor's turn begins.
     fn pass_on(&mut self) {
         self.current = (self.current + 1) % self.all.len();
-        self.turn_left = TURN;
+        let length = if self.short_turns == 0 {
+            TURN
+        } else {
+            self.short_turns -= 1;
+            // From the count, so that a run repeats.
+            let scattered = self.retired.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+            SHORT_TURN + scattered % SHORT_TURN
+        };
+        self.turn = Turn::of(length);
     }
 
     /// How a run ends in which every processor sleeps: one that only others could wake waits for ever when none can.
@@ -243,9 +347,11 @@ impl Processors {
         if to == self.recording {
             return;
         }
-        let Some(mut recorder) = self.recorder_door().map(|door| door.take_recorder()) else {
+        let recording = |door: &&mut dyn Inspect| door.recorder().classes() != Classes::NONE;
+        let Some(door) = self.recorder_door().filter(recording) else {
             return;
         };
+        let mut recorder = door.take_recorder();
         recorder.hand_to(u8::try_from(to).unwrap_or(u8::MAX));
         self.recording = to;
         if let Some(door) = self.recorder_door() {
@@ -267,9 +373,12 @@ impl Processors {
             into.push(payload);
         }
         if self.all.len() > 1 {
-            let turn = TurnV1 {
+            let turn = TurnV2 {
                 processor: u8::try_from(self.current).unwrap_or(0),
-                left: self.turn_left,
+                left: self.turn.left,
+                probe_left: self.turn.probe_left,
+                mark: self.turn.mark,
+                short_turns: self.short_turns,
             };
             into.push(Payload::encode("turn", &turn)?);
         }
@@ -291,16 +400,41 @@ impl Processors {
         }
         self.retired = self.all[0].retired();
         if !single {
-            let turn: TurnV1 = from.take("turn")?.decode()?;
-            let processor = usize::from(turn.processor);
-            if processor >= self.all.len() || !(1..=TURN).contains(&turn.left) {
-                return Err(SnapshotError::damaged(
-                    TurnV1::KIND,
-                    "it is no processor's turn",
-                ));
-            }
-            (self.current, self.turn_left) = (processor, turn.left);
+            let payload = from.take("turn")?;
+            let turn = match payload.version {
+                1 => payload.decode::<TurnV1>()?.into(),
+                _ => payload.decode::<TurnV2>()?,
+            };
+            self.take_turn(&turn)?;
         }
+        Ok(())
+    }
+
+    fn take_turn(&mut self, saved: &TurnV2) -> Result<(), SnapshotError> {
+        let &TurnV2 {
+            processor,
+            left,
+            probe_left,
+            mark,
+            short_turns,
+        } = saved;
+        let processor = usize::from(processor);
+        let sound = processor < self.all.len()
+            && (1..=TURN).contains(&left)
+            && probe_left <= PROBE.min(left)
+            && short_turns <= SHORT_TURNS;
+        if !sound {
+            return Err(SnapshotError::damaged(
+                TurnV2::KIND,
+                "it is no processor's turn",
+            ));
+        }
+        (self.current, self.short_turns) = (processor, short_turns);
+        self.turn = Turn {
+            left,
+            probe_left,
+            mark,
+        };
         Ok(())
     }
 }

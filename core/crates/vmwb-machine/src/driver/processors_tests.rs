@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use vmwb_hw::{GuestAddress, GuestMemory};
-use vmwb_snapshot::Container;
+use vmwb_snapshot::{Container, Payload};
 use vmwb_x86::{Activity, BootState, CpuConfig, CpuStop, Exit, Interpreter, Vcpu};
 
-use super::processors::{Processors, TURN};
+use super::processors::{PROBE, Processors, TURN, TurnV1};
 use crate::board::Board;
 use crate::board::tests::{Printed, board_on, spec};
 use crate::regions::Regions;
@@ -24,6 +24,29 @@ const START_OTHERS: [u8; 20] = [
 ];
 /// Jumps to itself.
 const SPIN: [u8; 2] = [0xEB, 0xFE];
+/// INC EAX or AX, for ever.
+const COUNT: [u8; 3] = [0x40, 0xEB, 0xFD];
+/// Word that is a lock, and counts of those who had it.
+const LOCK: u64 = 0x600;
+const HOLDS: u64 = 0x604;
+const VISITS: u64 = 0x608;
+/// For ever: takes the lock without PAUSE, holds it for 400 instructions, and leaves it for five.
+const HOLD: [u8; 40] = [
+    0xB8, 1, 0, 0, 0, // MOV EAX, 1
+    0x87, 0x05, 0, 6, 0, 0, 0x85, 0xC0, 0x75, 0xF6, // XCHG [600h], EAX; TEST EAX, EAX; JNZ
+    0xB9, 200, 0, 0, 0, 0x49, 0x75, 0xFD, // MOV ECX, 200; DEC ECX; JNZ
+    0xFF, 0x05, 4, 6, 0, 0, // INC DWORD [604h]
+    0xC7, 0x05, 0, 6, 0, 0, 0, 0, 0, 0,    // MOV DWORD [600h], 0
+    0x90, // NOP
+];
+/// The same in 16-bit code: takes the lock, counts at 608h and leaves it for 400 instructions.
+const VISIT: [u8; 27] = [
+    0xB8, 1, 0, 0x87, 0x06, 0, 6, 0x85, 0xC0, 0x75,
+    0xF8, // MOV AX, 1; XCHG [600h], AX; TEST; JNZ
+    0xFF, 0x06, 8, 6, // INC WORD [608h]
+    0xC7, 0x06, 0, 6, 0, 0, // MOV WORD [600h], 0
+    0xB9, 200, 0, 0x49, 0x75, 0xFD, // MOV CX, 200; DEC CX; JNZ
+];
 
 struct Machine {
     memory: Arc<GuestMemory>,
@@ -68,14 +91,24 @@ impl Machine {
         }
     }
 
-    /// Two processors that spin, the second just started.
-    fn spinning() -> Self {
-        let first = [&START_OTHERS[..], &SPIN].concat();
-        let mut m = Self::new(2, &first, &SPIN);
+    /// Two processors that count, the second just started.
+    fn counting() -> Self {
+        Self::pair(&COUNT, &COUNT)
+    }
+
+    /// Two processors with these programs, the second just started.
+    fn pair(first: &[u8], second: &[u8]) -> Self {
+        let mut m = Self::new(2, &[&START_OTHERS[..], first].concat(), second);
         // A command to the others is an exit each.
         assert_eq!(m.run(1_000), Exit::Attention);
         assert_eq!(m.run(1_000), Exit::Attention);
         m
+    }
+
+    fn word(&self, at: u64) -> u16 {
+        let mut bytes = [0; 2];
+        self.memory.read(GuestAddress(at), &mut bytes).unwrap();
+        u16::from_le_bytes(bytes)
     }
 
     fn run(&mut self, budget: u64) -> Exit {
@@ -107,7 +140,7 @@ fn first_processor_starts_the_others_by_messages() {
 
 #[test]
 fn turns_are_equal_and_go_on_over_the_end_of_a_run() {
-    let mut m = Machine::spinning();
+    let mut m = Machine::counting();
     assert_eq!(m.own(), [2, 0]);
     assert_eq!(m.run(3 * TURN), Exit::Budget);
     assert_eq!(m.own(), [2 * TURN, TURN + 2]);
@@ -129,11 +162,58 @@ fn processor_that_waits_costs_no_turn() {
 #[test]
 fn pause_passes_the_turn_on() {
     let first = [&START_OTHERS[..], &[0xF3, 0x90, 0xEB, 0xFC]].concat();
-    let mut m = Machine::new(2, &first, &SPIN);
+    let mut m = Machine::new(2, &first, &COUNT);
     assert_eq!((m.run(100), m.run(100)), (Exit::Attention, Exit::Attention));
     assert_eq!(m.run(5 * TURN), Exit::Budget);
     let own = m.own();
     assert!(own[0] < 20 && own[1] > 5 * TURN - 20, "{own:?}");
+}
+
+#[test]
+fn processor_that_waits_without_pause_passes_its_turn_on() {
+    let mut m = Machine::pair(&SPIN, &COUNT);
+    assert_eq!(m.run(20 * TURN), Exit::Budget);
+    let own = m.own();
+    assert!(own[0] >= PROBE && own[0] < 6 * TURN, "{own:?}");
+}
+
+#[test]
+fn processor_that_waits_alone_keeps_its_turns() {
+    // The second halts with interrupts disabled.
+    let mut m = Machine::pair(&SPIN, &[0xF4]);
+    assert_eq!(m.run(5 * TURN), Exit::Budget);
+    assert_eq!(m.own(), [5 * TURN + 1, 1]);
+}
+
+#[test]
+fn lock_that_is_nearly_always_held_reaches_who_waits_for_it() {
+    let back = |code: &[u8]| {
+        let distance = u8::try_from(code.len() + 2).unwrap().wrapping_neg();
+        [code, &[0xEB, distance]].concat()
+    };
+    let mut m = Machine::pair(&back(&HOLD), &back(&VISIT));
+    assert_eq!(m.run(400 * TURN), Exit::Budget);
+    let (holds, visits) = (m.word(HOLDS), m.word(VISITS));
+    assert!(holds > 1_000 && visits > 50, "{holds} and {visits}");
+    assert!(m.word(LOCK) < 2);
+}
+
+#[test]
+fn saved_turn_of_the_first_version_is_taken() {
+    let mut m = Machine::counting();
+    let mut saved = Container::new();
+    m.cpus.save(&mut saved).unwrap();
+    saved.take("turn").unwrap();
+    let old = TurnV1 {
+        processor: 1,
+        left: 77,
+    };
+    saved.push(Payload::encode("turn", &old).unwrap());
+    let mut copy = Machine::counting();
+    copy.cpus.restore(&mut saved).unwrap();
+    let before = copy.own();
+    copy.run(78);
+    assert_eq!(copy.own(), [before[0] + 1, before[1] + 77]);
 }
 
 #[test]
@@ -159,7 +239,7 @@ fn machine_sleeps_when_all_sleep_and_one_can_wake() {
 
 #[test]
 fn triple_fault_names_its_processor() {
-    let mut m = Machine::spinning();
+    let mut m = Machine::counting();
     // The second jumps into nothing: UD2, without an interrupt table that its real mode could use.
     m.memory
         .write(
@@ -177,23 +257,36 @@ fn triple_fault_names_its_processor() {
 
 #[test]
 fn saved_turn_goes_on_as_it_would_have() {
-    let mut m = Machine::spinning();
-    m.run(TURN + 777);
+    goes_on_as_it_would_have(Machine::counting, TURN + 777);
+}
+
+#[test]
+fn saved_probe_goes_on_as_it_would_have() {
+    // The second, which waits, is in its probe.
+    goes_on_as_it_would_have(|| Machine::pair(&COUNT, &SPIN), TURN - 1 + PROBE / 3);
+}
+
+fn goes_on_as_it_would_have(make: impl Fn() -> Machine, at: u64) {
+    let mut m = make();
+    m.run(at);
     let mut saved = Container::new();
     m.cpus.save(&mut saved).unwrap();
-    let mut copy = Machine::new(2, &[&START_OTHERS[..], &SPIN].concat(), &SPIN);
+    let mut copy = make();
     copy.cpus.restore(&mut saved).unwrap();
+    let other = copy.own();
     let before = m.own();
     m.run(4 * TURN);
     copy.run(4 * TURN);
-    let since: Vec<u64> = m.own().iter().zip(before).map(|(a, b)| a - b).collect();
-    assert_eq!(copy.own(), since);
+    let since = |own: Vec<u64>, before: Vec<u64>| -> Vec<u64> {
+        own.iter().zip(before).map(|(a, b)| a - b).collect()
+    };
+    assert_eq!(since(copy.own(), other), since(m.own(), before));
     assert_eq!(copy.cpus.retired(), m.cpus.retired());
 }
 
 #[test]
 fn saved_turn_of_nobody_is_refused() {
-    let mut m = Machine::spinning();
+    let mut m = Machine::counting();
     let mut saved = Container::new();
     m.cpus.save(&mut saved).unwrap();
     let mut other = Machine::new(3, &SPIN, &SPIN);
@@ -217,7 +310,7 @@ fn state_of_a_version_with_one_processor_is_taken() {
 
 #[test]
 fn debugger_steps_one_processor_while_the_others_stand() {
-    let mut m = Machine::spinning();
+    let mut m = Machine::counting();
     m.run(TURN / 2);
     let before = m.own();
     assert!(m.cpus.set_focus(1) && !m.cpus.set_focus(2));

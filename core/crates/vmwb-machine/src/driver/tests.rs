@@ -168,6 +168,9 @@ impl Vcpu for Script {
     fn linear_rip(&self) -> u64 {
         self.at as u64
     }
+    fn fingerprint(&self) -> u64 {
+        self.at as u64
+    }
     fn save(&self) -> Result<Payload, SnapshotError> {
         let Self {
             at,
