@@ -14,6 +14,10 @@ pytestmark = [pytest.mark.boot, pytest.mark.timeout(BOOT_SECONDS * 3)]
 
 PROCESSORS = 4
 ROUNDS = 25
+FLOPPY_BYTES = 1440 << 10
+#: Byte of the boot sector by which our own program is told how many processors there must be.
+COUNT_BYTE = 508
+SLEEP_INSTRUCTIONS = 500_000_000
 #: A first process that starts one process a processor, each bound to its own. They count in one
 #: file under one lock, a folder that only one of them can make, and fork all the time.
 COUNTING_INIT = b"""#!/bin/busybox sh
@@ -76,6 +80,47 @@ def test_run_four_processors_count_under_one_lock_and_repeat_exactly(
     assert len(shares) == PROCESSORS
     assert min(shares) > 0
     assert run(vmwb, tmp_path) == (output, shares)
+
+
+def run_bare(vmwb: Vmwb, folder: Path, processors: int) -> tuple[list[str], list[int]]:
+    """Run our own program for several processors; give its lines and each processor's share."""
+    folder.mkdir()
+    image, serial, stats = folder / "floppy.img", folder / "serial", folder / "stats.json"
+    sectors = bytearray(guests.sixteen("smp"))
+    sectors[COUNT_BYTE] = processors
+    image.write_bytes(sectors + bytes(FLOPPY_BYTES - len(sectors)))
+    done = vmwb.run(
+        *("run", "--headless", "--json", "--debug-exit", "--deterministic", "--memory", "64M"),
+        *("--cpus", str(processors), "--cpu-model", "max", "--floppy", image, "--boot", "floppy"),
+        *("--serial", f"file:{serial}", "--stats", stats, "--timeout", str(BOOT_SECONDS)),
+        seconds=BOOT_SECONDS + 30,
+    )
+    lines = serial.read_text().splitlines() if serial.exists() else []
+    # The debug exit gives (number of failed checks << 1) | 1.
+    assert done.returncode == 1, "\n".join([*lines, done.stdout, done.stderr])
+    shares = json.loads(stats.read_text())["processors"]
+    return lines, [share["retired"] for share in shares]
+
+
+@pytest.mark.parametrize("processors", [1, 2, 8])
+def test_run_bare_program_finds_starts_and_drives_every_processor(
+    vmwb: Vmwb, tmp_path: Path, processors: int
+) -> None:
+    lines, shares = run_bare(vmwb, tmp_path / "once", processors)
+
+    assert not [line for line in lines if not line.startswith("ok ")]
+    assert lines[-1] == "ok no interrupt came that was not asked for"
+    # A second of sleep would be a thousand million instructions of whoever does not sleep.
+    assert sum(shares) < SLEEP_INSTRUCTIONS
+    assert min(shares) > 0
+
+
+def test_run_bare_program_of_four_processors_repeats_to_the_instruction(
+    vmwb: Vmwb, tmp_path: Path
+) -> None:
+    once = run_bare(vmwb, tmp_path / "once", PROCESSORS)
+
+    assert run_bare(vmwb, tmp_path / "again", PROCESSORS) == once
 
 
 def test_suspend_of_two_processors_at_work_resumes_them(vmwb: Vmwb, tmp_path: Path) -> None:
