@@ -118,12 +118,12 @@ def ipxe_cd(cache: Path | None = None) -> Path:
     return _files("ipxe", "usr/lib/ipxe", cache) / "ipxe.iso"
 
 
-def memtest(cache: Path | None = None) -> Path:
-    """Return memtest86+ for 32-bit machines, which has the form of a kernel.
+def memtest(cache: Path | None = None, width: str = "ia32") -> Path:
+    """Return memtest86+ of this width, ``ia32`` or ``x64``, which has the form of a kernel.
 
     Raises debian_packages.FetchError.
     """
-    return _files("memtest86+", "boot", cache) / "memtest86+ia32.bin"
+    return _files("memtest86+", "boot", cache) / f"memtest86+{width}.bin"
 
 
 def make_syslinux_floppy(

@@ -4,9 +4,9 @@ A round boots a stock kernel again and again, suspends it at random points, resu
 process and insists that the boot completes; then it cuts the power of disk images again and again
 and opens damaged ones; then Debian lives on disks of its own (packaging/disk_soak.py) and its
 desktop is used beside QEMU (packaging/desktop_soak.py; both need the rights of root for
-debootstrap); then it compares the processor with every oracle
-(packaging/conformance.py), which adds to docs/conformance.md. At least one round always runs, and
-the first failure ends the soak.
+debootstrap); then memtest86+ makes its first pass (packaging/memory_soak.py); then it compares the
+processor with every oracle (packaging/conformance.py), which adds to docs/conformance.md. At least
+one round always runs, and the first failure ends the soak.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
             or _images(options.cuts)
             or _guest("disks", "disk_soak.py")
             or _guest("desktop", "desktop_soak.py")
+            or _memory()
             or _conformance(options.scale)
         )
     hours = (time.monotonic() - started) / 3600
@@ -95,6 +96,12 @@ def _guest(group: str, program: str) -> int:
         print(error, file=sys.stderr)
         return 1
     command = [sys.executable, f"packaging/{program}"]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def _memory() -> int:
+    """Run memtest86+ to the end of its first pass."""
+    command = [sys.executable, "packaging/memory_soak.py"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
