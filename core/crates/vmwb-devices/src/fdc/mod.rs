@@ -21,7 +21,7 @@
 //! | SRA, SRB (offsets 0 and 1) | PS/2 mode only |
 //! | SCAN commands, FM, other sector sizes than 512, deleted marks on the disk | an image cannot hold them: invalid command, or no address mark |
 //! | Formatting to another geometry | the image has one: the command fails |
-//! | Speed of the disk, spin-up, head load | a sector takes as long as the host; seeks take the specified step rate, at most 200 ms |
+//! | Speed of the disk, spin-up, head load | a sector takes as long as the host; seeks take the specified step rate, at most 60 ms |
 //! | Power down | the chip wakes by itself; the bit has no effect |
 //! | FIFO threshold | kept; without DMA there is one interrupt a byte |
 //!

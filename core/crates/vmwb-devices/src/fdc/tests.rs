@@ -545,6 +545,12 @@ fn seek_takes_its_steps_and_shows_the_drive_busy() {
     r.wait();
     assert_eq!(r.b.inp(&mut r.fdc, MSR_DSR), 0x80);
     assert_eq!(r.run(&[0x08]), [0x20, 10]);
+    let start = r.b.now;
+    r.command(&[0x0F, 0, 79]);
+    assert_eq!(r.b.scheduler.next(), Some(start.plus(60_000_000)));
+    r.wait();
+    r.run(&[0x08]);
+    r.seek(10);
     assert_eq!(r.run(&[0x04, 0]), [0x28]);
     r.run(&[0xCF, 0, 5]);
     assert_eq!(r.run(&[0x08]), [0x20, 15]);
