@@ -101,6 +101,11 @@ impl Drive {
         if self.kind.steps_double(format) && id.c == self.head {
             here = id.c;
         }
+        // Emulators read the cylinder that a command names, wherever the head stands; what was only run there (and SeaBIOS
+        // before 2018) recalibrates and never seeks. From cylinder 0 the head goes there and comes back.
+        if self.head == 0 && id.c < format.cylinders {
+            here = id.c;
+        }
         if format.offset(here, side, 1).is_none() {
             return Err((ST1_NO_MARK, 0));
         }

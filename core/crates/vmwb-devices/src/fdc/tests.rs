@@ -499,6 +499,7 @@ fn sector_or_cylinder_that_is_not_there_is_told_apart() {
     let (mut r, _) = Rig::hd();
     let missing = r.run(&[0x46, 0, 0, 0, 19, 2, 19, 0x1B, 0xFF]);
     assert_eq!(missing[..3], [0x40, 0x04, 0]);
+    r.seek(3);
     let elsewhere = r.run(&[0x46, 0, 5, 0, 1, 2, 18, 0x1B, 0xFF]);
     assert_eq!(elsewhere[..3], [0x40, 0x04, 0x10]);
 }
@@ -532,6 +533,27 @@ fn implied_seek_moves_the_head() {
     assert_eq!(r.run(&[0xE6, 0, 40, 0, 1, 2, 18, 0x1B, 0xFF])[0], 0);
     assert_eq!(r.memory(512), disk.sector(40 * 36));
     assert_eq!(r.run(&[0x0E])[0], 40);
+}
+
+/// The driver that recalibrates and never seeks.
+#[test]
+fn every_cylinder_is_read_from_cylinder_0() {
+    let (mut r, disk) = Rig::hd();
+    r.run(&[0x07, 0]);
+    r.run(&[0x08]);
+    for cylinder in [7, 79, 1] {
+        r.program_dma(0x44, 512);
+        let result = r.run(&[0xE6, 0, cylinder, 0, 1, 2, 18, 0x1B, 0xFF]);
+        assert_eq!(result, [0, 0, 0, cylinder, 0, 2, 2]);
+        assert_eq!(r.memory(512), disk.sector(usize::from(cylinder) * 36));
+    }
+    let result = r.run(&[0xE6, 0, 80, 0, 1, 2, 18, 0x1B, 0xFF]);
+    assert_eq!(result[..3], [0x40, 0x04, 0x10]);
+    // Who has sought is taken at his word.
+    r.seek(5);
+    let result = r.run(&[0xE6, 0, 7, 0, 1, 2, 18, 0x1B, 0xFF]);
+    assert_eq!(result[..3], [0x40, 0x04, 0x10]);
+    assert_eq!(r.run(&[0x0E])[0], 5);
 }
 
 #[test]
