@@ -132,6 +132,22 @@ fn software_interrupts_and_their_return_are_recorded() {
 }
 
 #[test]
+fn interrupts_are_recorded_from_where_they_return_to() {
+    let mut rig = Rig::protected_as("core2");
+    let c = rig.c();
+    c.msr.debugctl = 1;
+    c.set_flags(flag::IF | 2);
+    rig.bus.pending = Some(0x40);
+    assert_eq!(rig.run(&[0xF4]), End::Vector(0x40, 0));
+    assert_eq!(records(&mut rig)[0], (CODE, HANDLERS + 16 * 0x40));
+    let mut rig = Rig::protected_as("core2");
+    rig.c().msr.debugctl = 1;
+    rig.bus.nmi = true;
+    assert_eq!(rig.run(&[0xF4]), End::Vector(vector::NMI, 0));
+    assert_eq!(records(&mut rig)[0], (CODE, HANDLERS + 32));
+}
+
+#[test]
 fn a_debug_exception_ends_recording_and_is_no_record() {
     for (code, flags) in [(&[0xEB, 0, 0xF1][..], 2), (&[0xEB, 0, 0x90], flag::TF | 2)] {
         let mut rig = Rig::protected_as("core2");
