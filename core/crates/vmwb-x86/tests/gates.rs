@@ -586,6 +586,36 @@ fn iret_from_64_bit_code_may_load_a_null_stack_segment_inwards_only() {
 }
 
 #[test]
+fn iret_outwards_makes_null_selectors_zero_and_keeps_the_bases_behind_them() {
+    for model in ["max", "core2"] {
+        let mut rig = Rig::long_as(model);
+        let sp = STACKS[0] - 0x80;
+        let frame = [
+            CODE + 0x100,
+            u64::from(CODE3),
+            2,
+            STACKS[3],
+            u64::from(DATA3),
+        ];
+        for (i, v) in frame.into_iter().enumerate() {
+            rig.put(sp + 8 * i as u64, v, 8);
+        }
+        let c = rig.c();
+        c.r[4] = sp;
+        let data = [seg::ES, seg::DS, seg::FS, seg::GS];
+        data.into_iter().for_each(|n| c.seg[n].selector = 3);
+        c.seg[seg::FS].base = 0x1234;
+        rig.changed();
+        // ud2 at ring 3, whose handler finds what IRETQ left.
+        rig.write(CODE + 0x100, &[0x0F, 0x0B]);
+        assert_eq!(rig.run(&[0x48, 0xCF]), fault(vector::UD, 0));
+        let c = rig.c();
+        assert_eq!(data.map(|n| c.seg[n].selector), [0; 4], "{model}");
+        assert_eq!(c.seg[seg::FS].base, 0x1234);
+    }
+}
+
+#[test]
 fn nt_makes_iret_in_long_mode_gp() {
     let mut rig = Rig::long();
     rig.c().set_flags(flag::NT | flag::FIXED);

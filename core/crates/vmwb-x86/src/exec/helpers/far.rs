@@ -362,12 +362,15 @@ fn outer_stack(c: &mut Cpu, ss: u16, rpl: u8, target_long: bool) -> Res<OuterSta
     Ok(OuterStack::Named(d))
 }
 
-/// Data segments that the outer level may not use become null (SDM volume 2, RET).
+/// Data segments that the outer level may not use become null, and null selectors zero (SDM volume 2, RET); bases of
+/// FS and GS that are kept behind a null selector stay.
 fn drop_privileged_segments(c: &mut Cpu) {
     for n in [seg::ES, seg::DS, seg::FS, seg::GS] {
         let s = c.seg[n];
         let conforming_code = s.kind() & 0b1100 == 0b1100;
-        if s.selector & !3 != 0 && !conforming_code && s.dpl() < c.cpl {
+        if s.selector & !3 == 0 {
+            c.set_segment(n, Segment { selector: 0, ..s });
+        } else if !conforming_code && s.dpl() < c.cpl {
             let null = c.null_segment(n, 0);
             c.set_segment(n, null);
         }
