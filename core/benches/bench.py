@@ -2,7 +2,7 @@
 
 Builds the workload, runs every peer as often as asked, checks that all checksums agree, prints the
 tables and writes docs/benchmarks.md (only a complete run does). `--kernels`, `--architecture`,
-`--disks` and `--repeats` narrow it down for work.
+`--disks`, `--screen` and `--repeats` narrow it down for work.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "packaging"))
@@ -24,6 +24,8 @@ import report
 import workload
 
 DOCUMENT = peers.ROOT / "docs" / "benchmarks.md"
+#: What is measured beside boots and kernels, and can be measured alone.
+PARTS = ("disks", "screen")
 SUITE_SECONDS = 1800.0
 BOOT_SECONDS = 300.0
 
@@ -39,14 +41,17 @@ def main(arguments: Sequence[str]) -> int:
     architectures: Sequence[str] = workload.ARCHITECTURES
     if options.architecture:
         architectures = [options.architecture]
-    if options.disks:
+    alone = {part for part in PARTS if getattr(options, part)}
+    if alone:
         architectures = []
     complete = not kernels and len(architectures) == len(workload.ARCHITECTURES)
-    _build_runner()
+    parts = set(PARTS) if complete else alone
+    if architectures or "disks" in parts:
+        _build_runner()
     with tempfile.TemporaryDirectory(prefix="vmwb-bench-") as folder:
         try:
             text, equal = _measure(
-                architectures, kernels, options.repeats, complete, options.disks, Path(folder)
+                architectures, kernels, options.repeats, complete, parts, Path(folder)
             )
         except peers.PeerError as error:
             print(error, file=sys.stderr)
@@ -63,7 +68,7 @@ def _measure(
     kernels: tuple[str, ...],
     repeats: int,
     complete: bool,
-    only_disks: bool,
+    parts: Set[str],
     folder: Path,
 ) -> tuple[str, bool]:
     """Run everything; return the document and whether all checksums agree."""
@@ -74,9 +79,9 @@ def _measure(
         for repeat in range(1, repeats + 1):
             _round(load, results, kernels, folder, f"{name} {repeat}/{repeats}")
         all_results.append(results)
-    moved = disks.measure(folder, repeats) if complete or only_disks else None
+    moved = disks.measure(folder, repeats) if "disks" in parts else None
     worker = footprint.measure(loads["amd64"]) if complete else None
-    screen = publishing.measure() if complete else None
+    screen = publishing.measure() if "screen" in parts else None
     equal = all(row.equal for results in all_results for row in report.rows(results))
     equal = equal and (moved is None or moved.equal)
     return report.document(all_results, moved, worker, screen, repeats), equal
@@ -112,7 +117,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3, help="runs of every peer (default: 3)")
     parser.add_argument("--kernels", help="only these, with commas; writes no document")
     parser.add_argument("--architecture", choices=workload.ARCHITECTURES, help="only this one")
-    parser.add_argument("--disks", action="store_true", help="only disks; writes no document")
+    for part in PARTS:
+        only = f"only the {part}; writes no document"
+        parser.add_argument(f"--{part}", action="store_true", help=only)
     options = parser.parse_args(arguments)
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")
