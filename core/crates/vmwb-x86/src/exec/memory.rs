@@ -206,8 +206,8 @@ impl Cpu {
         self.write_target(b, n - in_first, v >> (8 * in_first))
     }
 
-    /// #AC for an access of 2, 4 or 8 bytes that is not aligned, where such are checked (SDM volume 3, section 6.15).
-    fn check_alignment(&mut self, linear: u64, n: u8) -> Res {
+    /// #AC for an access of 2, 4, 8 or 16 bytes that is not aligned, where such are checked (SDM volume 3, section 6.15).
+    pub(crate) fn check_alignment(&mut self, linear: u64, n: u8) -> Res {
         if self.aligned_only
             && !self.implicit
             && n.is_power_of_two()
@@ -531,6 +531,14 @@ impl Cpu {
         }
     }
 
+    /// Runs accesses of which no alignment is asked.
+    pub(crate) fn unaligned<T>(&mut self, access: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
+        let checked = std::mem::replace(&mut self.aligned_only, false);
+        let result = access(self);
+        self.aligned_only = checked;
+        result
+    }
+
     /// Loads `n` bytes that stand `skip` bytes into the memory operand.
     pub(crate) fn load_part(&mut self, op: &Op, skip: u64, n: u8) -> Res<u64> {
         let at = self.part_address(op, skip, u64::from(n), false)?;
@@ -606,6 +614,7 @@ impl Cpu {
                 return Ok((linear.wrapping_add((*e).addend) as *const u128).read_unaligned());
             }
         }
+        self.check_alignment(linear, 16)?;
         self.check_canonical(linear.wrapping_add(15), op.segment() == seg::SS)?;
         let low = self.load(op, linear, 8)?;
         let high = self.load(op, linear.wrapping_add(8), 8)?;
@@ -623,6 +632,7 @@ impl Cpu {
                 return Ok(());
             }
             let (user, stack) = (self.cpl == 3, is_stack(o));
+            self.check_alignment(linear, 16)?;
             self.probe_write(linear, 16, user, stack)?;
             self.write_linear(linear, 8, v as u64, user, stack)?;
             self.write_linear(linear.wrapping_add(8), 8, (v >> 64) as u64, user, stack)

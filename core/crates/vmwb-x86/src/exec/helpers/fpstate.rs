@@ -15,7 +15,10 @@ fn need_area(c: &mut Cpu, op: &Op, write: bool) -> Res {
         return Err(c.raise(vector::NM));
     }
     need_fpu(c, false)?;
-    if c.part_address(op, 0, 2, write)? & 15 != 0 {
+    let at = c.part_address(op, 0, 2, write)?;
+    if at & 15 != 0 {
+        // Where alignment is checked #AC may come first, of a width by model (SDM volume 2, FXSAVE): here AMD's.
+        c.check_alignment(at, 4)?;
         return Err(c.gp(0));
     }
     c.check_area(op, AREA_BYTES, write)

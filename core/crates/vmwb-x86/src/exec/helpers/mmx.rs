@@ -170,6 +170,7 @@ pub(crate) fn maskmovq(c: &mut Cpu, op: &Op) -> Res {
 pub(super) fn store_masked(c: &mut Cpu, op: &Op, v: u128, mask: u32, n: u64) -> Res {
     let offset = c.r[RDI] & size_mask(op.address_size());
     let at = c.segment_address(op.segment(), offset, n, true)?;
+    c.check_alignment(at, 8)?;
     let (user, stack) = (c.cpl == 3, op.segment() == seg::SS);
     let chosen = (0..n).filter(|i| mask >> i & 1 != 0);
     for i in chosen.clone() {

@@ -269,12 +269,15 @@ pub(crate) fn fnsave(c: &mut Cpu, op: &Op) -> Res {
     let layout = Layout::of(c, op);
     c.check_area(op, layout.bytes() + 8 * REGISTER_BYTES, true)?;
     store_environment(c, op, layout)?;
-    for i in 0..8 {
-        let slot = layout.bytes() + REGISTER_BYTES * u64::from(i);
-        let v = c.fpu.st(i);
-        c.store_part(op, slot, 8, v.significand)?;
-        c.store_part(op, slot + 8, 2, u64::from(v.sign_exp))?;
-    }
+    // Alignment is asked of the environment alone (SDM volume 3, table 6-7): registers of 10 bytes have none.
+    c.unaligned(|c| {
+        (0..8).try_for_each(|i| {
+            let slot = layout.bytes() + REGISTER_BYTES * u64::from(i);
+            let v = c.fpu.st(i);
+            c.store_part(op, slot, 8, v.significand)?;
+            c.store_part(op, slot + 8, 2, u64::from(v.sign_exp))
+        })
+    })?;
     c.fpu.init();
     follow_ferr(c, op);
     Ok(())
@@ -287,14 +290,17 @@ pub(crate) fn frstor(c: &mut Cpu, op: &Op) -> Res {
     c.check_area(op, layout.bytes() + 8 * REGISTER_BYTES, false)?;
     let fields = load_environment(c, op, layout)?;
     let mut registers = [F80::ZERO; 8];
-    for (i, v) in registers.iter_mut().enumerate() {
-        let slot = layout.bytes() + REGISTER_BYTES * i as u64;
-        let significand = c.load_part(op, slot, 8)?;
-        *v = F80 {
-            sign_exp: c.load_part(op, slot + 8, 2)? as u16,
-            significand,
-        };
-    }
+    c.unaligned(|c| {
+        registers.iter_mut().enumerate().try_for_each(|(i, v)| {
+            let slot = layout.bytes() + REGISTER_BYTES * i as u64;
+            let significand = c.load_part(op, slot, 8)?;
+            *v = F80 {
+                sign_exp: c.load_part(op, slot + 8, 2)? as u16,
+                significand,
+            };
+            Ok(())
+        })
+    })?;
     set_environment(&mut c.fpu, fields, layout);
     let top = usize::from(c.fpu.top);
     for (i, v) in registers.into_iter().enumerate() {
