@@ -56,9 +56,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Disks:
-    """All rows, and the least and the highest load of the host while they were measured."""
+    """All rows, of how many passes, and the least and highest load of the host meanwhile."""
 
     rows: tuple[Row, ...]
+    passes: int
     load: tuple[float, float]
 
     @property
@@ -83,7 +84,8 @@ def measure(folder: Path, repeats: int) -> Disks:
             loads.append(os.getloadavg()[0])
             for marker, run in measured.kernels.items():
                 runs[peer].setdefault(marker.rpartition("_")[0], []).append(run)
-    return Disks(tuple(_row(runs, *row) for row in _ROWS), (min(loads), max(loads)))
+    rows = tuple(_row(runs, *row) for row in _ROWS)
+    return Disks(rows, PASSES * repeats, (min(loads), max(loads)))
 
 
 def _row(

@@ -150,8 +150,8 @@ def _disk_section(disks: Disks) -> str:
     low, high = disks.load
     lines = [
         "## Disks, amd64\n",
-        "MiB a second of elapsed time, medians of all passes; the image is in the host's cache.",
-        f"The host's load was {low:.1f} to {high:.1f} while these ran.\n",
+        f"MiB a second of elapsed time, medians of {disks.passes} passes; the image is in the",
+        f"host's cache. The host's load was {low:.1f} to {high:.1f} while these ran.\n",
         "| | QEMU | vmwb | ratio of throughput | at least | ratio of CPU seconds | data |",
         "|---|--:|--:|--:|--:|--:|---|",
     ]
