@@ -1,6 +1,6 @@
 //! Events of a machine: a bounded queue and an eventfd that is readable while events wait.
 //!
-//! Power and error events are never dropped; of display events only the latest waits; log lines are dropped, and
+//! Power and error events are never dropped; of display and speaker events only the latest waits; log lines are dropped, and
 //! counted, when nobody drains the queue.
 
 use std::collections::VecDeque;
@@ -94,6 +94,11 @@ pub enum Event {
         /// Whether it takes positions.
         absolute: bool,
     },
+    /// The tone of the PC speaker changed. Not every change is told: at most fifty a second, the last always.
+    Speaker {
+        /// Its frequency in Hz (18 to 596,591); `None`: silence.
+        hz: Option<u32>,
+    },
     /// The guest wrote to the debug exit port.
     DebugExit {
         /// What it wrote.
@@ -170,6 +175,10 @@ impl EventQueue {
             Event::Display { .. } => {
                 q.waiting
                     .retain(|(_, _, e)| !matches!(e, Event::Display { .. }));
+            }
+            Event::Speaker { .. } => {
+                q.waiting
+                    .retain(|(_, _, e)| !matches!(e, Event::Speaker { .. }));
             }
             _ => {}
         }
@@ -266,6 +275,16 @@ mod tests {
         let all = q.drain();
         assert_eq!(all.len(), 2);
         assert!(all[1].contains(r#""generation":2"#));
+    }
+
+    #[test]
+    fn speaker_events_keep_only_the_latest() {
+        let q = EventQueue::new().unwrap();
+        for hz in [Some(880), Some(440), None] {
+            q.push(5, Event::Speaker { hz });
+        }
+        let waiting = r#"{"seq":3,"retired":5,"kind":"speaker","hz":null}"#;
+        assert_eq!(q.drain(), [waiting]);
     }
 
     #[test]

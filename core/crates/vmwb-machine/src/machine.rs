@@ -15,7 +15,7 @@ use vmwb_mem::GuestMemory;
 use vmwb_x86::{CpuConfig, Interpreter, Vcpu};
 
 use crate::board::Media;
-use crate::boot::{self, BootError, Firmware, Linux16, MemoryMap, Start};
+use crate::boot::{self, BootError, Firmware, Linux16, MemoryMap, Module, Start};
 use crate::confine::{self, Role};
 use crate::debug::DebugRequest;
 use crate::driver::{DisplayOutput, Driver, DriverParts, VcpuFactory, read_state};
@@ -29,7 +29,8 @@ use crate::power::{PowerCommand, PowerState};
 use crate::regions::Regions;
 use crate::serial::SerialHub;
 use crate::spec::{
-    BootSpec, DisplayChoice, DriveKind, DriveSlot, DriveSpec, ImageFormat, MachineSpec,
+    BootSpec, CONSOLE_PORT, DisplayChoice, DriveKind, DriveSlot, DriveSpec, ImageFormat,
+    MachineSpec,
 };
 use crate::sys::duplicate;
 
@@ -43,6 +44,8 @@ pub struct MachineFiles {
     pub kernel: Option<File>,
     /// Initial RAM disk, or the first module of a multiboot kernel.
     pub initrd: Option<File>,
+    /// Modules of a multiboot kernel, behind the initial RAM disk; the definition has a line for each.
+    pub modules: Vec<File>,
     /// Image of the BIOS.
     pub firmware: Option<File>,
     /// Image of the display adapter's BIOS.
@@ -99,7 +102,6 @@ pub struct Machine {
     serial: Mutex<Option<SerialHub>>,
     driver: Mutex<Option<JoinHandle<()>>>,
     frame: Option<OwnedFd>,
-    serial_ports: u8,
     spec: MachineSpec,
     confined: bool,
     drives: Arc<AllCounters>,
@@ -125,7 +127,26 @@ fn start(spec: &MachineSpec, files: &mut MachineFiles) -> Result<Option<Start>, 
         return Ok(Some(Start::Firmware(firmware)));
     }
     let kernel = files.kernel.take();
-    let modules = files.initrd.take().into_iter().map(Into::into).collect();
+    let lines = spec.boot.modules();
+    let modules = std::mem::take(&mut files.modules);
+    if kernel.is_some() && modules.len() != lines.len() {
+        return Err(MachineError::BadArgument(format!(
+            "The machine was given {} modules; its definition has {}.",
+            modules.len(),
+            lines.len()
+        )));
+    }
+    let modules = modules.into_iter().zip(lines);
+    let modules = files
+        .initrd
+        .take()
+        .into_iter()
+        .map(Into::into)
+        .chain(modules.map(|(file, line)| Module {
+            file,
+            line: line.clone(),
+        }))
+        .collect();
     let boot = kernel.map(|k| boot::open(k, modules));
     Ok(boot.transpose()?.map(Start::Kernel))
 }
@@ -284,7 +305,7 @@ impl Machine {
         let drives: Arc<AllCounters> = Arc::new(slots.map(|slot| (slot, Arc::default())).collect());
         let media = open_drives(&spec, files.drives, &mailbox, &drives, confined)?;
         let serial = SerialHub::new(
-            spec.serial_ports,
+            ports_of(&spec),
             Box::new(SerialInput(Arc::clone(&mailbox))),
             confined.then_some(Role::Device),
         )
@@ -297,7 +318,6 @@ impl Machine {
             .map_err(MachineError::host(
                 "The host has no handle for the picture to give",
             ))?;
-        let serial_ports = spec.serial_ports;
         let kept = spec.clone();
         let mut driver = Driver::new(DriverParts {
             spec,
@@ -325,7 +345,6 @@ impl Machine {
             serial: Mutex::new(Some(serial)),
             driver: Mutex::new(Some(thread)),
             frame,
-            serial_ports,
             spec: kept,
             confined,
             drives,
@@ -373,12 +392,17 @@ impl Machine {
     }
 
     fn check_port(&self, port: u8) -> Result<(), MachineError> {
-        if port < self.serial_ports {
+        if self.spec.has_port(port) {
             return Ok(());
+        }
+        if port == CONSOLE_PORT {
+            return Err(MachineError::NotFound(
+                "The machine has no virtio console.".to_owned(),
+            ));
         }
         Err(MachineError::NotFound(format!(
             "The machine has {} serial ports; there is no number {port}.",
-            self.serial_ports
+            self.spec.serial_ports
         )))
     }
 
@@ -542,6 +566,15 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// How many ports the hub needs, up to the one with the highest number.
+fn ports_of(spec: &MachineSpec) -> u8 {
+    if spec.virtio.console {
+        CONSOLE_PORT + 1
+    } else {
+        spec.serial_ports
     }
 }
 

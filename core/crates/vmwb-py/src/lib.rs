@@ -72,11 +72,21 @@ impl Handles {
         Ok(MachineFiles {
             kernel: self.take("kernel")?,
             initrd: self.take("initrd")?,
+            modules: self.modules()?,
             firmware: self.take("firmware")?,
             vga_rom: self.take("vga_rom")?,
             drives: self.drives()?,
             debug_console: self.take("debug_console")?,
         })
+    }
+
+    /// The handles `module.N`.
+    fn modules(&mut self) -> Result<Vec<std::fs::File>, MachineError> {
+        let mut modules = Vec::new();
+        while let Some(file) = self.take(&format!("module.{}", modules.len()))? {
+            modules.push(file);
+        }
+        Ok(modules)
     }
 
     /// The handles `drive.SLOT.N`.

@@ -95,6 +95,13 @@ fn spec(options: &Options) -> Result<MachineSpec> {
     if let Some(append) = &options.append {
         spec.boot = BootSpec::Kernel {
             append: append.clone(),
+            modules: Vec::new(),
+        };
+    }
+    if !options.modules.is_empty() {
+        spec.boot = BootSpec::Kernel {
+            append: spec.boot.append().to_owned(),
+            modules: options.modules.iter().map(|m| m.line.clone()).collect(),
         };
     }
     if options.firmware.is_some() {
@@ -156,6 +163,14 @@ fn run(options: &Options) -> Result<u8> {
     let files = MachineFiles {
         kernel: open(options.kernel.as_ref())?,
         initrd: open(options.initrd.as_ref())?,
+        modules: options
+            .modules
+            .iter()
+            .map(|m| {
+                File::open(&m.path)
+                    .with_context(|| format!("{} cannot be opened", m.path.display()))
+            })
+            .collect::<Result<_>>()?,
         firmware: open(options.firmware.as_ref())?,
         vga_rom: open(options.vga_rom.as_ref())?,
         drives: drives(options)?,

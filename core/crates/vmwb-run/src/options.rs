@@ -7,7 +7,7 @@ use vmwb_machine::spec::{DriveKind, DriveSlot, ImageFormat};
 
 /// What `--help` prints.
 pub const USAGE: &str = "\
-usage: vmwb-run [--kernel FILE [--initrd FILE] [--append TEXT]] [--firmware FILE [--vga-rom FILE]]
+usage: vmwb-run [--kernel FILE [--initrd FILE] [--module FILE[,LINE]]... [--append TEXT]] [--firmware FILE [--vga-rom FILE]]
                 [--drive SLOT=FILE[,cdrom][,qcow2][,readonly]]... [--memory SIZE] [--cpus N] [--cpu-model M]
                 [--spec FILE.json] [--deterministic] [--no-pace] [--display vga|none|test-pattern]
                 [--debug-exit PORT] [--debug-console FILE] [--until-serial TEXT] [--send TEXT=INPUT]...
@@ -27,6 +27,8 @@ pub struct Options {
     pub kernel: Option<PathBuf>,
     /// Initial RAM disk.
     pub initrd: Option<PathBuf>,
+    /// Modules of a multiboot kernel.
+    pub modules: Vec<ModuleOption>,
     /// Kernel command line.
     pub append: Option<String>,
     /// BIOS image.
@@ -81,6 +83,7 @@ impl Options {
                 "--spec" => options.spec = Some(value()?.into()),
                 "--kernel" => options.kernel = Some(value()?.into()),
                 "--initrd" => options.initrd = Some(value()?.into()),
+                "--module" => options.modules.push(module(&value()?)),
                 "--append" => options.append = Some(value()?),
                 "--firmware" => options.firmware = Some(value()?.into()),
                 "--vga-rom" => options.vga_rom = Some(value()?.into()),
@@ -114,6 +117,24 @@ impl Options {
             }
         }
         Ok(options)
+    }
+}
+
+/// One `--module`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModuleOption {
+    /// Its file.
+    pub path: PathBuf,
+    /// What the kernel is told about it.
+    pub line: String,
+}
+
+/// `FILE,LINE`
+fn module(text: &str) -> ModuleOption {
+    let (path, line) = text.split_once(',').unwrap_or((text, ""));
+    ModuleOption {
+        path: path.into(),
+        line: line.to_owned(),
     }
 }
 

@@ -31,6 +31,8 @@ pub enum IpiKind {
     LowestPriority,
     /// Non-maskable interrupt.
     Nmi,
+    /// System management interrupt, for a mode that is not there.
+    Smi,
     /// Initialization.
     Init,
     /// Start-up at the page of its vector.
@@ -163,6 +165,12 @@ impl Lapic {
         std::mem::take(&mut self.nmi)
     }
 
+    /// Whether a pin has asked for a system management interrupt since the last call. There is no such mode: the board says
+    /// so.
+    pub fn take_smi(&mut self) -> bool {
+        std::mem::take(&mut self.smi)
+    }
+
     /// Whether the processor has to be initialized or started.
     #[must_use]
     pub fn has_signal(&self) -> bool {
@@ -222,7 +230,8 @@ impl Lapic {
             }
             regs::DELIVERY_NMI => self.nmi = true,
             regs::DELIVERY_INIT => self.signal_init(),
-            // ExtINT is asked for by level; SMI goes to a mode that is not there.
+            regs::DELIVERY_SMI => self.smi = true,
+            // ExtINT is asked for by level; the others are reserved.
             _ => {}
         }
     }
@@ -252,7 +261,8 @@ impl Lapic {
             regs::DELIVERY_NMI => IpiKind::Nmi,
             regs::DELIVERY_INIT => IpiKind::Init,
             regs::DELIVERY_STARTUP => IpiKind::StartUp,
-            // SMI goes to a mode that is not there; the others are reserved.
+            regs::DELIVERY_SMI => IpiKind::Smi,
+            // The others are reserved.
             _ => return,
         };
         let vectored = matches!(kind, IpiKind::Fixed | IpiKind::LowestPriority);

@@ -10,7 +10,7 @@
 //!
 //! | Registers | Omitted |
 //! |---|---|
-//! | ID, version 14h, TPR, PPR, EOI, LDR, DFR, SVR, ISR, TMR, IRR, ESR, ICR, SELF IPI, 6 LVT entries, timer, TSC deadline | SMI (there is no such mode), remote read, focus processors, CMCI, EOI-broadcast suppression (none announced) |
+//! | ID, version 14h, TPR, PPR, EOI, LDR, DFR, SVR, ISR, TMR, IRR, ESR, ICR, SELF IPI, 6 LVT entries, timer, TSC deadline | SMI (there is no such mode: passed to the board, which tells the user), remote read, focus processors, CMCI, EOI-broadcast suppression (none announced) |
 //!
 //! | Threat | Answer |
 //! |---|---|
@@ -123,6 +123,8 @@ pub struct Lapic {
     /// A level-triggered interrupt of LINT0 has not ended yet.
     remote_irr: bool,
     nmi: bool,
+    /// Collected by the board after the access that it came with; never saved.
+    smi: bool,
     init: bool,
     startup: Option<u8>,
     ipi: Option<Ipi>,
@@ -162,6 +164,7 @@ impl Lapic {
             lint: [false; 2],
             remote_irr: false,
             nmi: false,
+            smi: false,
             init: false,
             startup: None,
             ipi: None,

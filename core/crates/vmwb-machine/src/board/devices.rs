@@ -71,6 +71,8 @@ enum TimerOwner {
 pub struct BoardInput {
     /// Where the serial ports' characters go, one a port.
     pub serial: Vec<Box<dyn CharBackend>>,
+    /// Where the virtio console's characters go, in machines that have one.
+    pub console: Option<Box<dyn CharBackend>>,
     /// Where the debug console's characters go.
     pub debug_console: Box<dyn CharBackend>,
     /// Date at power-on, Unix seconds.
@@ -179,7 +181,7 @@ impl Devices {
             ),
             vmmouse: VmMouse::new(),
         });
-        let virtio = Virtio::new(spec, &mut input.media);
+        let virtio = Virtio::new(spec, &mut input.media, input.console);
         let mut pci_places = Vec::new();
         pci_places.extend(pc.as_ref().map(|_| IDE_PLACE));
         pci_places.extend(input.vga.as_ref().map(|_| PciAddress::DISPLAY));

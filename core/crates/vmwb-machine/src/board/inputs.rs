@@ -9,6 +9,7 @@ use vmwb_hw::Nanos;
 
 use super::Board;
 use crate::input::Input;
+use crate::spec::CONSOLE_PORT;
 
 /// Serial characters that wait in the board for room in one UART.
 pub(super) const MAX_PENDING_SERIAL: usize = 2 << 20;
@@ -27,7 +28,8 @@ impl Board {
                 }
             }
             Input::Serial { port, data } => {
-                if let Some(queue) = self.pending_serial.get_mut(usize::from(port))
+                let place = self.queue_of(port);
+                if let Some(queue) = self.pending_serial.get_mut(place)
                     && queue.len() + data.len() <= MAX_PENDING_SERIAL
                 {
                     queue.extend(data);
@@ -60,7 +62,23 @@ impl Board {
         for n in 0..self.pending_serial.len() {
             self.feed_serial(now, n);
         }
+        self.feed_console(now);
         self.settle(now, None);
+    }
+
+    /// Raises the chipset's non-maskable interrupt, as a button on the board would: an edge at LINT1 of every processor.
+    /// `false`: the guest has masked it (port 70h, bit 7), and nothing happens.
+    pub fn raise_nmi(&mut self, retired: u64) -> bool {
+        if self.devices.rtc.nmi_masked() {
+            return false;
+        }
+        for lapic in &mut self.devices.irq.lapics {
+            lapic.set_lint1(true);
+            lapic.set_lint1(false);
+        }
+        let now = self.clock.now(retired);
+        self.settle(now, None);
+        true
     }
 
     /// Serial characters that wait for the guest, over all ports.
@@ -98,6 +116,31 @@ impl Board {
         let vmmouse = self.devices.pc.as_mut().map(|pc| &mut pc.vmmouse);
         if vmmouse.is_some_and(|m| m.position(x, y, wheel, buttons)) {
             self.devices.keyboard.pointer_nudge(&mut ctx);
+        }
+    }
+
+    /// Where the characters for a port wait; no list has the number that a port gets which is not there.
+    fn queue_of(&self, port: u8) -> usize {
+        let ports = self.devices.uarts.len();
+        match usize::from(port) {
+            n if n < ports => n,
+            _ if port == CONSOLE_PORT => ports,
+            _ => usize::MAX,
+        }
+    }
+
+    /// Hands the virtio console as many characters as it has room for.
+    pub(super) fn feed_console(&mut self, now: Nanos) {
+        let (Some(queue), Some(console)) = (
+            self.pending_serial.get_mut(self.devices.uarts.len()),
+            self.devices.virtio.console.as_mut(),
+        ) else {
+            return;
+        };
+        if !queue.is_empty() {
+            let bytes: Vec<u8> = queue.iter().copied().take(console.room(0)).collect();
+            let taken = console.receive(&mut self.common.ctx(now), 0, &bytes);
+            queue.drain(..taken);
         }
     }
 

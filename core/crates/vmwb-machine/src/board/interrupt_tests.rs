@@ -229,3 +229,65 @@ fn non_maskable_interrupt_to_another_processor_wakes_it() {
     b.set_current(1);
     assert!(b.take_nmi() && !b.take_nmi());
 }
+
+#[test]
+fn board_s_nmi_reaches_processors_that_listen_unless_port_70h_masks_it() {
+    let mut b = processors(2);
+    out(&mut b, 0x70, 0x8F);
+    assert!(!b.raise_nmi(0));
+    assert!(!b.wakes(0));
+    out(&mut b, 0x70, 0x0F);
+    assert!(b.raise_nmi(0));
+    // LINT1 of the second processor is masked after reset.
+    assert!(b.wakes(0) && !b.wakes(1));
+    assert!(b.take_nmi() && !b.take_nmi());
+    // The mask is the chipset's: what processors send each other does not pass it.
+    out(&mut b, 0x70, 0x8F);
+    b.set_current(1);
+    lapic_write(&mut b, ICR_LOW, OTHERS | 0x400);
+    b.set_current(0);
+    assert!(b.take_nmi());
+}
+
+/// The lines for the log that tell of system management interrupts.
+fn told_of_smi(board: &mut Board) -> usize {
+    let told = board.take_messages();
+    told.iter().filter(|line| line.contains("SMI")).count()
+}
+
+#[test]
+fn system_management_interrupt_does_nothing_and_is_told_once() {
+    let mut b = processors(2);
+    lapic_write(&mut b, ICR_LOW, OTHERS | 0x200);
+    assert_eq!(told_of_smi(&mut b), 1);
+    assert!(!b.wakes(0) && !b.wakes(1));
+    lapic_write(&mut b, ICR_LOW, OTHERS | 0x200);
+    assert_eq!(told_of_smi(&mut b), 0);
+}
+
+#[test]
+fn system_management_interrupts_by_pin_message_and_ioapic_are_told() {
+    let by_pin = |b: &mut Board| {
+        lapic_write(b, 0x360, 0x200);
+        assert!(b.raise_nmi(0));
+    };
+    let by_message = |b: &mut Board| {
+        b.common.lines.send(MsiMessage {
+            address: 0xFEE0_0000,
+            data: 0x200,
+        });
+        b.settle(b.clock.now(0), None);
+    };
+    let by_ioapic = |b: &mut Board| {
+        b.mmio_write(GuestAddress(0xFEC0_0000), AccessSize::Dword, 0x38, 0);
+        b.mmio_write(GuestAddress(0xFEC0_0010), AccessSize::Dword, 0x200, 0);
+        set(b, IrqLine(20), true);
+    };
+    let senders: [&dyn Fn(&mut Board); 3] = [&by_pin, &by_message, &by_ioapic];
+    for send in senders {
+        let mut b = processors(1);
+        send(&mut b);
+        assert_eq!(told_of_smi(&mut b), 1);
+        assert!(!b.wakes(0));
+    }
+}

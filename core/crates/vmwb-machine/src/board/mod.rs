@@ -22,6 +22,8 @@ mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
 mod virtio;
+#[cfg(test)]
+mod virtio_tests;
 mod wiring;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -48,6 +50,8 @@ use wiring::{IRQ_RTC, IRQ_TIMER};
 
 /// Unknown ports and addresses that are named in the log, each once a power-on.
 const MAX_NAMED_UNKNOWN: usize = 32;
+/// What the log is told of the first system management interrupt.
+const SMI_SENTENCE: &str = "the guest sent a system management interrupt (SMI); this machine has no system management mode, and nothing happens";
 /// Value of the reset control register CF9h that resets: hard reset, reset CPU.
 const RESET_VALUE: u8 = 0x06;
 const RESET_PORT: u16 = 0xCF9;
@@ -105,6 +109,7 @@ pub struct Board {
     windows: Windows,
     clock: Clock,
     common: Common,
+    /// One list a serial port, and behind them the virtio console's.
     pending_serial: Vec<VecDeque<u8>>,
     pending_keys: VecDeque<(u16, bool)>,
     /// Whether an interrupt waits: worked out after each change.
@@ -123,6 +128,8 @@ pub struct Board {
     seed: u64,
     counts: AccessCounts,
     unknown: BTreeSet<(bool, u64)>,
+    /// Whether the log has been told of a system management interrupt since power-on.
+    smi_named: bool,
     messages: Vec<String>,
 }
 
@@ -148,7 +155,10 @@ impl Board {
                 memory,
                 power: None,
             },
-            pending_serial: vec![VecDeque::new(); usize::from(spec.serial_ports)],
+            pending_serial: vec![
+                VecDeque::new();
+                usize::from(spec.serial_ports) + usize::from(spec.virtio.console)
+            ],
             pending_keys: VecDeque::new(),
             interrupt: false,
             reply_due: None,
@@ -159,6 +169,7 @@ impl Board {
             seed: spec.seed,
             counts: AccessCounts::default(),
             unknown: BTreeSet::new(),
+            smi_named: false,
             messages: Vec::new(),
         };
         board.reset(ResetKind::PowerOn, 0);
@@ -183,6 +194,7 @@ impl Board {
         }
         self.pending_keys.clear();
         self.unknown.clear();
+        self.smi_named = false;
         self.counts = AccessCounts::default();
         self.devices.irq.set_routes(self.devices.pirq_routes());
         self.settle(now, None);
@@ -286,6 +298,12 @@ impl Board {
         }
     }
 
+    /// The tone of the PC speaker, in Hz; `None`: silence, or a program that moves it by itself.
+    #[must_use]
+    pub fn speaker_hz(&self, retired: u64) -> Option<u32> {
+        self.devices.pit.tone_hz(self.clock.now(retired))
+    }
+
     /// Releases the inputs of interval timer and clock when the event timers have taken their places, or left them.
     fn follow_event_timers(&mut self) {
         let taken = self.devices.event_timers_lead();
@@ -365,6 +383,10 @@ impl Board {
             }
         }
         self.devices.irq.settle();
+        if self.devices.irq.take_smi() && !self.smi_named {
+            self.smi_named = true;
+            self.messages.push(SMI_SENTENCE.to_owned());
+        }
         self.interrupt = self.devices.irq.pending();
         if self.clock.is_deterministic() {
             self.reply_due = self.next_reply();

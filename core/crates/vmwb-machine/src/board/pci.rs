@@ -135,6 +135,8 @@ impl Board {
         if let Some(device) = self.devices.pci_device(place.at) {
             device.bar_write(&mut ctx, place.bar, place.offset, size, value);
         }
+        // The guest may have made room.
+        self.feed_console(now);
         self.settle(now, None);
     }
 }

@@ -27,7 +27,7 @@ const IOAPIC_WINDOW: u64 = 0xFEC0_0010;
 const A_WHILE: u64 = 10_000_000;
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Printed(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Printed(pub(super) Arc<Mutex<Vec<u8>>>);
 
 impl CharBackend for Printed {
     fn write(&mut self, bytes: &[u8]) {
@@ -57,6 +57,10 @@ pub(crate) fn board_on(memory: Arc<GuestMemory>, spec: &MachineSpec, printed: &P
         .collect();
     let input = BoardInput {
         serial,
+        console: spec
+            .virtio
+            .console
+            .then(|| Box::new(printed.clone()) as Box<dyn CharBackend>),
         debug_console: Box::new(NullChar),
         start_unix_s: 0,
         ram: (spec.ram_bytes(), 0),

@@ -4,9 +4,10 @@ use vmwb_devices::pci::{PciAddress, PciDevice};
 use vmwb_devices::virtio::VirtioPci;
 use vmwb_devices::virtio::balloon::VirtioBalloon;
 use vmwb_devices::virtio::blk::Blk;
+use vmwb_devices::virtio::console::{ConsolePort, VirtioConsole};
 use vmwb_devices::virtio::input::VirtioTablet;
 use vmwb_devices::virtio::rng::VirtioRng;
-use vmwb_hw::{Device, IrqLine, RandomSource};
+use vmwb_hw::{CharBackend, Device, IrqLine, RandomSource};
 
 use super::cpu_bus::seeded;
 use super::drives::{Media, virtio_disks};
@@ -16,6 +17,7 @@ use crate::spec::MachineSpec;
 pub const FIRST_DISK_SLOT: u8 = 4;
 const RNG_SLOT: u8 = 12;
 const BALLOON_SLOT: u8 = 13;
+const CONSOLE_SLOT: u8 = 14;
 const INPUT_SLOT: u8 = 15;
 /// Mixed into the seed, so that the guest's two sources of random numbers differ.
 const RNG_STREAM: u64 = 0x7669_7274_696F_2D72;
@@ -27,6 +29,8 @@ pub struct Virtio {
     pub disks: Vec<(u8, VirtioPci<Blk>)>,
     rng: Option<VirtioRng>,
     balloon: Option<VirtioBalloon>,
+    /// Console.
+    pub console: Option<VirtioConsole>,
     /// Absolute pointer.
     pub input: Option<VirtioTablet>,
 }
@@ -56,8 +60,12 @@ fn irq(slot: u8) -> IrqLine {
 }
 
 impl Virtio {
-    /// The definition's devices; disks take their media.
-    pub fn new(spec: &MachineSpec, media: &mut Media) -> Self {
+    /// The definition's devices; disks take their media, the console where its characters go: it exists with that.
+    pub fn new(
+        spec: &MachineSpec,
+        media: &mut Media,
+        console: Option<Box<dyn CharBackend>>,
+    ) -> Self {
         let wanted = spec.virtio;
         let random = Random {
             seed: spec.deterministic.then_some(spec.seed),
@@ -70,6 +78,13 @@ impl Virtio {
             balloon: wanted
                 .balloon
                 .then(|| VirtioBalloon::new("virtio-balloon", irq(BALLOON_SLOT))),
+            console: console.map(|backend| {
+                let port = ConsolePort {
+                    name: None,
+                    backend,
+                };
+                VirtioConsole::new("virtio-console", irq(CONSOLE_SLOT), vec![port])
+            }),
             input: wanted
                 .input
                 .then(|| VirtioTablet::new("virtio-tablet", irq(INPUT_SLOT))),
@@ -84,6 +99,7 @@ impl Virtio {
         disks
             .chain(self.rng.iter().map(move |d| one(RNG_SLOT, d as _)))
             .chain(self.balloon.iter().map(move |d| one(BALLOON_SLOT, d as _)))
+            .chain(self.console.iter().map(move |d| one(CONSOLE_SLOT, d as _)))
             .chain(self.input.iter().map(move |d| one(INPUT_SLOT, d as _)))
     }
 
@@ -97,6 +113,11 @@ impl Virtio {
                 self.balloon
                     .iter_mut()
                     .map(|d| (place(BALLOON_SLOT), d as _)),
+            )
+            .chain(
+                self.console
+                    .iter_mut()
+                    .map(|d| (place(CONSOLE_SLOT), d as _)),
             )
             .chain(self.input.iter_mut().map(|d| (place(INPUT_SLOT), d as _)))
     }
@@ -112,6 +133,7 @@ impl Virtio {
         let others = [
             self.rng.as_mut().and_then(VirtioPci::take_complaint),
             self.balloon.as_mut().and_then(VirtioPci::take_complaint),
+            self.console.as_mut().and_then(VirtioPci::take_complaint),
             self.input.as_mut().and_then(VirtioPci::take_complaint),
         ];
         disks.chain(others).flatten().collect()

@@ -68,6 +68,8 @@ pub struct InterruptControllers {
     pub lapics: Vec<Lapic>,
     lines: SharedLines,
     current: usize,
+    /// Somebody has sent a system management interrupt since the last look.
+    smi: bool,
 }
 
 impl InterruptControllers {
@@ -84,6 +86,7 @@ impl InterruptControllers {
             lapics,
             lines: SharedLines::default(),
             current: 0,
+            smi: false,
         }
     }
 
@@ -156,6 +159,7 @@ impl InterruptControllers {
             if let Some(ipi) = self.lapics[n].take_ipi() {
                 self.send(n, ipi);
             }
+            self.smi |= self.lapics[n].take_smi();
             if let Some(vector) = self.lapics[n].take_eoi() {
                 for message in self.ioapic.eoi(vector) {
                     self.route(message);
@@ -182,9 +186,10 @@ impl InterruptControllers {
             0 if message.address & MSI_REDIRECTION_HINT != 0 => IpiKind::LowestPriority,
             0 => IpiKind::Fixed,
             1 => IpiKind::LowestPriority,
+            2 => IpiKind::Smi,
             4 => IpiKind::Nmi,
             5 => IpiKind::Init,
-            // SMI goes to a mode that is not there, ExtINT has no 8259 behind it.
+            // ExtINT has no 8259 behind it.
             _ => return true,
         };
         let destination = Destination::narrow(id, message.address & MSI_LOGICAL != 0);
@@ -203,8 +208,9 @@ impl InterruptControllers {
             DeliveryMode::LowestPriority => IpiKind::LowestPriority,
             DeliveryMode::Nmi => IpiKind::Nmi,
             DeliveryMode::Init => IpiKind::Init,
-            // ExtINT is asked for by level, below; SMI goes to a mode that is not there.
-            DeliveryMode::ExtInt | DeliveryMode::Smi => return,
+            DeliveryMode::Smi => IpiKind::Smi,
+            // ExtINT is asked for by level, below.
+            DeliveryMode::ExtInt => return,
         };
         let to = self.addressed(Destination::narrow(message.destination, message.logical));
         self.deliver(to, kind, message.vector, message.level);
@@ -241,6 +247,7 @@ impl InterruptControllers {
             match kind {
                 IpiKind::Fixed | IpiKind::LowestPriority => lapic.deliver(vector, level),
                 IpiKind::Nmi => lapic.signal_nmi(),
+                IpiKind::Smi => self.smi = true,
                 IpiKind::Init => lapic.signal_init(),
                 IpiKind::StartUp => lapic.signal_startup(vector),
             }
@@ -265,6 +272,12 @@ impl InterruptControllers {
             Some(self.lapics[processor].accepts(Destination::narrow(id, logical)))
         };
         processor == 0 && self.lapics[0].accepts_extint() || through_ioapic() == Some(true)
+    }
+
+    /// Whether a system management interrupt has reached a processor since the last call. There is no such mode: whoever
+    /// asks tells the user.
+    pub fn take_smi(&mut self) -> bool {
+        std::mem::take(&mut self.smi)
     }
 
     /// Whether a maskable interrupt waits for this processor.

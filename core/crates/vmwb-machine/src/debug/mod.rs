@@ -132,6 +132,8 @@ pub enum DebugRequest {
         #[serde(default)]
         clear: bool,
     },
+    /// Presses the board's button for non-maskable interrupts.
+    Nmi,
     /// Runs so many instructions of a paused machine.
     Step {
         /// How many; a delivered exception or interrupt counts as one.

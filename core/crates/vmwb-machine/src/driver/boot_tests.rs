@@ -37,6 +37,27 @@ fn exit_value(spec: MachineSpec, files: MachineFiles) -> u64 {
 
 #[test]
 fn multiboot_kernel_reads_its_command_line_and_its_module() {
+    let kernel = multiboot(&[
+        &[0x3D, 0x02, 0xB0, 0xAD, 0x2B], // cmp eax, 2BADB002h
+        &[0x75, 14],                     // jne out
+        &[0x8B, 0x73, 16],               // mov esi, [ebx + command line]
+        &[0x0F, 0xB6, 0x46, 7],          // movzx eax, byte [esi + 7], behind "kernel "
+        &[0x8B, 0x7B, 24],               // mov edi, [ebx + modules]
+        &[0x8B, 0x3F],                   // mov edi, [edi]
+        &[0x02, 0x07],                   // add al, [edi]
+        &[0x66, 0xBA, 0x01, 0x05],       // out: mov dx, 501h
+        &[0xEF, 0xF4],                   // out dx, eax; hlt
+    ]);
+    let files = MachineFiles {
+        kernel: Some(kernel),
+        initrd: Some(file_of(&[1])),
+        ..MachineFiles::default()
+    };
+    assert_eq!(exit_value(spec("A"), files), 0x42);
+}
+
+/// A multiboot kernel without ELF, whose code follows its header.
+fn multiboot(code: &[&[u8]]) -> File {
     let words: [u32; 8] = [
         0x1BAD_B002,
         1 << 16,
@@ -48,24 +69,58 @@ fn multiboot_kernel_reads_its_command_line_and_its_module() {
         0x10_0020,
     ];
     let mut kernel: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-    let code: [&[u8]; 9] = [
-        &[0x3D, 0x02, 0xB0, 0xAD, 0x2B], // cmp eax, 2BADB002h
-        &[0x75, 14],                     // jne out
-        &[0x8B, 0x73, 16],               // mov esi, [ebx + command line]
-        &[0x0F, 0xB6, 0x46, 7],          // movzx eax, byte [esi + 7], behind "kernel "
-        &[0x8B, 0x7B, 24],               // mov edi, [ebx + modules]
-        &[0x8B, 0x3F],                   // mov edi, [edi]
-        &[0x02, 0x07],                   // add al, [edi]
-        &[0x66, 0xBA, 0x01, 0x05],       // out: mov dx, 501h
-        &[0xEF, 0xF4],                   // out dx, eax; hlt
-    ];
     kernel.extend(code.concat());
+    file_of(&kernel)
+}
+
+/// `spec`, whose kernel has modules with these lines.
+fn with_modules(lines: &[&str]) -> MachineSpec {
+    let mut spec = spec("");
+    spec.boot = BootSpec::Kernel {
+        append: String::new(),
+        modules: lines.iter().map(ToString::to_string).collect(),
+    };
+    spec
+}
+
+#[test]
+fn multiboot_kernel_finds_the_ram_disk_and_then_every_module_with_its_line() {
+    let kernel = multiboot(&[
+        &[0x8B, 0x43, 20],               // mov eax, [ebx + count of modules]
+        &[0xC1, 0xE0, 4],                // shl eax, 4
+        &[0x8B, 0x7B, 24],               // mov edi, [ebx + modules]
+        &[0x8B, 0x77, 16],               // mov esi, [edi + 16]: the second
+        &[0x02, 0x06],                   // add al, [esi]
+        &[0x8B, 0x77, 40],               // mov esi, [edi + 40]: the third's line
+        &[0x02, 0x46, 1],                // add al, [esi + 1]
+        &[0x0F, 0xB6, 0xC0],             // movzx eax, al
+        &[0x66, 0xBA, 0x01, 0x05, 0xEF], // mov dx, 501h; out dx, eax
+        &[0xF4],                         // hlt
+    ]);
     let files = MachineFiles {
-        kernel: Some(file_of(&kernel)),
+        kernel: Some(kernel),
         initrd: Some(file_of(&[1])),
+        modules: vec![file_of(&[2]), file_of(&[3])],
         ..MachineFiles::default()
     };
-    assert_eq!(exit_value(spec("A"), files), 0x42);
+    // Three modules, 2 in the second, "b" in the third's line.
+    let expected = 3 * 16 + 2 + u64::from(b'b');
+    assert_eq!(exit_value(with_modules(&["one", "ab"]), files), expected);
+}
+
+#[test]
+fn modules_without_a_line_each_are_refused() {
+    let files = MachineFiles {
+        kernel: Some(multiboot(&[&[0xF4]])),
+        modules: vec![file_of(&[2])],
+        ..MachineFiles::default()
+    };
+    let refused = Machine::new(with_modules(&[]), files, MachineOptions::default());
+    let sentence = refused.unwrap_err().to_string();
+    assert!(
+        sentence.contains("1 modules; its definition has 0"),
+        "{sentence}"
+    );
 }
 
 /// A BIOS that does nothing but fetch the kernel's option ROM and call its boot entry.

@@ -393,6 +393,16 @@ impl Driver {
                 }
                 Ok(json!({ "watchpoints": p.door()?.watchpoints() }))
             }
+            DebugRequest::Nmi => {
+                let retired = p.vcpu.retired();
+                if p.board.raise_nmi(retired) {
+                    Ok(json!({}))
+                } else {
+                    Err(MachineError::WrongState(
+                        "The guest has masked non-maskable interrupts (port 70h, bit 7): none was sent.",
+                    ))
+                }
+            }
             DebugRequest::Status
             | DebugRequest::Step { .. }
             | DebugRequest::TraceStart { .. }

@@ -22,6 +22,7 @@ mod processors;
 mod processors_tests;
 mod running;
 mod saved;
+mod speaker;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -47,12 +48,13 @@ use crate::mailbox::{Command, Mailbox, MediaChange};
 use crate::power::{PowerCommand, PowerState};
 use crate::regions::Regions;
 use crate::serial::SerialFlush;
-use crate::spec::{DisplayChoice, MachineSpec};
+use crate::spec::{CONSOLE_PORT, DisplayChoice, MachineSpec};
 use budget::Budget;
 pub use display::DisplayOutput;
 use display::screen_text;
 use processors::Processors;
 pub use saved::read_state;
+use speaker::Speaker;
 use stats::{Statistics, idle_json};
 
 /// Makes a processor. The tests have another than the product.
@@ -115,6 +117,8 @@ struct Powered {
     board_messages: u32,
     /// Whether the guest took positions of the pointer when it was last told.
     pointer_absolute: bool,
+    /// What was told of the speaker.
+    speaker: Speaker,
 }
 
 impl Powered {
@@ -260,6 +264,9 @@ impl Driver {
             serial: (0..spec.serial_ports)
                 .map(|n| Box::new(self.parts.serial.output(n)) as Box<dyn vmwb_hw::CharBackend>)
                 .collect(),
+            console: spec.virtio.console.then(|| {
+                Box::new(self.parts.serial.output(CONSOLE_PORT)) as Box<dyn vmwb_hw::CharBackend>
+            }),
             debug_console: match &self.parts.debug_console {
                 Some(file) => Box::new(FileOutput(Arc::clone(file))),
                 None => Box::new(vmwb_hw::NullChar),
@@ -313,6 +320,7 @@ impl Driver {
             statistics,
             board_messages: 0,
             pointer_absolute: false,
+            speaker: Speaker::default(),
         });
         self.begin_recording();
         if let Some(display) = &mut self.parts.display {

@@ -130,6 +130,10 @@ impl Driver {
             p.pointer_absolute = absolute;
             self.parts.mailbox.tell(Event::Pointer { absolute });
         }
+        let tone = p.board.speaker_hz(p.vcpu.retired());
+        if let Some(hz) = p.speaker.changes(tone, Instant::now()) {
+            self.parts.mailbox.tell(Event::Speaker { hz });
+        }
         match request {
             Some(PowerRequest::PowerOff) => {
                 self.ended_by_guest(Event::GuestPowerOff);

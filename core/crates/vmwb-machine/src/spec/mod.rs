@@ -30,6 +30,12 @@ pub const TSC_HZ: std::ops::RangeInclusive<u64> = 1_000_000..=10_000_000_000;
 pub const MAX_SPEC_BYTES: usize = 1 << 20;
 /// Longest name of a machine, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
+/// Number of the virtio console among the ports that clients attach to, behind those of the serial ports.
+pub const CONSOLE_PORT: u8 = MAX_SERIAL_PORTS;
+/// Most modules of a multiboot kernel in a definition.
+pub const MAX_MODULES: usize = 32;
+/// Longest line of a module, in bytes.
+pub const MAX_MODULE_LINE_BYTES: usize = 1023;
 /// Kinds of device that a boot order names.
 pub const MAX_BOOT_SOURCES: usize = 4;
 
@@ -114,12 +120,17 @@ pub enum BootSource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum BootSpec {
-    /// Direct boot of a kernel (handle `kernel`, and `initrd` or `module.N` if there are any), without firmware.
+    /// Direct boot of a kernel (handle `kernel`, and `initrd` if there is one), without firmware.
     #[serde(alias = "linux")]
     Kernel {
         /// Kernel command line, at most [`MAX_APPEND_BYTES`] bytes, no NUL.
         #[serde(default)]
         append: String,
+        /// What a multiboot kernel is told about its modules, a line each, at most [`MAX_MODULES`]; handles `module.0` ...
+        /// The initial RAM disk, if there is one, comes before them. A line has at most [`MAX_MODULE_LINE_BYTES`] bytes
+        /// and no NUL.
+        #[serde(default)]
+        modules: Vec<String>,
     },
     /// The processor starts at its reset vector, in a PC BIOS (handle `firmware`; the display's BIOS is `vga_rom`). With
     /// a handle `kernel` the BIOS starts that kernel by its 16-bit entry.
@@ -144,7 +155,16 @@ impl BootSpec {
     #[must_use]
     pub fn append(&self) -> &str {
         match self {
-            Self::Kernel { append } | Self::Firmware { append, .. } => append,
+            Self::Kernel { append, .. } | Self::Firmware { append, .. } => append,
+        }
+    }
+
+    /// Lines of a multiboot kernel's modules.
+    #[must_use]
+    pub fn modules(&self) -> &[String] {
+        match self {
+            Self::Kernel { modules, .. } => modules,
+            Self::Firmware { .. } => &[],
         }
     }
 
@@ -165,6 +185,8 @@ pub struct VirtioSpec {
     pub balloon: bool,
     /// Absolute pointer.
     pub input: bool,
+    /// Console, whose port has the number [`CONSOLE_PORT`].
+    pub console: bool,
 }
 
 /// Everything that makes one machine, but its files.
@@ -253,6 +275,7 @@ impl MachineSpec {
             cpu: CpuSpec::default(),
             boot: BootSpec::Kernel {
                 append: append.to_owned(),
+                modules: Vec::new(),
             },
             serial_ports: 1,
             display: DisplayChoice::Vga,
@@ -380,6 +403,7 @@ impl MachineSpec {
             );
         }
         self.check_order()?;
+        self.check_modules()?;
         self.check_drives()?;
         if self
             .uuid
@@ -446,6 +470,26 @@ impl MachineSpec {
             .as_deref()
             .and_then(parse_uuid)
             .unwrap_or_default()
+    }
+
+    fn check_modules(&self) -> Result<(), SpecError> {
+        let modules = self.boot.modules();
+        let fits = |line: &String| line.len() <= MAX_MODULE_LINE_BYTES && !line.contains('\0');
+        if modules.len() > MAX_MODULES || !modules.iter().all(fits) {
+            return Err(SpecError::Field {
+                field: "boot.modules",
+                sentence: format!(
+                    "A kernel has at most {MAX_MODULES} modules, and the line of each at most {MAX_MODULE_LINE_BYTES} bytes and no NUL."
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether clients can attach to the port of this number: a serial port, or the virtio console.
+    #[must_use]
+    pub fn has_port(&self, port: u8) -> bool {
+        port < self.serial_ports || port == CONSOLE_PORT && self.virtio.console
     }
 
     fn check_order(&self) -> Result<(), SpecError> {
@@ -517,10 +561,23 @@ mod tests {
         assert_eq!(refused(|s| s.version = 2), "version");
         assert_eq!(
             refused(|s| s.boot = BootSpec::Kernel {
-                append: "x".repeat(MAX_APPEND_BYTES + 1)
+                append: "x".repeat(MAX_APPEND_BYTES + 1),
+                modules: Vec::new(),
             }),
             "boot.append"
         );
+        let modules = [
+            vec![String::new(); MAX_MODULES + 1],
+            vec!["x".repeat(MAX_MODULE_LINE_BYTES + 1)],
+            vec!["a\0b".to_owned()],
+        ];
+        for modules in modules {
+            let append = String::new();
+            assert_eq!(
+                refused(|s| s.boot = BootSpec::Kernel { append, modules }),
+                "boot.modules"
+            );
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The JSON schema of a definition.
 
 use super::{
-    CPU_MODELS, CPUS, MAX_APPEND_BYTES, MAX_BOOT_SOURCES, MAX_CHAIN, MAX_NAME_BYTES,
-    MAX_SERIAL_PORTS, MEMORY_MIB, SPEC_VERSION, TSC_HZ, menu_wait,
+    CPU_MODELS, CPUS, MAX_APPEND_BYTES, MAX_BOOT_SOURCES, MAX_CHAIN, MAX_MODULE_LINE_BYTES,
+    MAX_MODULES, MAX_NAME_BYTES, MAX_SERIAL_PORTS, MEMORY_MIB, SPEC_VERSION, TSC_HZ, menu_wait,
 };
 
 /// The JSON schema (draft 2020-12) of a definition. The ranges are those that [`MachineSpec::validate`] enforces; a
@@ -41,6 +41,10 @@ pub fn schema_json() -> String {
                 "properties": {
                     "kind": { "enum": ["kernel", "firmware", "linux"] },
                     "append": { "type": "string", "maxLength": MAX_APPEND_BYTES, "default": "" },
+                    "modules": {
+                        "type": "array", "maxItems": MAX_MODULES,
+                        "items": { "type": "string", "maxLength": MAX_MODULE_LINE_BYTES }
+                    },
                     "order": {
                         "type": "array", "maxItems": MAX_BOOT_SOURCES, "uniqueItems": true,
                         "items": { "enum": ["floppy", "disk", "cdrom", "network"] }
@@ -72,7 +76,8 @@ pub fn schema_json() -> String {
                 "properties": {
                     "rng": { "type": "boolean", "default": false },
                     "balloon": { "type": "boolean", "default": false },
-                    "input": { "type": "boolean", "default": false }
+                    "input": { "type": "boolean", "default": false },
+                    "console": { "type": "boolean", "default": false }
                 }
             },
             "uuid": { "anyOf": [{ "type": "null" }, { "type": "string", "maxLength": 36 }], "default": null },
