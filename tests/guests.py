@@ -29,6 +29,7 @@ __all__ = [
     "kernel",
     "linux",
     "memtest",
+    "modules",
     "sixteen",
     "syslinux_floppy",
 ]
@@ -37,7 +38,7 @@ __all__ = [
 HELLO_TEXT = "hello from the guest"
 #: Bytes of a track of a 1.44M floppy: what the 16-bit programs load of themselves.
 TRACK_BYTES = 18 * 512
-_SOURCE = Path(__file__).with_name("guest") / "hello.S"
+_SOURCES = Path(__file__).with_name("guest")
 
 
 @cache
@@ -95,13 +96,23 @@ def hello() -> Path:
 
     It is made anew for each test process, in a folder that this process keeps until it ends.
     """
+    return _plain_image("hello", "0")
+
+
+@cache
+def modules() -> Path:
+    """Assemble the multiboot kernel of our own that tells what its loader gave it."""
+    return _plain_image("modules", "0x100000")
+
+
+def _plain_image(name: str, address: str) -> Path:
+    """Assemble a 32-bit program to run at an address, without the wrapping of an ELF file."""
     folder = Path(_SCRATCH.name)
-    listing, image = folder / "hello.o", folder / "hello"
-    subprocess.run(
-        ["as", "--32", "-o", str(listing), str(_SOURCE)], check=True, capture_output=True
-    )
-    flags = ["-m", "elf_i386", "--oformat", "binary", "-Ttext", "0", "-e", "0"]
-    subprocess.run(["ld", *flags, "-o", str(image), str(listing)], check=True, capture_output=True)
+    listing, image = folder / f"{name}.o", folder / name
+    source = ["as", "--32", "-o", str(listing), str(_SOURCES / f"{name}.S")]
+    flags = ["-m", "elf_i386", "--oformat", "binary", "-Ttext", address, "-e", address]
+    for command in (source, ["ld", *flags, "-o", str(image), str(listing)]):
+        subprocess.run(command, check=True, capture_output=True)
     image.chmod(0o444)  # all tests of the process share it
     return image
 
@@ -109,7 +120,7 @@ def hello() -> Path:
 @cache
 def sixteen(program: str) -> bytes:
     """Assemble a 16-bit program of ours that boots from a floppy, and return its sectors."""
-    source = Path(__file__).with_name("guest") / f"{program}.S"
+    source = _SOURCES / f"{program}.S"
     listing, image = (Path(_SCRATCH.name) / f"{program}{suffix}" for suffix in (".o", ".img"))
     for command in (
         ["as", "--32", "-I", str(source.parent), "-o", str(listing), str(source)],
@@ -141,7 +152,7 @@ class DebugGuest:
 def debug(*, wide: bool) -> DebugGuest:
     """Assemble the guest for debuggers: entered in 64-bit mode if `wide`, else in 32-bit mode."""
     name = Path(_SCRATCH.name) / f"debug{64 if wide else 32}"
-    source = Path(__file__).with_name("guest") / "debug.S"
+    source = _SOURCES / "debug.S"
     listing, program = name.with_suffix(".o"), name.with_suffix(".elf")
     define = ["--defsym", "WIDE=1"] if wide else []
     place = ["-m", "elf_x86_64", "-Ttext", "0xffc00", "-e", "0"]

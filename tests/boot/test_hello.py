@@ -141,3 +141,46 @@ def test_start_a_running_machine_is_a_wrong_state(vmwb: Vmwb) -> None:
 
     assert again.returncode == 4
     assert "running" in again.stderr
+
+
+def test_multiboot_kernel_is_told_its_modules_in_order(vmwb: Vmwb, tmp_path: Path) -> None:
+    for name, content in (("first", "1st."), ("second.img", "2nd."), ("disk", "ram.")):
+        (tmp_path / name).write_text(content)
+    options = [
+        *("--memory", "16M", "--kernel", guests.modules(), "--append", "to be shown"),
+        *("--initrd", tmp_path / "disk"),
+        *(
+            "--module",
+            f"{tmp_path / 'first'},root=/dev/sda1 a,b",
+            "--module",
+            tmp_path / "second.img",
+        ),
+    ]
+
+    done = vmwb.run("run", "--headless", *options)
+
+    told = ["kernel to be shown", "=ram.", "first root=/dev/sda1 a,b=1st.", "second.img=2nd."]
+    assert (done.returncode, done.stdout.split("\n")[:4]) == (0, told), done.stderr
+
+
+def test_modules_of_a_machine_are_kept_and_changed(vmwb: Vmwb, tmp_path: Path) -> None:
+    module = tmp_path / "m"
+    module.write_text("mod.")
+    vmwb.ok("create", "multi", "--kernel", guests.modules(), "--module", f"{module},x")
+
+    kept = json.loads(vmwb.ok("show", "multi", "--json"))["config"]["modules"]
+    vmwb.ok("edit", "multi", "--module", "none")
+
+    assert kept == [{"path": str(module), "arguments": "x"}]
+    assert json.loads(vmwb.ok("show", "multi", "--json"))["config"]["modules"] == []
+
+
+def test_linux_refuses_modules_with_a_sentence(vmwb: Vmwb, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name)
+    modules = ["--module", tmp_path / "one", "--module", tmp_path / "two"]
+
+    done = vmwb.run("run", "--headless", *hello(), *modules)
+
+    assert done.returncode == 1
+    assert "one initial RAM disk" in done.stderr

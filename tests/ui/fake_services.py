@@ -16,7 +16,7 @@ from typing import Any
 
 from vmwb.ipc import framebuffer as fb
 from vmwb.ipc.framebuffer import FrameReader
-from vmwb.model.config import BootConfig, DisplayKind, VmConfig
+from vmwb.model.config import CONSOLE_PORT, BootConfig, DisplayKind, SerialConfig, VmConfig
 from vmwb.model.drives import DriveConfig, DriveKind, ImageFile
 from vmwb.model.errors import BusyError, NameTakenError, NotFoundError, TimedOutError
 from vmwb.model.events import Event
@@ -98,6 +98,7 @@ class FakeMachine:
     summary: MachineSummary
     screen: FakeScreen = field(default_factory=FakeScreen)
     stream: FakeStream | None = None
+    console: FakeStream | None = None
     presses: list[KeyPress] = field(default_factory=list)
     steps: list[tuple[Place | Motion, int, int]] = field(default_factory=list)
     events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
@@ -124,6 +125,7 @@ class FakeWorld:
         *,
         display: str = "vga",
         drives: tuple[DriveConfig, ...] = (),
+        console: SerialConfig | None = None,
     ) -> FakeMachine:
         config = VmConfig(
             name=name,
@@ -131,6 +133,7 @@ class FakeWorld:
             display=DisplayKind(display),
             boot=BootConfig(kernel="/boot/linux", append="console=ttyS0"),
             drives=drives,
+            console=console,
         )
         path = self.folder / f"{name}.vmwb"
         machine = FakeMachine(MachineSummary(config.id, name, PowerState.OFF, config, path))
@@ -146,8 +149,11 @@ class FakeWorld:
         if state.has_worker and not lived:
             machine.runs += 1
             machine.stream = FakeStream()
-        if lived and not state.has_worker and machine.stream is not None:
-            machine.stream.output.put_nowait(b"")
+            machine.console = FakeStream()
+        if lived and not state.has_worker:
+            for stream in (machine.stream, machine.console):
+                if stream is not None:
+                    stream.output.put_nowait(b"")
         pid = 1000 + machine.runs if state.has_worker else None
         machine.summary = replace(
             machine.summary, state=state, pid=pid, problem=problem, problem_code=code
@@ -262,7 +268,8 @@ class _Parts:
         return FrameReader(found.screen.handle)
 
     async def open_serial(self, machine: str, *, port: int = 0, replay: bool = True) -> Any:
-        return self._live(machine, Action.OBSERVE).stream
+        found = self._live(machine, Action.OBSERVE)
+        return found.console if port == CONSOLE_PORT else found.stream
 
     async def stats(self, machine: str) -> MachineStats:
         found = self._live(machine, Action.OBSERVE)

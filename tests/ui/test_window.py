@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
@@ -10,6 +11,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMessageBox, QWidget
 from ui.support import until
 
+from vmwb.model.config import CONSOLE_PORT, SerialConfig
 from vmwb.model.power import PowerState
 from vmwb_ui.actions import Command
 from vmwb_ui.library.new_machine import NewMachineDialog
@@ -180,6 +182,31 @@ def test_serial_port_is_shown_and_written(run_ui, world, workbench) -> None:
             QTest.keyClicks(tab.terminal, "root")
             QTest.keyClick(tab.terminal, Qt.Key.Key_Return)
             await until(lambda: bytes(machine.stream.written) == b"root\r")
+
+    run_ui(main)
+
+
+def test_console_has_a_page_beside_the_serial_port(run_ui, world, workbench) -> None:
+    async def main() -> None:
+        machine = world.add("one", PowerState.RUNNING, display="none", console=SerialConfig())
+        machine.stream.output.put_nowait(b"ttyS0 login: ")
+        machine.console.output.put_nowait(b"hvc0 login: ")
+        async with workbench() as bench:
+            await until(lambda: bench.window.current)
+            tab = bench.window.current
+            serial, console = tab.terminals[0], tab.terminals[CONSOLE_PORT]
+            assert tab.pages.tabText(tab.pages.indexOf(console)) == "Console (hvc0)"
+            await until(lambda: "hvc0 login:" in console.emulation.text((0, 0), (1, 0)))
+            await until(lambda: "ttyS0 login:" in serial.emulation.text((0, 0), (1, 0)))
+            tab.pages.setCurrentWidget(console)
+            assert "console" in bench.window.hint_label.text()
+            QTest.keyClicks(console, "root")
+            await until(lambda: bytes(machine.console.written) == b"root")
+            assert not machine.stream.written
+            # A machine that has lost its console has no page for it.
+            without = replace(tab.presenter.summary.config, console=None)
+            tab.presenter.update(replace(tab.presenter.summary, config=without))
+            assert (list(tab.terminals), tab.pages.indexOf(console)) == ([0], -1)
 
     run_ui(main)
 

@@ -382,6 +382,18 @@
             <translation>Serielles Terminal</translation>
         </message>
         <message>
+            <source>Serial terminal (COM{number})</source>
+            <translation>Serielles Terminal (COM{number})</translation>
+        </message>
+        <message>
+            <source>Console (hvc0)</source>
+            <translation>Konsole (hvc0)</translation>
+        </message>
+        <message>
+            <source>What you type goes to the machine&apos;s console</source>
+            <translation>Was getippt wird, geht an die Konsole der Maschine</translation>
+        </message>
+        <message>
             <source>To get keyboard and mouse back, press Ctrl+Alt</source>
             <translation>Strg+Alt holt Tastatur und Maus zurück</translation>
         </message>
@@ -868,6 +880,14 @@
         <message>
             <source>Initial RAM disk</source>
             <translation>Anfangs-RAM-Disk</translation>
+        </message>
+        <message>
+            <source>Module</source>
+            <translation>Modul</translation>
+        </message>
+        <message>
+            <source>Virtio console</source>
+            <translation>Virtio-Konsole</translation>
         </message>
         <message>
             <source>Kernel command line</source>

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QLocale
 
-from vmwb.model.config import SEABIOS, DisplayKind, SerialKind, VmConfig
+from vmwb.model.config import SEABIOS, DisplayKind, SerialConfig, SerialKind, VmConfig
 from vmwb.model.drives import DriveConfig, DriveKind
 from vmwb.model.power import PowerState
 from vmwb.model.sizes import format_mib
@@ -81,7 +82,8 @@ def settings_rows(config: VmConfig) -> tuple[tuple[str, str], ...]:
         *_kernel_rows(config, none),
         *((drive_title(drive), medium_text(drive)) for drive in config.drives),
         (translate("Texts", "Display"), _tr(_DISPLAYS[config.display])),
-        (translate("Texts", "Serial port"), _serial_text(config) or none),
+        (translate("Texts", "Serial port"), _serial_text(config.serial) or none),
+        *_console_rows(config),
     ]
     if config.deterministic:
         rows.append(
@@ -125,13 +127,24 @@ def _kernel_rows(config: VmConfig, none: str) -> list[tuple[str, str]]:
     return [
         (translate("Texts", "Kernel"), config.boot.kernel),
         (translate("Texts", "Initial RAM disk"), config.boot.initrd or none),
+        *(
+            (translate("Texts", "Module"), f"{module.path} {module.arguments}".rstrip())
+            for module in config.boot.modules
+        ),
         (translate("Texts", "Kernel command line"), config.boot.append or none),
     ]
 
 
-def _serial_text(config: VmConfig) -> str:
+def _console_rows(config: VmConfig) -> list[tuple[str, str]]:
+    if config.console is None:
+        return []
+    title = QCoreApplication.translate("Texts", "Virtio console")
+    return [(title, _serial_text((config.console,)))]
+
+
+def _serial_text(ports: Sequence[SerialConfig]) -> str:
     parts = []
-    for port in config.serial:
+    for port in ports:
         if port.kind is SerialKind.FILE and port.path is not None:
             parts.append(QCoreApplication.translate("Texts", "file {path}").format(path=port.path))
         elif port.kind is SerialKind.STDIO:

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vmwb.cli.execute import Json, LibraryOption, Machine, execute, show
+from vmwb.cli.ports import port_number
 from vmwb.model.errors import NotSupportedError
 from vmwb.model.keyboard import combinations, text_presses
 
 if TYPE_CHECKING:
     from vmwb.services.api import Services
 
-Port = Annotated[int, typer.Option("--port", min=0, help="Serial port, counted from 0.")]
+Port = Annotated[
+    int,
+    typer.Option(
+        "--port", parser=port_number, metavar="N|hvc0", help="Serial port from 0, or the console."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:

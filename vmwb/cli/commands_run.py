@@ -109,7 +109,9 @@ async def _run_here(services: Services, request: RunRequest, *, quiet: bool) -> 
         interrupt.set()
 
     feeding: list[asyncio.Task[None]] = []
-    on_terminal = not quiet and any(port.kind is SerialKind.STDIO for port in request.config.serial)
+    on_terminal = not quiet and any(
+        port.kind is SerialKind.STDIO for _, port in request.config.ports
+    )
     with Terminal() as terminal:
 
         def attached(stream: SerialStream) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vmwb.cli.execute import Json, LibraryOption, Machine, execute, show, show_line
+from vmwb.cli.ports import port_number
 from vmwb.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +34,13 @@ def wait(  # noqa: PLR0913, PLR0917 - one parameter per option
     screen: Annotated[str | None, typer.Option(help="Wait for a text on the screen.")] = None,
     port: Annotated[str | None, typer.Option(help="Not available yet.")] = None,
     serial_port: Annotated[
-        int, typer.Option("--serial-port", min=0, help="Which port --serial means.")
+        int,
+        typer.Option(
+            "--serial-port",
+            parser=port_number,
+            metavar="N|hvc0",
+            help="Which port --serial means.",
+        ),
     ] = 0,
     new: Annotated[bool, typer.Option("--new", help="Ignore past serial output.")] = False,
     timeout: Annotated[float | None, typer.Option(min=0, help="Seconds; then exit 124.")] = None,

@@ -52,6 +52,7 @@ watch [ADDRESS [LENGTH] [write|read|access]]   the same for watchpoints; unwatch
 step [COUNT]                 run instructions (paused)
 continue                     let it run on; pause: stop it
 wait [SECONDS]               until it stands; run: continue and wait
+nmi                          send a non-maskable interrupt, as a button on the board does
 trace [N]                    the last N trace events
 trace start [CLASSES] [LIMIT] | trace stop
 quit
@@ -98,6 +99,7 @@ class Debugger:
             "pause": self._pause,
             "wait": self._wait,
             "run": self._run,
+            "nmi": self._nmi,
             "trace": self._trace,
         }
 
@@ -273,6 +275,11 @@ class Debugger:
         _at_most(words, 0)
         await self._services.power.pause(self._machine)
         return await self._stand({}, "")
+
+    async def _nmi(self, words: Sequence[str]) -> Outcome:
+        _at_most(words, 0)
+        await self._debug.nmi(self._machine)
+        return Outcome({}, "")
 
     async def _wait(self, words: Sequence[str]) -> Outcome:
         _at_most(words, 1)

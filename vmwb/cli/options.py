@@ -24,6 +24,7 @@ from vmwb.model.config import (
     CpuConfig,
     DisplayKind,
     EngineKind,
+    ModuleConfig,
     SerialConfig,
     SerialKind,
     VmConfig,
@@ -33,6 +34,8 @@ from vmwb.model.errors import NotFoundError, NotSupportedError, UsageError
 from vmwb.model.sizes import parse_memory_mib
 
 _LATER: Final = "Not available yet."
+# In place of a file: no module at all.
+NO_MODULE: Final = "none"
 _Choice = TypeVar("_Choice", EngineKind, DisplayKind)
 
 
@@ -47,9 +50,11 @@ class MachineOptions:
     cpu_model: str | None = None
     kernel: Path | None = None
     initrd: Path | None = None
+    module: tuple[str, ...] = ()
     append: str | None = None
     display: str | None = None
     serial: tuple[str, ...] = ()
+    virtio_console: str | None = None
     debug_exit: str | None = None
     firmware: str | None = None
     boot: str | None = None
@@ -83,7 +88,10 @@ class MachineOptions:
         if self.display is not None:
             changes["display"] = _choice("--display", self.display, DisplayKind)
         if self.serial:
-            changes["serial"] = tuple(_serial(text) for text in self.serial)
+            changes["serial"] = tuple(_serial("--serial", text) for text in self.serial)
+        if self.virtio_console is not None:
+            console = _serial("--virtio-console", self.virtio_console)
+            changes["console"] = None if console.kind is SerialKind.NONE else console
         if self.debug_exit is not None:
             changes["debug_exit_port"] = _port(self.debug_exit)
         drives = base.drives
@@ -102,6 +110,8 @@ class MachineOptions:
             changes["kernel"] = _file("kernel", self.kernel)
         if self.initrd is not None:
             changes["initrd"] = _file("initrd", self.initrd)
+        if self.module:
+            changes["modules"] = _modules(self.module)
         if self.append is not None:
             changes["append"] = self.append
         if self.firmware is not None:
@@ -142,9 +152,17 @@ _DECLARED: Final[dict[str, tuple[Any, Any]]] = {
     "cpu_model": (str | None, typer.Option(help=f"Processor model: {', '.join(CPU_MODELS)}.")),
     "kernel": (Path | None, typer.Option(help="Linux, PVH or multiboot kernel to boot.")),
     "initrd": (Path | None, typer.Option(help="Initial RAM disk of the kernel.")),
+    "module": (
+        list[str],
+        typer.Option(metavar="FILE[,ARGUMENTS]|none", help="Module of a multiboot kernel."),
+    ),
     "append": (str | None, typer.Option(help="The kernel's command line.")),
     "display": (str | None, typer.Option(help="vga, none or test-pattern.")),
-    "serial": (list[str], typer.Option(help="stdio, none or file:PATH.")),
+    "serial": (list[str], typer.Option(help="stdio, none or file:PATH; up to four times.")),
+    "virtio_console": (
+        str | None,
+        typer.Option(help="stdio or file:PATH: a console hvc0; none: there is none."),
+    ),
     "debug_exit": (
         str | None,
         typer.Option(metavar="[PORT]", help="Port whose writes end the run (0x501)."),
@@ -226,7 +244,16 @@ def _choice(option: str, text: str, kind: type[_Choice]) -> _Choice:
         ) from None
 
 
-def _serial(text: str) -> SerialConfig:
+def _modules(texts: tuple[str, ...]) -> tuple[ModuleConfig, ...]:
+    if NO_MODULE in texts:
+        if len(texts) > 1:
+            raise UsageError("The option --module takes none alone, or files.")
+        return ()
+    parts = [text.partition(",") for text in texts]
+    return tuple(ModuleConfig(_file("module", Path(path)), rest) for path, _, rest in parts)
+
+
+def _serial(option: str, text: str) -> SerialConfig:
     kind, _, rest = text.partition(":")
     match kind:
         case "stdio" | "none" if not rest:
@@ -239,7 +266,7 @@ def _serial(text: str) -> SerialConfig:
             )
         case _:
             raise UsageError(
-                f"The option --serial does not know {text!r}: give stdio, none or file:PATH."
+                f"The option {option} does not know {text!r}: give stdio, none or file:PATH."
             )
 
 

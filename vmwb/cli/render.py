@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vmwb.model.config import NO_FIRMWARE, VmConfig
+from vmwb.model.config import NO_FIRMWARE, SerialConfig, VmConfig
 from vmwb.model.drives import DriveConfig, DriveKind
 from vmwb.model.events import (
     CrashedEvent,
@@ -18,6 +18,7 @@ from vmwb.model.events import (
     NoBootDeviceEvent,
     PointerEvent,
     PowerEvent,
+    SpeakerEvent,
 )
 from vmwb.model.sizes import MIB, format_mib
 from vmwb.model.stats import DriveStats, MachineStats
@@ -34,11 +35,15 @@ def config_json(config: VmConfig) -> dict[str, object]:
         "cpu_model": config.cpu.model,
         "kernel": config.boot.kernel,
         "initrd": config.boot.initrd,
+        "modules": [
+            {"path": module.path, "arguments": module.arguments} for module in config.boot.modules
+        ],
         "append": config.boot.append,
         "firmware": config.boot.firmware_chosen or NO_FIRMWARE,
         "boot": [source.value for source in config.boot.order],
         "drives": [drive_json(drive) for drive in config.drives],
         "serial": config_serial(config),
+        "virtio_console": None if config.console is None else _port_text(config.console),
         "display": config.display.value,
         "debug_exit_port": config.debug_exit_port,
     }
@@ -112,11 +117,13 @@ def machine_text(machine: MachineSummary) -> str:
             ("deterministic", "yes" if config.deterministic else "no"),
             ("kernel", config.boot.kernel or ""),
             ("initrd", config.boot.initrd or ""),
+            *(("module", f"{m.path} {m.arguments}".rstrip()) for m in config.boot.modules),
             ("command line", config.boot.append),
             ("firmware", config.boot.firmware_chosen or NO_FIRMWARE),
             *((drive.slot, drive_text(drive)) for drive in config.drives),
             ("display", config.display.value),
             ("serial", ", ".join(config_serial(config))),
+            ("console", "" if config.console is None else _port_text(config.console)),
         ]
     if machine.problem:
         rows.append(("problem", machine.problem))
@@ -125,7 +132,11 @@ def machine_text(machine: MachineSummary) -> str:
 
 def config_serial(config: VmConfig) -> list[str]:
     """Give the serial ports as their options are written."""
-    return [f"{port.kind}:{port.path}" if port.path else port.kind.value for port in config.serial]
+    return [_port_text(port) for port in config.serial]
+
+
+def _port_text(port: SerialConfig) -> str:
+    return f"{port.kind}:{port.path}" if port.path else port.kind.value
 
 
 def plan_json(plan: DeletePlan) -> dict[str, object]:
@@ -197,6 +208,8 @@ def event_text(event: Event) -> str:
             what = f"opened the tray of {slot}"
         case PointerEvent(absolute=absolute):
             what = f"takes {'places' if absolute else 'movements'} of the pointer"
+        case SpeakerEvent(hz=hz):
+            what = "speaker: silent" if hz is None else f"speaker: {hz} Hz"
         case DisplayEvent(width=width, height=height):
             what = f"shows {width}x{height}"
         case EndedEvent(ended_by=ended_by):

@@ -19,16 +19,22 @@ from vmwb.model.errors import ProtocolError
 LAUNCH_DESCRIPTOR: Final = 3
 # In place of an order: the worker prints what the host offers it, as JSON, and ends.
 HOST_OPTION: Final = "--host"
-SERIAL_PORTS_MAX: Final = 4
+# Four serial ports and the virtio console.
+PORTS_MAX: Final = 5
+MODULES_MAX: Final = 32
 DRIVES_MAX: Final = 14
 
 
 @dataclass(frozen=True, slots=True)
 class SerialTarget:
-    """Where one serial port goes besides the clients: ``path`` of a file to append to, or none."""
+    """Where one port goes besides the clients: ``path`` of a file to append to, or none.
+
+    ``port`` is the core's number of it.
+    """
 
     kind: str
     path: str | None = None
+    port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class Launch:
     serial: tuple[SerialTarget, ...]
     firmware: str | None = None
     vga_rom: str | None = None
+    modules: tuple[str, ...] = ()
     drives: tuple[DriveTarget, ...] = ()
     resume_state: str | None = None
     tied: bool = False
@@ -78,7 +85,7 @@ def launch_from_json(data: Mapping[str, object]) -> Launch:
         ProtocolError: it is not one.
     """
     serial = data.get("serial")
-    if data.get("t") != "launch" or not isinstance(serial, list) or len(serial) > SERIAL_PORTS_MAX:
+    if data.get("t") != "launch" or not isinstance(serial, list) or len(serial) > PORTS_MAX:
         raise ProtocolError("The worker was started without its order: use `vmwb start`.")
     ports = [table({"port": port}, "port") for port in serial]
     return Launch(
@@ -89,15 +96,25 @@ def launch_from_json(data: Mapping[str, object]) -> Launch:
         spec=text(data, "spec"),
         kernel=_optional(data, "kernel"),
         initrd=_optional(data, "initrd"),
-        serial=tuple(SerialTarget(text(port, "kind"), _optional(port, "path")) for port in ports),
+        serial=tuple(
+            SerialTarget(text(port, "kind"), _optional(port, "path"), number(port, "port", 0))
+            for port in ports
+        ),
         firmware=_optional(data, "firmware"),
         vga_rom=_optional(data, "vga_rom"),
+        modules=_modules(data.get("modules", [])),
         drives=_drives(data.get("drives", [])),
         resume_state=_optional(data, "resume_state"),
         tied=boolean(data, "tied", False),
         spawned_ns=number(data, "spawned_ns"),
         trace=None if data.get("trace") is None else _trace(table(data, "trace")),
     )
+
+
+def _modules(data: object) -> tuple[str, ...]:
+    if not isinstance(data, list) or len(data) > MODULES_MAX:
+        raise ProtocolError("The order's modules cannot be read.")
+    return tuple(text({"path": path}, "path") for path in data)
 
 
 def _drives(data: object) -> tuple[DriveTarget, ...]:

@@ -21,6 +21,7 @@ from vmwb.model.config import (
     CpuConfig,
     DisplayKind,
     EngineKind,
+    ModuleConfig,
     SerialConfig,
     SerialKind,
     VmConfig,
@@ -42,6 +43,11 @@ class _Cpu(_Strict):
     tsc_hz: int
 
 
+class _Module(_Strict):
+    path: _Path
+    arguments: str = ""
+
+
 class _Boot(_Strict):
     kernel: _Path | None = None
     initrd: _Path | None = None
@@ -49,6 +55,7 @@ class _Boot(_Strict):
     firmware: _Path | None = None
     order: tuple[BootSource, ...] = Field(BOOT_ORDER_DEFAULT, max_length=4)
     menu: bool = True
+    modules: tuple[_Module, ...] = Field((), max_length=32)
 
 
 class _Image(_Strict):
@@ -82,6 +89,7 @@ class MachineFileV1(_Strict):
     cpu: _Cpu
     boot: _Boot
     serial: tuple[_Serial, ...] = Field(max_length=4)
+    console: _Serial | None = None
     drives: tuple[_Drive, ...] = Field((), max_length=14)
     display: DisplayKind
     debug_exit_port: int | None = None
@@ -106,14 +114,23 @@ def encode_definition(config: VmConfig) -> bytes:
             "firmware": config.boot.firmware,
             "order": [source.value for source in config.boot.order],
             "menu": config.boot.menu,
+            "modules": [
+                {"path": module.path, "arguments": module.arguments}
+                for module in config.boot.modules
+            ],
         },
-        "serial": [{"kind": port.kind.value, "path": port.path} for port in config.serial],
+        "serial": [_port_content(port) for port in config.serial],
+        "console": None if config.console is None else _port_content(config.console),
         "drives": [_drive_content(drive) for drive in config.drives],
         "display": config.display.value,
         "debug_exit_port": config.debug_exit_port,
         "seed": config.seed,
     }
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _port_content(port: SerialConfig) -> dict[str, object]:
+    return {"kind": port.kind.value, "path": port.path}
 
 
 def _drive_content(drive: DriveConfig) -> dict[str, object]:
@@ -186,8 +203,12 @@ def decode_definition(data: bytes, name: str, source: Path) -> VmConfig:
             file.boot.firmware,
             file.boot.order,
             file.boot.menu,
+            tuple(ModuleConfig(module.path, module.arguments) for module in file.boot.modules),
         ),
         serial=tuple(SerialConfig(port.kind, port.path) for port in file.serial),
+        console=None
+        if file.console is None
+        else SerialConfig(file.console.kind, file.console.path),
         drives=tuple(_drive(drive) for drive in file.drives),
         display=file.display,
         debug_exit_port=file.debug_exit_port,

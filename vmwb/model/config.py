@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Final
 
 from vmwb.model.drives import DriveConfig, drive_problems
@@ -25,6 +26,11 @@ DEBUG_EXIT_PORT_DEFAULT: Final = 0x501
 # the other absolute pointer (vmmouse) only under hypervisors that it knows.
 VIRTIO_OF_A_PC: Final = {"rng": True, "balloon": True, "input": True}
 VIRTIO_OF_A_KERNEL: Final = dict.fromkeys(VIRTIO_OF_A_PC, False)
+# Ports that clients attach to: COM1 to COM4 are 0 to 3, the virtio console comes behind them.
+SERIAL_PORTS_MAX: Final = 4
+CONSOLE_PORT: Final = SERIAL_PORTS_MAX
+MODULES_MAX: Final = 32
+MODULE_LINE_MAX_BYTES: Final = 1023
 # Ports that no other device of the machine has.
 DEBUG_EXIT_PORTS: Final = frozenset({0xF4, *range(0x500, 0x5FD)})
 CPUS_MIN: Final = 1
@@ -94,12 +100,26 @@ NO_FIRMWARE: Final = "none"
 
 
 @dataclass(frozen=True, slots=True)
+class ModuleConfig:
+    """A module of a multiboot kernel: a file of the host, and what the kernel is told besides."""
+
+    path: str
+    arguments: str = ""
+
+    @property
+    def line(self) -> str:
+        """What the kernel is told: the file's name as loaders give it, then the arguments."""
+        return f"{PurePath(self.path).name} {self.arguments}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
 class BootConfig:
     """How a machine gets its first instruction. Files of the host are absolute paths.
 
     ``firmware`` is ``seabios``, ``none`` (a kernel is then booted directly), the path of another
     BIOS image, or ``None``: ``none`` for a machine with a kernel, else ``seabios``. ``order`` is
-    what the firmware looks at; ``menu`` whether it offers its boot menu.
+    what the firmware looks at; ``menu`` whether it offers its boot menu. ``modules`` are those of a
+    multiboot kernel that is booted directly; the initrd comes before them.
     """
 
     kernel: str | None = None
@@ -108,6 +128,7 @@ class BootConfig:
     firmware: str | None = None
     order: tuple[BootSource, ...] = BOOT_ORDER_DEFAULT
     menu: bool = True
+    modules: tuple[ModuleConfig, ...] = ()
 
     @property
     def firmware_chosen(self) -> str | None:
@@ -119,7 +140,11 @@ class BootConfig:
     def to_spec(self) -> dict[str, object]:
         """Give the object ``boot`` of the core's ``MachineSpec``."""
         if self.firmware_chosen is None:
-            return {"kind": "kernel", "append": self.append}
+            return {
+                "kind": "kernel",
+                "append": self.append,
+                "modules": [module.line for module in self.modules],
+            }
         return {
             "kind": "firmware",
             "append": self.append,
@@ -130,7 +155,7 @@ class BootConfig:
 
 @dataclass(frozen=True, slots=True)
 class SerialConfig:
-    """One serial port. ``path`` belongs to kind ``file``: the guest's output is appended there."""
+    """A serial port or console. ``path`` belongs to kind ``file``, which output is appended to."""
 
     kind: SerialKind = SerialKind.STDIO
     path: str | None = None
@@ -138,7 +163,10 @@ class SerialConfig:
 
 @dataclass(frozen=True, slots=True)
 class VmConfig:
-    """The definition of a machine. Build one freely; ``problems`` says what is wrong with it."""
+    """The definition of a machine. Build one freely; ``problems`` says what is wrong with it.
+
+    ``serial`` are COM1 and the ports behind it, ``console`` is the virtio console if there is one.
+    """
 
     name: str
     id: str = ""
@@ -150,6 +178,7 @@ class VmConfig:
     cpu: CpuConfig = field(default_factory=CpuConfig)
     boot: BootConfig = field(default_factory=BootConfig)
     serial: tuple[SerialConfig, ...] = (SerialConfig(),)
+    console: SerialConfig | None = None
     drives: tuple[DriveConfig, ...] = ()
     display: DisplayKind = DisplayKind.VGA
     debug_exit_port: int | None = None
@@ -179,9 +208,12 @@ class VmConfig:
             found.append(f"A time-stamp counter of {self.cpu.tsc_hz} Hz is not possible.")
         found.extend(self._boot_problems())
         found.extend(drive_problems(self.drives))
-        if len(self.serial) > 1:
-            found.append("More than one serial port is not possible yet: give --serial once.")
-        if any((port.kind is SerialKind.FILE) != bool(port.path) for port in self.serial):
+        if len(self.serial) > SERIAL_PORTS_MAX:
+            found.append(
+                f"A machine has at most {SERIAL_PORTS_MAX} serial ports: give --serial less often."
+            )
+        ports = [*self.serial, *([] if self.console is None else [self.console])]
+        if any((port.kind is SerialKind.FILE) != bool(port.path) for port in ports):
             found.append("A serial port to a file needs its path: --serial file:PATH.")
         if self.debug_exit_port is not None and self.debug_exit_port not in DEBUG_EXIT_PORTS:
             found.append(
@@ -207,6 +239,7 @@ class VmConfig:
             found.append("Without firmware there must be a kernel: give --kernel too.")
         if len(set(self.boot.order)) != len(self.boot.order):
             found.append("The boot order names a device twice: name each once.")
+        found.extend(self._module_problems())
         if "\0" in self.boot.append:
             found.append("The kernel command line must not contain a NUL character.")
         if len(self.boot.append.encode(errors="replace")) > APPEND_MAX_BYTES:
@@ -214,6 +247,41 @@ class VmConfig:
                 f"The kernel command line has at most {APPEND_MAX_BYTES} bytes: shorten it."
             )
         return found
+
+    def _module_problems(self) -> list[str]:
+        found: list[str] = []
+        modules = self.boot.modules
+        if modules and self.boot.firmware_chosen is not None:
+            found.append(
+                "Modules belong to a kernel that is started directly: give --kernel without "
+                "--firmware."
+            )
+        if len(modules) > MODULES_MAX:
+            found.append(f"A kernel takes at most {MODULES_MAX} modules: give --module less often.")
+        for module in modules:
+            line = module.line
+            if "\0" in line or len(line.encode(errors="replace")) > MODULE_LINE_MAX_BYTES:
+                found.append(
+                    f"The line of the module {module.path[:100]!r} has at most "
+                    f"{MODULE_LINE_MAX_BYTES} bytes and no NUL character: shorten it."
+                )
+        return found
+
+    @property
+    def ports(self) -> tuple[tuple[int, SerialConfig], ...]:
+        """The ports that clients can attach to, by number."""
+        console = () if self.console is None else ((CONSOLE_PORT, self.console),)
+        numbered = (*enumerate(self.serial), *console)
+        return tuple((n, port) for n, port in numbered if port.kind is not SerialKind.NONE)
+
+    @property
+    def terminal_port(self) -> int | None:
+        """The port that is the terminal of whoever runs the machine: the first that says so.
+
+        ``None``: the machine has no port that clients can attach to.
+        """
+        first = [n for n, port in self.ports if port.kind is SerialKind.STDIO]
+        return next(iter([*first, *(n for n, _ in self.ports)]), None)
 
     @property
     def is_whole_pc(self) -> bool:
@@ -246,7 +314,10 @@ class VmConfig:
             "cpu": {"model": self.cpu.model, "tsc_hz": self.cpu.tsc_hz},
             "boot": self.boot.to_spec(),
             "drives": [drive.to_spec() for drive in self.drives],
-            "virtio": VIRTIO_OF_A_PC if self.is_whole_pc else VIRTIO_OF_A_KERNEL,
+            "virtio": {
+                **(VIRTIO_OF_A_PC if self.is_whole_pc else VIRTIO_OF_A_KERNEL),
+                "console": self.console is not None,
+            },
             # A run that repeats must not see an identity that is drawn anew each time.
             "uuid": None if self.deterministic else self.id or None,
             "serial_ports": max(1, len(self.serial)),

@@ -109,6 +109,17 @@ class PointerEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerEvent(Event):
+    """The tone of the PC speaker changed; ``hz`` is its frequency, ``None`` silence.
+
+    At most fifty a second are told, the last always; a client hears those since it came.
+    """
+
+    kind = "speaker"
+    hz: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogEvent(Event):
     """A line of the core's log; ``level`` is info, warn or error."""
 
@@ -170,10 +181,6 @@ def event_from_json(data: Mapping[str, object]) -> Event:
         case "guest_power_off" | "guest_reset":
             plain = GuestResetEvent if kind == "guest_reset" else GuestPowerOffEvent
             return plain(seq=seq, retired=retired)
-        case "ejected":
-            return EjectedEvent(seq=seq, retired=retired, slot=_text(data, "slot"))
-        case "pointer":
-            return PointerEvent(seq=seq, retired=retired, absolute=data.get("absolute") is True)
         case "crashed":
             return CrashedEvent(
                 seq=seq,
@@ -218,6 +225,20 @@ def event_from_json(data: Mapping[str, object]) -> Event:
                 debug_exit=None if data.get("debug_exit") is None else _number(data, "debug_exit"),
                 stats=_table(data, "stats"),
             )
+        case _:
+            return _of_device(kind, data, seq, retired)
+
+
+def _of_device(kind: str, data: Mapping[str, object], seq: int, retired: int) -> Event:
+    """Read an event that one device tells, or one of a kind that nobody here knows."""
+    match kind:
+        case "ejected":
+            return EjectedEvent(seq=seq, retired=retired, slot=_text(data, "slot"))
+        case "pointer":
+            return PointerEvent(seq=seq, retired=retired, absolute=data.get("absolute") is True)
+        case "speaker":
+            hz = None if data.get("hz") is None else _number(data, "hz")
+            return SpeakerEvent(seq=seq, retired=retired, hz=hz)
         case _:
             return OtherEvent(seq=seq, retired=retired, name=kind, data=dict(data))
 

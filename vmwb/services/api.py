@@ -275,6 +275,14 @@ class DebugService(Protocol):
         """All registers."""
         ...
 
+    async def nmi(self, machine: str) -> None:
+        """Press the board's button for non-maskable interrupts.
+
+        Raises:
+            WrongStateError: the guest has masked them by port 70h.
+        """
+        ...
+
     async def set_register(self, machine: str, name: str, value: int) -> None:
         """Set one register of a paused machine."""
         ...

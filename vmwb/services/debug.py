@@ -125,6 +125,10 @@ class Debug:
         request = {"do": "step", "count": count}
         return DebugStatus.from_json(await self._ask(machine, request, Action.STEP))
 
+    async def nmi(self, machine: str) -> None:
+        """Press the board's button for non-maskable interrupts."""
+        await self._ask(machine, {"do": "nmi"})
+
     async def wait_stop(self, machine: str, *, timeout_s: float | None = None) -> DebugStatus:
         """Return when the machine stands still, whoever stopped it.
 

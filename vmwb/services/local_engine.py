@@ -21,7 +21,7 @@ from vmwb.library.layout import Bundle, BundleLock, is_locked, rotate_logs
 from vmwb.library.library import Library, bundle_status
 from vmwb.library.runfile import read_run_record
 from vmwb.library.states import suspended_state
-from vmwb.model.config import DisplayKind, SerialKind, VmConfig
+from vmwb.model.config import DisplayKind, VmConfig
 from vmwb.model.debug import TraceSettings
 from vmwb.model.drives import DriveConfig, DriveKind
 from vmwb.model.errors import (
@@ -127,13 +127,13 @@ class LocalEngine:
                 spec=config.to_spec() if state is None else state.spec,
                 kernel=config.boot.kernel,
                 initrd=config.boot.initrd,
+                modules=tuple(module.path for module in config.boot.modules),
                 firmware=None if firmware is None else str(firmware.bios),
                 vga_rom=None if firmware is None or firmware.vga is None else str(firmware.vga),
                 drives=drives,
                 serial=tuple(
-                    SerialTarget(port.kind.value, port.path)
-                    for port in config.serial
-                    if port.kind is not SerialKind.NONE
+                    SerialTarget(port.kind.value, port.path, number)
+                    for number, port in config.ports
                 ),
                 resume_state=None if state is None else state.id,
                 tied=tied,

@@ -189,12 +189,17 @@ class _Run:
         if self._request.screenshot is not None:
             # Mapped early, because it stays readable when the worker has gone.
             self._frame = await map_frame(self._session)
-        has_serial = any(port.kind != "none" for port in self._request.config.serial)
-        if has_serial and (self._output is not None or attached is not None):
-            self._stream = SocketStream(await self._session.console(0, replay=True))
+        port = self._request.config.terminal_port
+        if port is not None and (self._output is not None or attached is not None):
+            self._stream = SocketStream(await self._session.console(port, replay=True))
             self._pump = asyncio.create_task(self._read_serial(self._stream), name="serial")
             if attached is not None:
                 attached(self._stream)
+
+    @property
+    def _port(self) -> int:
+        """The port whose text is watched; of a machine without any, one that is refused."""
+        return self._request.config.terminal_port or 0
 
     async def _read_serial(self, stream: SocketStream) -> None:
         while data := await stream.read():
@@ -204,11 +209,12 @@ class _Run:
     async def _first_end(self) -> RunResult:
         request = self._request
         texts: dict[asyncio.Task[object], RunEnd] = {}
+        port = self._port
         for kind, wanted, end in (
             *(("serial", text, RunEnd.SERIAL_TEXT) for text in request.until_serial),
             *(("screen", text, RunEnd.SCREEN_TEXT) for text in request.until_screen),
         ):
-            texts[self._task(self._session.wait_text(kind, wanted))] = end
+            texts[self._task(self._session.wait_text(kind, wanted, port=port))] = end
         for reply in request.on_serial:
             self._task(self._answer("serial", reply))
         for reply in request.on_screen:
@@ -243,9 +249,11 @@ class _Run:
             waiting -= done
 
     async def _answer(self, kind: str, reply: Reply) -> None:
-        await self._session.wait_text(kind, reply.text)
+        await self._session.wait_text(kind, reply.text, port=self._port)
         if kind == "serial":
-            await self._session.send_serial(0, reply.answer.encode(errors="surrogateescape"))
+            await self._session.send_serial(
+                self._port, reply.answer.encode(errors="surrogateescape")
+            )
         else:
             await self._session.press(answer_presses(reply.answer))
 

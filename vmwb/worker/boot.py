@@ -41,7 +41,7 @@ CLIENTS_WAITING: Final = 16
 class Booted:
     """A machine whose processor runs, and what belongs to it.
 
-    ``consoles`` holds per serial port the core's stream and the file to append to, if any;
+    ``consoles`` holds per port its number, the core's stream and the file to append to, if any;
     ``listener`` is where clients come. ``locked`` is how far the worker is locked in.
     ``started`` is seconds since 1970; ``spawn_seconds`` passed since the process was made.
     """
@@ -51,7 +51,7 @@ class Booted:
     launch: Launch
     bundle: Bundle
     lock: BundleLock
-    consoles: tuple[tuple[int, int | None], ...]
+    consoles: tuple[tuple[int, int, int | None], ...]
     listener: socket.socket
     locked: LockedDown
     started: float
@@ -98,7 +98,8 @@ def boot(core: Core, launch: Launch, lock: BundleLock) -> Booted:
     try:
         with core.errors():
             consoles = tuple(
-                (machine.console_handle(port), handle) for port, handle in enumerate(files)
+                (target.port, machine.console_handle(target.port), handle)
+                for target, handle in zip(launch.serial, files, strict=True)
             )
         if launch.resume_state is None:
             # A state that a killed run had come back from is used up.

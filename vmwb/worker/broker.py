@@ -34,6 +34,8 @@ def open_machine_files(launch: Launch) -> dict[str, int]:
         for role, path in wanted.items():
             if path is not None:
                 handles[role] = _open_regular(Path(path), role)
+        for n, path in enumerate(launch.modules):
+            handles[f"module.{n}"] = _open_regular(Path(path), "module")
         for drive in launch.drives:
             # What is behind an image is only read.
             for n, path in enumerate(drive.paths):
@@ -101,7 +103,7 @@ def _open_regular(path: Path, role: str, *, writable: bool = False) -> int:
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)
         raise StorageError(f"The {role} {path} is not a regular file: give a file.", context)
-    if status.st_size > IMAGE_MAX_BYTES and role in {"kernel", "initrd"}:
+    if status.st_size > IMAGE_MAX_BYTES and role in {"kernel", "initrd", "module"}:
         os.close(handle)
         raise StorageError(f"The {role} {path} is too large: at most 4 GiB can be loaded.", context)
     return handle

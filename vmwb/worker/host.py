@@ -45,6 +45,7 @@ from vmwb.model.events import (
     LogEvent,
     NoBootDeviceEvent,
     PowerEvent,
+    SpeakerEvent,
     event_from_json,
 )
 from vmwb.model.keyboard import KeyPress
@@ -100,13 +101,13 @@ class MachineHost:
         self._reaching: list[tuple[frozenset[PowerState] | set[PowerState], asyncio.Event]] = []
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
-        self.serial = tuple(
-            SerialHub(port, console, file) for port, (console, file) in enumerate(booted.consoles)
-        )
+        self.serial = {
+            port: SerialHub(port, console, file) for port, console, file in booted.consoles
+        }
 
     def attach(self) -> None:
         """Hang the machine onto the running loop and take the events that wait already."""
-        for hub in self.serial:
+        for hub in self.serial.values():
             hub.attach()
         asyncio.get_running_loop().add_reader(self._machine.event_handle(), self.pump)
         self.pump()
@@ -329,12 +330,12 @@ class MachineHost:
         """Wait until clients have taken the last output, at most so long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                for hub in self.serial:
+                for hub in self.serial.values():
                     await hub.drained()
 
     def close(self) -> None:
         """End the serial ports; idempotent. The core's machine is closed by the process's main."""
-        for hub in self.serial:
+        for hub in self.serial.values():
             hub.close()
 
     # ------------------------------------------------------------------ inside
@@ -400,7 +401,9 @@ class MachineHost:
         self._seq += 1
         self._retired = max(self._retired, event.retired)
         numbered = replace(event, seq=self._seq, retired=self._retired)
-        self._backlog.add(numbered)
+        # Tones of the speaker are of the moment, and many: they push nothing else out.
+        if not isinstance(event, SpeakerEvent):
+            self._backlog.add(numbered)
         for listener in list(self._subscribers):
             listener(numbered)
         self._changed.set()
@@ -501,7 +504,7 @@ class MachineHost:
         """Come to the end: last output, last words on disk, last event."""
         if state is PowerState.CRASHED and self._ended_by != "crashed":
             self._ended_by = "crashed"
-        for hub in self.serial:
+        for hub in self.serial.values():
             hub.finish()
         try:
             stats = await self.stats(LAST_STATS_SECONDS)

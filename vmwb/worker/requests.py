@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from vmwb.ipc.messages import Op, PowerVerb, boolean, number, table, text
+from vmwb.model.config import CONSOLE_PORT
 from vmwb.model.errors import (
     NotFoundError,
     NotSupportedError,
@@ -257,12 +258,18 @@ class Requests:
 
     def _port(self, args: Mapping[str, object]) -> SerialHub:
         port = number(args, "port", 0)
-        if not 0 <= port < len(self._host.serial):
+        hub = self._host.serial.get(port)
+        if hub is None:
+            name = self._host.launch.name
+            if port == CONSOLE_PORT:
+                raise NotFoundError(
+                    f"{name} has no virtio console: edit it with --virtio-console stdio."
+                )
+            there = ", ".join(str(n) for n in self._host.serial if n != CONSOLE_PORT) or "none"
             raise NotFoundError(
-                f"{self._host.launch.name} has no serial port {port}: it has "
-                f"{len(self._host.serial)}, counted from 0."
+                f"{name} has no serial port {port}: there is {there}, counted from 0."
             )
-        return self._host.serial[port]
+        return hub
 
 
 def _press(item: object) -> KeyPress:

@@ -34,8 +34,9 @@ class Machine:
     def __new__(cls, spec_json: str, handles: dict[str, int], *, confined: bool = False) -> Machine:
         """Make a machine that is off.
 
-        ``handles``: file descriptors ``kernel`` and, if there is one, ``initrd``. They stay the
-        caller's; the core duplicates them, because every start and reset loads them again.
+        ``handles``: file descriptors ``kernel`` and, where there are such, ``initrd`` and
+        ``module.0`` and so on, as many as the definition has lines for. They stay the caller's;
+        the core duplicates them, because every start and reset loads them again.
         ``confined`` threads of the machine lock themselves in before they begin: they open no
         file, and make few system calls.
 
@@ -110,9 +111,9 @@ class Machine:
         """Give a new descriptor of the framebuffer's memory, or ``None`` without a display."""
 
     def console_handle(self, n: int) -> int:
-        """Give a new stream socket of serial port ``n``; the caller owns it.
+        """Give a new stream socket of serial port ``n``, or of the virtio console, 4.
 
-        Reads give the guest's output from now on, writes are its input.
+        The caller owns it. Reads give the guest's output from now on, writes are its input.
         """
 
     def stats(self) -> str:

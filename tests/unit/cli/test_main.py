@@ -68,6 +68,8 @@ def test_version(capsys: Captured) -> None:
         (["wait", "nobody"], 2),
         (["wait", "nobody", "--serial", "a", "--state", "off"], 2),
         (["wait", "nobody", "--serial", ""], 2),
+        (["console", "nobody", "--port", "ttyS0"], 2),
+        (["wait", "nobody", "--serial", "a", "--serial-port", "hvc0"], 3),
         (["wait", "nobody", "--state", "off", "--serial-port", "1"], 2),
         (["discard", "nobody"], 3),
         (["run", "--kernel", "/dev/null", "--stats", "/nowhere/file"], 2),
@@ -203,7 +205,9 @@ def test_options_change_only_what_is_given(private: Path) -> None:
         engine="interpreter",
         deterministic=True,
         display="none",
-        serial=("file:log",),
+        serial=("file:log", "stdio"),
+        virtio_console="stdio",
+        module=(f"{private / 'k'},a,b", f"{private / 'k'}"),
         debug_exit="0xf4",
         kernel=private / "k",
         firmware="none",
@@ -213,7 +217,12 @@ def test_options_change_only_what_is_given(private: Path) -> None:
     assert changed.memory_mib == 64
     assert changed.engine is EngineKind.INTERPRETER
     assert changed.display is DisplayKind.NONE
-    assert changed.serial == (SerialConfig(SerialKind.FILE, str(Path("log").absolute())),)
+    log = SerialConfig(SerialKind.FILE, str(Path("log").absolute()))
+    assert changed.serial == (log, SerialConfig())
+    assert changed.console == SerialConfig()
+    assert [module.line for module in changed.boot.modules] == ["k a,b", "k"]
+    without = MachineOptions(virtio_console="none", module=("none",)).apply(changed)
+    assert (without.console, without.boot.modules) == (None, ())
     assert changed.debug_exit_port == 0xF4
     assert changed.boot.kernel == str(private / "k")
     assert MachineOptions().apply(base) == base
@@ -242,6 +251,9 @@ def test_options_change_only_what_is_given(private: Path) -> None:
         (MachineOptions(disk=("/dev/null",) * 5), ConfigError),
         (MachineOptions(serial=("unix:/s",)), NotSupportedError),
         (MachineOptions(serial=("radio",)), UsageError),
+        (MachineOptions(virtio_console="radio"), UsageError),
+        (MachineOptions(module=("/nonexistent",)), NotFoundError),
+        (MachineOptions(module=("none", "/dev/null")), UsageError),
         (MachineOptions(engine="steam"), UsageError),
         (MachineOptions(display="paper"), UsageError),
         (MachineOptions(debug_exit="x"), UsageError),

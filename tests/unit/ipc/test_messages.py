@@ -40,7 +40,8 @@ LAUNCH = Launch(
     spec="{}",
     kernel="/k",
     initrd=None,
-    serial=(SerialTarget("stdio"), SerialTarget("file", "/f")),
+    serial=(SerialTarget("stdio"), SerialTarget("file", "/f", 4)),
+    modules=("/m", "/n"),
     tied=True,
     spawned_ns=5,
 )
@@ -138,7 +139,11 @@ def test_launch_carries_firmware_and_drives() -> None:
     [
         {"t": "hello"},
         {"serial": None},
-        {"serial": [{"kind": "stdio"}] * 5},
+        {"serial": [{"kind": "stdio"}] * 6},
+        {"serial": [{"kind": "stdio", "port": "0"}]},
+        {"modules": "/m"},
+        {"modules": [5]},
+        {"modules": ["/m"] * 33},
         {"serial": [5]},
         {"kernel": 5},
         {"tied": 1},

@@ -16,7 +16,14 @@ from vmwb.library.library import Library, bundle_status
 from vmwb.library.runfile import RunRecord, read_run_record
 from vmwb.library.schema import decode_definition, encode_definition
 from vmwb.library.states import StateWriter, load_state, remove_states, suspended_state
-from vmwb.model.config import BootConfig, BootSource, SerialConfig, SerialKind, VmConfig
+from vmwb.model.config import (
+    BootConfig,
+    BootSource,
+    ModuleConfig,
+    SerialConfig,
+    SerialKind,
+    VmConfig,
+)
 from vmwb.model.drives import DriveConfig, DriveKind, ImageFile, ImageFormat
 from vmwb.model.errors import (
     BusyError,
@@ -30,8 +37,9 @@ from vmwb.model.power import PowerState
 
 CONFIG = VmConfig(
     name="deb",
-    boot=BootConfig("/k", "/i", "quiet"),
-    serial=(SerialConfig(SerialKind.FILE, "/log"),),
+    boot=BootConfig("/k", "/i", "quiet", modules=(ModuleConfig("/m", "a b"),)),
+    serial=(SerialConfig(SerialKind.FILE, "/log"), SerialConfig()),
+    console=SerialConfig(),
     debug_exit_port=0x501,
     seed=7,
 )

@@ -10,6 +10,7 @@ from vmwb.model.config import (
     BootSource,
     CpuConfig,
     EngineKind,
+    ModuleConfig,
     SerialConfig,
     SerialKind,
     VmConfig,
@@ -46,7 +47,12 @@ def test_validated_sound_gives_itself() -> None:
         (replace(SOUND, boot=BootConfig(None, None, "quiet")), "--kernel"),
         (replace(SOUND, boot=BootConfig("/k", None, "a\0b")), "NUL"),
         (replace(SOUND, boot=BootConfig("/k", None, "x" * 2048)), "2047"),
-        (replace(SOUND, serial=(SerialConfig(), SerialConfig())), "serial"),
+        (replace(SOUND, serial=(SerialConfig(),) * 5), "at most 4 serial"),
+        (replace(SOUND, console=SerialConfig(SerialKind.FILE)), "file:PATH"),
+        (replace(SOUND, boot=BootConfig("/k", modules=(ModuleConfig("/m"),) * 33)), "32 modules"),
+        (replace(SOUND, boot=BootConfig("/k", modules=(ModuleConfig("/m", "x" * 1022),))), "1023"),
+        (replace(SOUND, boot=BootConfig("/k", modules=(ModuleConfig("/m", "\0"),))), "NUL"),
+        (replace(PC, boot=BootConfig(modules=(ModuleConfig("/m"),))), "without --firmware"),
         (replace(SOUND, serial=(SerialConfig(SerialKind.FILE),)), "file:PATH"),
         (replace(SOUND, debug_exit_port=0x10000), "port"),
         (replace(SOUND, seed=-1), "seed"),
@@ -77,7 +83,7 @@ def test_validated_bad_name_is_a_usage_error() -> None:
 def test_to_spec_holds_no_path() -> None:
     spec = json.loads(SOUND.to_spec())
 
-    assert spec["boot"] == {"kind": "kernel", "append": "console=ttyS0"}
+    assert spec["boot"] == {"kind": "kernel", "append": "console=ttyS0", "modules": []}
     assert spec["memory_mib"] == 512
     assert "/k" not in SOUND.to_spec()
 
@@ -110,7 +116,43 @@ def test_to_spec_of_a_pc_holds_no_path() -> None:
 def test_to_spec_gives_a_tablet_to_whole_pcs(config: VmConfig, tablet: bool) -> None:
     virtio = json.loads(config.to_spec())["virtio"]
 
-    assert virtio == {"rng": tablet, "balloon": tablet, "input": tablet}
+    assert virtio == {"rng": tablet, "balloon": tablet, "input": tablet, "console": False}
+
+
+def test_to_spec_gives_modules_by_name_and_arguments() -> None:
+    modules = (ModuleConfig("/boot/linux", "root=/dev/sda1"), ModuleConfig("/boot/initrd.img"))
+    spec = json.loads(replace(SOUND, boot=BootConfig("/xen", modules=modules)).to_spec())
+
+    assert spec["boot"]["modules"] == ["linux root=/dev/sda1", "initrd.img"]
+
+
+STDIO, NONE = SerialConfig(), SerialConfig(SerialKind.NONE)
+FILE = SerialConfig(SerialKind.FILE, "/log")
+
+
+@pytest.mark.parametrize(
+    ("serial", "console", "ports", "terminal"),
+    [
+        ((STDIO,), None, [0], 0),
+        ((NONE,), None, [], None),
+        ((NONE, STDIO), None, [1], 1),
+        ((NONE,), STDIO, [4], 4),
+        ((FILE,), STDIO, [0, 4], 4),
+        ((FILE, STDIO), STDIO, [0, 1, 4], 1),
+        ((FILE,), None, [0], 0),
+    ],
+)
+def test_ports_are_those_with_an_end_and_the_terminal_is_the_first_that_says_so(
+    serial: tuple[SerialConfig, ...],
+    console: SerialConfig | None,
+    ports: list[int],
+    terminal: int | None,
+) -> None:
+    config = replace(SOUND, serial=serial, console=console)
+
+    assert [number for number, _ in config.ports] == ports
+    assert config.terminal_port == terminal
+    assert json.loads(config.to_spec())["virtio"]["console"] is (console is not None)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from vmwb.model.events import (
     OtherEvent,
     PointerEvent,
     PowerEvent,
+    SpeakerEvent,
     event_from_json,
 )
 from vmwb.model.power import PowerState
@@ -34,6 +35,8 @@ EVENTS = [
     EjectedEvent(seq=5, slot="ide2"),
     PointerEvent(seq=5, absolute=True),
     PointerEvent(seq=5, absolute=False),
+    SpeakerEvent(seq=5, hz=880),
+    SpeakerEvent(seq=5, hz=None),
     LogEvent(seq=6, level="warn", message="x"),
     DisplayEvent(seq=7, width=720, height=400, generation=2),
     EndedEvent(seq=8, state=PowerState.OFF, ended_by="debug_exit", debug_exit=3, stats={"a": 1}),
@@ -65,6 +68,7 @@ def test_event_unknown_kind_is_kept() -> None:
         {"kind": "display", "width": 1},
         {"kind": "ejected"},
         {"kind": "no_boot_device"},
+        {"kind": "speaker", "hz": "high"},
     ],
 )
 def test_event_unsound_is_a_protocol_error(data: dict[str, object]) -> None:

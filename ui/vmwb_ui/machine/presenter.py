@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Final
 
 from PySide6.QtCore import QObject, Signal
@@ -41,8 +42,9 @@ class MachinePresenter(QObject):
     stats_changed = Signal()
     picture_changed = Signal(object)
     pointer_changed = Signal(bool)
-    serial_began = Signal()
-    serial_received = Signal(bytes)
+    #: A port, by its number, begins to be read; what it gives.
+    serial_began = Signal(int)
+    serial_received = Signal(int, bytes)
     failed = Signal(str)
 
     def __init__(self, services: Services, summary: MachineSummary, parent: QObject) -> None:
@@ -51,7 +53,7 @@ class MachinePresenter(QObject):
         self._tasks = TaskHolder(self.failed.emit)
         self._run: asyncio.Task[None] | None = None
         self._keys: asyncio.Queue[KeyPress] = asyncio.Queue()
-        self._typed: asyncio.Queue[bytes] = asyncio.Queue()
+        self._typed: dict[int, asyncio.Queue[bytes]] = {}
         self._steps = Steps()
         self._stepped = asyncio.Event()
         self._takes_places = False
@@ -105,10 +107,16 @@ class MachinePresenter(QObject):
             self._steps.add(step)
             self._stepped.set()
 
-    def type_serial(self, data: bytes) -> None:
-        """Hand bytes to the guest's serial port; the order of calls is kept."""
-        if self.takes_input:
-            self._typed.put_nowait(data)
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Numbers of the ports that can be shown; one of a machine whose definition is damaged."""
+        config = self.summary.config
+        return (0,) if config is None else tuple(number for number, _ in config.ports)
+
+    def type_serial(self, port: int, data: bytes) -> None:
+        """Hand bytes to a serial port or console of the guest; the order of calls is kept."""
+        if self.takes_input and port in self._typed:
+            self._typed[port].put_nowait(data)
 
     async def close(self) -> None:
         """Leave the machine; it runs on."""
@@ -129,12 +137,13 @@ class MachinePresenter(QObject):
         """Stay with a run until it is over or this is cancelled; the one before ends first."""
         if before is not None:
             await asyncio.wait({before})
-        self._keys, self._typed = asyncio.Queue(), asyncio.Queue()
+        self._keys = asyncio.Queue()
+        self._typed = {port: asyncio.Queue() for port in self.ports}
         self._steps = Steps()
         self.log_tail = ""
         parts: tuple[Coroutine[Any, Any, None], ...] = (
             self._show_screen(),
-            self._read_serial(),
+            *(self._read_serial(port) for port in self._typed),
             self._count(),
             self._send_keys(),
             self._send_steps(),
@@ -155,16 +164,17 @@ class MachinePresenter(QObject):
         if reader is not None:
             self._set_picture(Picture(reader))
 
-    async def _read_serial(self) -> None:
-        stream: SerialStream | None = await self._attached(self._services.console.open_serial)
+    async def _read_serial(self, port: int) -> None:
+        opened = partial(self._services.console.open_serial, port=port)
+        stream: SerialStream | None = await self._attached(opened)
         if stream is None:
             return
-        self.serial_began.emit()
-        writer = asyncio.create_task(self._write_serial(stream))
+        self.serial_began.emit(port)
+        writer = asyncio.create_task(self._write_serial(port, stream))
         try:
             while data := await stream.read():
                 for start in range(0, len(data), FEED_BYTES):
-                    self.serial_received.emit(data[start : start + FEED_BYTES])
+                    self.serial_received.emit(port, data[start : start + FEED_BYTES])
                     # A flood from the guest must leave room for everything else.
                     await asyncio.sleep(0)
         finally:
@@ -172,9 +182,9 @@ class MachinePresenter(QObject):
             await asyncio.gather(writer, return_exceptions=True)
             stream.close()
 
-    async def _write_serial(self, stream: SerialStream) -> None:
+    async def _write_serial(self, port: int, stream: SerialStream) -> None:
         while True:
-            await stream.write(await self._typed.get())
+            await stream.write(await self._typed[port].get())
 
     async def _send_keys(self) -> None:
         while True:
