@@ -194,7 +194,8 @@ fn lock_that_is_nearly_always_held_reaches_who_waits_for_it() {
     let mut m = Machine::pair(&back(&HOLD), &back(&VISIT));
     assert_eq!(m.run(400 * TURN), Exit::Budget);
     let (holds, visits) = (m.word(HOLDS), m.word(VISITS));
-    assert!(holds > 1_000 && visits > 50, "{holds} and {visits}");
+    // With whole turns for whoever waits it was 4,889 and 50.
+    assert!(holds > 7_000 && visits > 90, "{holds} and {visits}");
     assert!(m.word(LOCK) < 2);
 }
 
