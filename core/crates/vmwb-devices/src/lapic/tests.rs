@@ -226,6 +226,26 @@ fn periodic_timer_reloads_without_drift() {
 }
 
 #[test]
+fn timer_changes_between_one_shot_and_periodic_without_losing_its_count() {
+    let (mut b, mut apic) = enabled();
+    b.apic_write(&mut apic, regs::DIVIDE, 0b1011);
+    b.apic_write(&mut apic, regs::LVT, 0x40);
+    b.apic_write(&mut apic, regs::INITIAL_COUNT, 1_000);
+    b.run_until(&mut apic, Nanos(600));
+    b.apic_write(&mut apic, regs::LVT, 0x40 | regs::LVT_PERIODIC);
+    assert_eq!(b.apic_read(&mut apic, regs::CURRENT_COUNT), 400);
+    b.run_until(&mut apic, Nanos(1_500));
+    assert_eq!(b.apic_read(&mut apic, regs::CURRENT_COUNT), 500);
+    b.apic_write(&mut apic, regs::LVT, 0x40);
+    b.run_until(&mut apic, Nanos(2_500));
+    assert_eq!(b.apic_read(&mut apic, regs::CURRENT_COUNT), 0);
+    // At zero it stays there, whatever the mode.
+    b.apic_write(&mut apic, regs::LVT, 0x40 | regs::LVT_PERIODIC);
+    b.run_until(&mut apic, Nanos(9_000));
+    assert_eq!(b.apic_read(&mut apic, regs::CURRENT_COUNT), 0);
+}
+
+#[test]
 fn periodic_timer_of_one_nanosecond_wakes_at_the_least_distance() {
     let (mut b, mut apic) = enabled();
     b.apic_write(&mut apic, regs::DIVIDE, 0b1011);
