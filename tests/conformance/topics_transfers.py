@@ -166,7 +166,7 @@ def exceptions(r: Random) -> Image:
         code,
         3,
         rax=r.choice((selector(r), r.getrandbits(32))),
-        rcx=r.choice((0x174, 0x1A0, 0xC0000080, 0x277, r.getrandbits(32))),
+        rcx=r.choice((0x174, 0x2FF, 0xC0000080, 0x277, r.getrandbits(32))),
         cr0=image.registers.cr[0] | r.choice((0, 2, 4, 8, 10, 14)),
         cr4=r.choice((0, 4, 0x100, 0x600)),
         rflags=2 | r.choice((0, 0x1000, 0x3000)) | r.choice((0, 0x200)),
