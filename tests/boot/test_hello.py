@@ -51,6 +51,14 @@ def test_run_triple_fault_exits_one_and_says_so(vmwb: Vmwb) -> None:
     assert "triple fault" in errors.lower()
 
 
+def test_run_invalid_instruction_is_named_with_its_bytes(vmwb: Vmwb) -> None:
+    status, _, errors = run_hello(vmwb, "undefined")
+
+    assert status == 1
+    assert "an invalid instruction (exception 6)" in errors
+    assert "The bytes there, 0f 0b" in errors
+
+
 def test_run_goes_on_in_the_memory_of_the_display(vmwb: Vmwb) -> None:
     status, _, errors = run_hello(vmwb, "memory of the display", "--debug-exit")
 

@@ -138,8 +138,8 @@ impl Cpu {
             .fold(0, |bits, n| bits | 1 << n)
     }
 
-    /// For single-stepping on branches and last-branch records: whether the instruction at RIP is a branch, and the RIP that means it was not taken
-    /// (`None`: it always is). An outer `None`: no branch.
+    /// For single-stepping on branches and last-branch records: whether the instruction at RIP is a branch, and the RIP that
+    /// means it was not taken (`None`: it always is). An outer `None`: no branch.
     pub(crate) fn branch_ahead(&self) -> Option<Option<u64>> {
         let mut bytes = [0; MAX_LEN];
         let n = self.fetch_quietly(self.linear_pc(), &mut bytes);

@@ -114,13 +114,38 @@ impl CpuStop {
     pub fn sentence(&self) -> String {
         match self {
             Self::TripleFault { rip, vector } => format!(
-                "The guest's processor shut down after a triple fault (first exception {vector}, at {rip:#x}). \
-                 Its system crashed so hard that it could not handle its own errors."
+                "The guest's processor shut down after a triple fault: its system could not handle {} (exception {vector}) \
+                 at {rip:#x}, nor the errors that followed. Reset it to start it again.",
+                exception(*vector)
             ),
             Self::HaltedForGood { rip } => format!(
                 "The guest halted its processor with interrupts disabled (at {rip:#x}); only a reset can wake it."
             ),
         }
+    }
+}
+
+/// An exception in words (SDM volume 3, table 6-1).
+fn exception(vector: u8) -> &'static str {
+    match vector {
+        0 => "a division error",
+        1 => "a debug exception",
+        2 => "a non-maskable interrupt",
+        3 => "a breakpoint",
+        4 => "an overflow",
+        5 => "an index out of bounds",
+        6 => "an invalid instruction",
+        7 => "the lack of a coprocessor",
+        8 => "a double fault",
+        10 => "an invalid task-state segment",
+        11 => "a segment that is not present",
+        12 => "a stack fault",
+        13 => "a general protection fault",
+        14 => "a page fault",
+        16 => "a floating-point error",
+        17 => "an unaligned access",
+        19 => "an SSE floating-point error",
+        _ => "an interrupt",
     }
 }
 

@@ -88,8 +88,9 @@ pub const DELIVERY_MASK: u32 = 7 << 8;
 pub const DELIVERY_FIXED: u32 = 0;
 /// Delivery mode: the vector, to the processor with the lowest priority.
 pub const DELIVERY_LOWEST: u32 = 1 << 8;
-/// Delivery mode: non-maskable interrupt.
+/// Delivery mode: system management interrupt.
 pub const DELIVERY_SMI: u32 = 2 << 8;
+/// Delivery mode: non-maskable interrupt.
 pub const DELIVERY_NMI: u32 = 4 << 8;
 /// Delivery mode: initialization.
 pub const DELIVERY_INIT: u32 = 5 << 8;

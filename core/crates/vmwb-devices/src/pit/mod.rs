@@ -4,7 +4,8 @@
 //! line, OUT of counter 2 is read in port 61h. It makes no sound.
 //!
 //! Each rise of OUT 0 is one deadline and one edge of the line; the falls in between are not deadlines of their own:
-//! the line falls right before it rises again, or when counter 0 is programmed. So modes 2 and 3 cost one wake-up a period, and modes 0 and 4 one.
+//! the line falls right before it rises again, or when counter 0 is programmed. So modes 2 and 3 cost one wake-up a
+//! period, and modes 0 and 4 one.
 //! Rises that a late machine has missed are one edge, as on a real PC with interrupts off.
 //!
 //! | Registers | Offset | |

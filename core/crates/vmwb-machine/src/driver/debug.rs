@@ -48,7 +48,7 @@ impl Powered {
     }
 
     /// Reads without any effect; gives how many bytes there were before the first that cannot be read.
-    fn peek(
+    pub(super) fn peek(
         &mut self,
         memory: &GuestMemory,
         space: Space,

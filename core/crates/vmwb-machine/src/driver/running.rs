@@ -4,10 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use vmwb_hw::{Nanos, PowerRequest};
-use vmwb_x86::Exit;
+use vmwb_x86::cpu::vector;
+use vmwb_x86::{CpuStop, Exit};
 
 use super::Driver;
 use super::budget::Budget;
+use crate::debug::Space;
 use crate::events::{CrashReason, Event, HostFailure, LogLevel};
 use crate::input::Stamp;
 use crate::power::PowerState;
@@ -16,6 +18,8 @@ use crate::power::PowerState;
 const SERIAL_DELAY: Duration = Duration::from_millis(2);
 /// Log lines of the board that are passed on for one power-on.
 const MAX_BOARD_MESSAGES: u32 = 64;
+/// Bytes of an invalid instruction that the user is shown.
+const SHOWN_BYTES: usize = 4;
 /// What the user reads when the firmware has tried everything.
 const NOTHING_BOOTS: &str = "No device that can boot was found. Give the machine a disk, a CD or a floppy with a system \
                              on it, or another boot order, then reset it.";
@@ -158,15 +162,41 @@ impl Driver {
         }
         match exit {
             Exit::Stopped(stop) => {
-                let mut sentence = stop.sentence();
-                if let Some(p) = self.powered.as_ref().filter(|p| p.vcpu.count() > 1) {
-                    sentence.push_str(&format!(" It was processor {}.", p.vcpu.focus()));
-                }
+                let sentence = self.sentence(&stop);
                 self.crash(CrashReason::Cpu(stop), sentence);
                 None
             }
             other => Some(other),
         }
+    }
+
+    /// Why the guest cannot run on, for the user: of an invalid instruction with its bytes, of several processors with the
+    /// one that it was.
+    fn sentence(&mut self, stop: &CpuStop) -> String {
+        let mut sentence = stop.sentence();
+        let Some(p) = &mut self.powered else {
+            return sentence;
+        };
+        if matches!(stop, CpuStop::TripleFault { vector, .. } if *vector == vector::UD) {
+            let mut bytes = [0; SHOWN_BYTES];
+            let at = p.vcpu.linear_rip();
+            let peeked = p.peek(&self.parts.memory, Space::Linear, at, &mut bytes);
+            let shown: Vec<String> = bytes[..peeked.unwrap_or(0)]
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            if !shown.is_empty() {
+                let model = &self.parts.spec.cpu.model;
+                let shown = shown.join(" ");
+                sentence.push_str(&format!(
+                    " The bytes there, {shown}, are no valid instruction of the processor model {model}."
+                ));
+            }
+        }
+        if p.vcpu.count() > 1 {
+            sentence.push_str(&format!(" It was processor {}.", p.vcpu.focus()));
+        }
+        sentence
     }
 
     /// The guest's own end: told as such, then the machine goes off.
