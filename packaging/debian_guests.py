@@ -68,7 +68,7 @@ def modules(kernel_image: Path, names: Iterable[str]) -> list[Path]:
     Modules say themselves what they need. Raises debian_packages.FetchError.
     """
     folder = kernel_image.parents[1] / "lib" / "modules"
-    files = {path.stem.replace("-", "_"): path for path in folder.rglob("*.ko")}
+    files = {_module_name(path.stem): path for path in folder.rglob("*.ko")}
     order: dict[str, Path] = {}
 
     def add(name: str) -> None:
@@ -78,12 +78,17 @@ def modules(kernel_image: Path, names: Iterable[str]) -> list[Path]:
             raise debian_packages.FetchError(f"{kernel_image.name} has no module {name} any more.")
         needs = _MODULE_NEEDS.search(files[name].read_bytes())
         for needed in needs[1].decode().split(",") if needs and needs[1] else ():
-            add(needed.replace("-", "_"))
+            add(_module_name(needed))
         order[name] = files[name]
 
     for name in names:
-        add(name)
+        add(_module_name(name))
     return list(order.values())
+
+
+def _module_name(text: str) -> str:
+    # Files may have hyphens where the names of modules have underscores.
+    return text.replace("-", "_")
 
 
 def busybox(architecture: str, cache: Path | None = None) -> Path:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import gzip
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 _MAGIC = "070701"
 _TRAILER = "TRAILER!!!"
@@ -44,6 +45,16 @@ def link(path: str, target: str) -> Entry:
 def console() -> Entry:
     """Return /dev/console (device 5:1), without which the first process has no standard streams."""
     return Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
+
+
+def modules(files: Sequence[Path]) -> list[Entry]:
+    """Return a folder /modules with kernel modules, and in `order` their names, a line each."""
+    order = "".join(f"{file.name}\n" for file in files)
+    return [
+        folder("modules"),
+        program("modules/order", order.encode()),
+        *(program(f"modules/{file.name}", file.read_bytes()) for file in files),
+    ]
 
 
 def archive(entries: Iterable[Entry]) -> bytes:

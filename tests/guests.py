@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -57,6 +58,11 @@ def graphical_installer() -> LinuxGuest:
 def kernel(flavour: str, architecture: str) -> Path:
     """Return another stock kernel: `cloud-amd64` for `amd64`, `686-pae` for `i386`."""
     return debian_guests.kernel(flavour, architecture)
+
+
+def kernel_modules(kernel_image: Path, names: Iterable[str]) -> list[Path]:
+    """Return modules of a kernel's package, each behind those that it needs."""
+    return debian_guests.modules(kernel_image, names)
 
 
 @cache

@@ -115,16 +115,13 @@ def _workload(folder: Path) -> Workload:
     subprocess.run(["gcc", "-O2", "-static", "-o", program, GUEST / "disk.c"], check=True)
     busybox = debian_guests.busybox("amd64")
     kernel = debian_guests.kernel("cloud-amd64", "amd64")
-    modules = debian_guests.modules(kernel, _MODULES)
-    order = " ".join(path.name for path in modules)
     entries = [
-        *(initramfs.folder(name) for name in ("bin", "dev", "proc", "modules")),
+        *(initramfs.folder(name) for name in ("bin", "dev", "proc")),
         initramfs.console(),
         initramfs.program("bin/busybox", busybox.read_bytes()),
         initramfs.program("disk", program.read_bytes()),
         initramfs.program("init", (GUEST / "disks").read_bytes()),
-        initramfs.program("modules/order", order.encode()),
-        *(initramfs.program(f"modules/{path.name}", path.read_bytes()) for path in modules),
+        *initramfs.modules(debian_guests.modules(kernel, _MODULES)),
     ]
     initrd = folder / "disks.cpio.gz"
     initrd.write_bytes(initramfs.archive(entries))

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import guests
 import initramfs
-import kernel_modules
 import pytest
 from command import BOOT_SECONDS, Vmwb
 
@@ -59,15 +58,12 @@ def machine(folder: Path) -> list[str]:
     """Return the options of a machine that loads the modules and switches itself off."""
     kernel = guests.kernel("cloud-amd64", "amd64")
     wanted = [*TEMPLATES, *GENERIC, *ACCELERATED, "raid6_pq"]
-    modules = kernel_modules.with_dependencies(kernel, wanted)
-    order = "".join(f"{path.name}\n" for path in modules)
     entries = [
-        *(initramfs.folder(name) for name in ("bin", "dev", "modules")),
+        *(initramfs.folder(name) for name in ("bin", "dev")),
         initramfs.console(),
         initramfs.program("bin/busybox", guests.busybox("amd64").read_bytes()),
         initramfs.program("init", INIT),
-        *(initramfs.program(f"modules/{path.name}", path.read_bytes()) for path in modules),
-        initramfs.program("modules/order", order.encode()),
+        *initramfs.modules(guests.kernel_modules(kernel, wanted)),
     ]
     image = folder / "crypto.cpio.gz"
     image.write_bytes(initramfs.archive(entries))

@@ -12,22 +12,15 @@ from command import BOOT_SECONDS, Vmwb
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(BOOT_SECONDS * 3)]
 
-#: Debian builds the driver and what it needs as modules; each needs some of those before it.
-MODULES = (
-    "virtio_ring",
-    "virtio",
-    "virtio_pci_legacy_dev",
-    "virtio_pci_modern_dev",
-    "virtio_pci",
-    "virtio_console",
-)
+#: Debian builds the driver and what it needs as modules.
+MODULES = ("virtio_pci", "virtio_console")
 #: The first process speaks through hvc0: it tells a checksum of what it is sent, or ends.
-INIT = f"""#!/bin/busybox sh
+INIT = """#!/bin/busybox sh
 busybox=/bin/busybox
 $busybox mkdir -p /proc
 $busybox mount -t proc proc /proc
 $busybox mount -t devtmpfs dev /dev
-for module in {" ".join(MODULES)}; do $busybox insmod /modules/$module.ko; done
+for module in $($busybox cat /modules/order); do $busybox insmod /modules/$module; done
 exec < /dev/hvc0 > /dev/hvc0 2>&1
 $busybox stty -echo
 echo "<0>spoken by the kernel" > /dev/kmsg
@@ -47,13 +40,11 @@ READY = "ready for words"
 def machine(folder: Path, *options: str) -> list[str | Path]:
     """Return the options of a machine whose first process speaks through hvc0."""
     kernel = guests.kernel("cloud-amd64", "amd64")
-    drivers = (kernel.parent.parent / "lib" / "modules").rglob("virtio*.ko")
-    found = {path.stem: path.read_bytes() for path in drivers}
     entries = [
-        *(initramfs.folder(name) for name in ("bin", "dev", "modules")),
+        *(initramfs.folder(name) for name in ("bin", "dev")),
         initramfs.console(),
         initramfs.program("bin/busybox", guests.busybox("amd64").read_bytes()),
-        *(initramfs.program(f"modules/{name}.ko", found[name]) for name in MODULES),
+        *initramfs.modules(guests.kernel_modules(kernel, MODULES)),
         initramfs.program("init", INIT.encode()),
     ]
     image = folder / "console.cpio.gz"
