@@ -15,6 +15,7 @@ ACCESSED = 0x20
 PREFIXES = b"\x26\x2e\x36\x3e\x64\x65\x66\x67"
 ARITHMETIC = 0x8D5
 LONG_MODE = 1 << 10
+TRAP_FLAG = 1 << 8
 #: MSRs that every model has; the oracle lets a program read and write any other as zero.
 KNOWN_MSRS = frozenset(
     {
@@ -107,6 +108,17 @@ def _vendor_calls(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool
 def _sysret_stack(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
     code = _code(image).lstrip(b"\x48")[:2]
     return code == b"\x0f\x07" and all(" ss [" in text for text in texts)
+
+
+def _sysret_traps(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+    code = _code(image).lstrip(b"\x48")[:2]
+    steps_on = code == b"\x0f\x07" and bool(image.registers.gpr[11] & TRAP_FLAG)
+    return steps_on and any(" dr6 ffff4ff0, theirs ffff0ff0" in text for text in texts)
+
+
+def _sysret_outside(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool:
+    upper = image.registers.gpr[1] >> 47
+    return _code(image)[:3] == b"\x48\x0f\x07" and upper not in {0, 0x1FFFF}
 
 
 def _wraps(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool:
@@ -283,6 +295,16 @@ RULES: tuple[tuple[str, Rule], ...] = (
         _vendor_calls,
     ),
     ("SYSRET leaves the attributes of SS (APM vol. 3, SYSRET); Intel sets them", _sysret_stack),
+    (
+        "SYSRET to an address that is not canonical faults there on AMD's processors (APM vol. 3, "
+        "SYSRET), and before it leaves on the oracle's",
+        _sysret_outside,
+    ),
+    (
+        "SYSRET that sets TF traps before the first instruction behind it (SDM vol. 2, SYSRET; "
+        "Linux, arch/x86/entry/entry_64.S); the oracle only behind it",
+        _sysret_traps,
+    ),
     (
         "IRET with a 16- or 32-bit operand in 64-bit code pops SS and the stack pointer too (SDM "
         "vol. 2, IRET, IA-32e-MODE); the oracle does only with 64 bits",

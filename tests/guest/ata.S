@@ -229,20 +229,6 @@ irq_14: pushw   %ax
         popw    %ax
         iretw
 
-wait_irq:                                       # ZF: it did not come within two seconds
-        pushw   %ax
-        movw    0x46c, %ax
-        addw    $36, %ax
-1:      cmpb    $0, fired
-        jne     2f
-        hlt
-        cmpw    %ax, 0x46c
-        jne     1b
-2:      cmpb    $0, fired
-        movb    $0, fired
-        popw    %ax
-        ret
-
 select: leaw    6(%bp), %dx
         movb    %ah, %al
         outb    %al, %dx
@@ -343,7 +329,6 @@ pattern:                                        # ZF: the sector at SI holds n x
         jne     1b
 2:      ret
 
-fired:          .byte   0
         .balign 2
 unit_ready:     .fill   12, 1, 0
 read_10:        .byte   0x28, 0, 0, 0, 0, 20, 0, 0, 1, 0, 0, 0

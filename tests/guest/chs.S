@@ -108,20 +108,6 @@ irq_14: pushw   %ax
         popw    %ax
         iretw
 
-wait_irq:                                       # ZF: it did not come within two seconds
-        pushw   %ax
-        movw    0x46c, %ax
-        addw    $36, %ax
-1:      cmpb    $0, fired
-        jne     2f
-        hlt
-        cmpw    %ax, 0x46c
-        jne     1b
-2:      cmpb    $0, fired
-        movb    $0, fired
-        popw    %ax
-        ret
-
 sector: movw    $BUFFER, %di
 more:   movw    $DISK, %dx                      # 512 bytes to DI
         movw    $256, %cx
@@ -145,5 +131,3 @@ three:  movw    $BUFFER, %si                    # ZF: three sectors hold n x n +
         cmpw    $1536, %cx
         jne     1b
 2:      ret
-
-fired:  .byte   0

@@ -182,19 +182,6 @@ irq_6:  pushw   %ax
         popw    %ax
         iretw
 
-wait_irq:                                       # ZF: it did not come within two seconds
-        pushw   %ax
-        movw    0x46c, %ax
-        addw    $36, %ax
-1:      cmpb    $0, fired
-        jne     2f
-        hlt
-        cmpw    %ax, 0x46c
-        jne     1b
-2:      cmpb    $0, fired
-        popw    %ax
-        ret
-
 send:   movb    %al, %ah                        # AL, when the controller wants a byte
         movw    $MSR, %dx
 1:      inb     %dx, %al
@@ -306,5 +293,4 @@ pattern:                                        # ZF: the sector at SI holds n x
 2:      ret
 
 cylinder:       .byte   0
-fired:          .byte   0
 result:         .fill   7, 1, 0
