@@ -605,6 +605,11 @@ fn iret_outwards_makes_null_selectors_zero_and_keeps_the_bases_behind_them() {
         let data = [seg::ES, seg::DS, seg::FS, seg::GS];
         data.into_iter().for_each(|n| c.seg[n].selector = 3);
         c.seg[seg::FS].base = 0x1234;
+        // One of ring 0, as kernels leave GS that load it once, at the start.
+        c.seg[seg::GS] = Segment {
+            base: 0x5678,
+            ..c.seg[seg::SS]
+        };
         rig.changed();
         // ud2 at ring 3, whose handler finds what IRETQ left.
         rig.write(CODE + 0x100, &[0x0F, 0x0B]);
@@ -612,6 +617,7 @@ fn iret_outwards_makes_null_selectors_zero_and_keeps_the_bases_behind_them() {
         let c = rig.c();
         assert_eq!(data.map(|n| c.seg[n].selector), [0; 4], "{model}");
         assert_eq!(c.seg[seg::FS].base, 0x1234);
+        assert_eq!(c.seg[seg::GS].base, 0x5678, "{model}");
     }
 }
 

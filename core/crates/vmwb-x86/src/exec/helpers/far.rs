@@ -362,8 +362,8 @@ fn outer_stack(c: &mut Cpu, ss: u16, rpl: u8, target_long: bool) -> Res<OuterSta
     Ok(OuterStack::Named(d))
 }
 
-/// Data segments that the outer level may not use become null, and null selectors zero (SDM volume 2, RET); bases of
-/// FS and GS that are kept behind a null selector stay.
+/// Data segments that the outer level may not use become null, and null selectors zero (SDM volume 2, RET). Both are
+/// only made unusable: unlike a load of a null selector this leaves the bases, which 64-bit code goes on using in FS and GS.
 fn drop_privileged_segments(c: &mut Cpu) {
     for n in [seg::ES, seg::DS, seg::FS, seg::GS] {
         let s = c.seg[n];
@@ -371,7 +371,8 @@ fn drop_privileged_segments(c: &mut Cpu) {
         if s.selector & !3 == 0 {
             c.set_segment(n, Segment { selector: 0, ..s });
         } else if !conforming_code && s.dpl() < c.cpl {
-            let null = c.null_segment(n, 0);
+            let mut null = c.null_segment(n, 0);
+            null.base = s.base;
             c.set_segment(n, null);
         }
     }
