@@ -614,6 +614,12 @@ impl Cpu {
                 return Ok((linear.wrapping_add((*e).addend) as *const u128).read_unaligned());
             }
         }
+        self.load128_slowly(op, linear)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn load128_slowly(&mut self, op: &Op, linear: u64) -> Res<u128> {
         self.check_alignment(linear, 16)?;
         self.check_canonical(linear.wrapping_add(15), op.segment() == seg::SS)?;
         let low = self.load(op, linear, 8)?;
@@ -623,7 +629,7 @@ impl Cpu {
 
     /// Writes 16 bytes, all or none.
     pub(crate) fn store128(&mut self, op: &Op, linear: u64, v: u128) -> Res {
-        let (cpu, o): (*mut Self, *const Op) = (self, op);
+        let cpu: *mut Self = self;
         // SAFETY: from a reference; the pointer covers 16 bytes of one unwatched writable page.
         unsafe {
             let p = modify::<16>(cpu, linear);
@@ -631,12 +637,18 @@ impl Cpu {
                 put::<u128>(p, v);
                 return Ok(());
             }
-            let (user, stack) = (self.cpl == 3, is_stack(o));
-            self.check_alignment(linear, 16)?;
-            self.probe_write(linear, 16, user, stack)?;
-            self.write_linear(linear, 8, v as u64, user, stack)?;
-            self.write_linear(linear.wrapping_add(8), 8, (v >> 64) as u64, user, stack)
         }
+        self.store128_slowly(op, linear, v)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn store128_slowly(&mut self, op: &Op, linear: u64, v: u128) -> Res {
+        let (user, stack) = (self.cpl == 3, op.segment() == seg::SS);
+        self.check_alignment(linear, 16)?;
+        self.probe_write(linear, 16, user, stack)?;
+        self.write_linear(linear, 8, v as u64, user, stack)?;
+        self.write_linear(linear.wrapping_add(8), 8, (v >> 64) as u64, user, stack)
     }
 
     // ---- the stack ----
