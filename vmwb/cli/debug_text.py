@@ -146,8 +146,8 @@ def descriptors(table: DescriptorTable) -> str:
     return "\n".join(rows)
 
 
-def trace(lines: Sequence[str]) -> str:
-    """Show trace events, one a row."""
+def trace(lines: Sequence[str], *, recording: bool) -> str:
+    """Show trace events, one a row; without any say whether one is being waited for."""
     rows = []
     for line in lines:
         event = json.loads(line)
@@ -157,6 +157,8 @@ def trace(lines: Sequence[str]) -> str:
             if key not in {"seq", "retired", "kind"} and value is not None
         )
         rows.append(f"{event['seq']:>8} [{event['retired']:>14,}] {event['kind']} {facts}")
+    if not rows and recording:
+        return "nothing of what is recorded has happened yet"
     return "\n".join(rows) or "nothing is recorded: `trace start` begins"
 
 

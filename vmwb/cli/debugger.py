@@ -336,7 +336,7 @@ class Debugger:
             following = part.next
         return Outcome(
             {"recorded": reading.end - 1, "kept_from": reading.kept_from, "lines": lines[:count]},
-            debug_text.trace(lines[:count]),
+            debug_text.trace(lines[:count], recording=bool(reading.classes)),
         )
 
     # ------------------------------------------------------------------ words
