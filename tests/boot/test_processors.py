@@ -19,7 +19,8 @@ FLOPPY_BYTES = 1440 << 10
 COUNT_BYTE = 508
 SLEEP_INSTRUCTIONS = 500_000_000
 #: A first process that starts one process a processor, each bound to its own. They count in one
-#: file under one lock, a folder that only one of them can make, and fork all the time.
+#: file under one lock, a folder that only one of them can make, and fork all the time. The kernel
+#: hands on what it does not know of its command line: how many rounds, and whether to stay.
 COUNTING_INIT = b"""#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /tmp
 /bin/busybox mount -t proc proc /proc
@@ -30,7 +31,7 @@ cpu=0
 while [ $cpu -lt $(/bin/busybox nproc) ]; do
   /bin/busybox taskset -c $cpu /bin/busybox sh -c '
     n=0
-    while [ $n -lt 25 ]; do
+    while [ $n -lt ${rounds:-25} ]; do
       until /bin/busybox mkdir /tmp/lock 2>/dev/null; do :; done
       read c < /tmp/count
       echo $((c + 1)) > /tmp/count
@@ -41,12 +42,13 @@ while [ $cpu -lt $(/bin/busybox nproc) ]; do
 done
 wait
 echo "counted: $(/bin/busybox cat /tmp/count)"
+[ -n "$stay" ] && /bin/busybox sleep 100000
 /bin/busybox poweroff -f
 """
 
 
-def machine(folder: Path, processors: int) -> list[str]:
-    """Return the options of a machine that counts and switches itself off."""
+def machine(folder: Path, processors: int, wishes: str = "") -> list[str]:
+    """Return the options of a machine that counts, and switches itself off if it may."""
     entries = [
         *(initramfs.folder(name) for name in ("bin", "dev")),
         initramfs.console(),
@@ -56,7 +58,8 @@ def machine(folder: Path, processors: int) -> list[str]:
     image = folder / "counting.cpio.gz"
     image.write_bytes(initramfs.archive(entries))
     kernel = str(guests.kernel("cloud-amd64", "amd64"))
-    options = ["--kernel", kernel, "--initrd", str(image), "--append", "console=ttyS0"]
+    options = ["--kernel", kernel, "--initrd", str(image), "--append"]
+    options.append(f"console=ttyS0 {wishes}".rstrip())
     return [*options, "--cpus", str(processors)]
 
 
@@ -124,11 +127,12 @@ def test_run_bare_program_of_four_processors_repeats_to_the_instruction(
 
 
 def test_suspend_of_two_processors_at_work_resumes_them(vmwb: Vmwb, tmp_path: Path) -> None:
-    vmwb.ok("create", "two", *machine(tmp_path, 2))
+    vmwb.ok("create", "two", *machine(tmp_path, 2, f"rounds={8 * ROUNDS} stay=1"))
     vmwb.ok("start", "two", "--headless")
     vmwb.wait("two", "--serial", "processors: 2", seconds=BOOT_SECONDS)
 
     vmwb.ok("suspend", "two", seconds=120)
     vmwb.ok("resume", "two", seconds=120)
 
-    vmwb.wait("two", "--serial", f"counted: {2 * ROUNDS}", seconds=BOOT_SECONDS)
+    vmwb.wait("two", "--serial", f"counted: {2 * 8 * ROUNDS}", seconds=BOOT_SECONDS)
+    vmwb.ok("stop", "two", "--hard")
