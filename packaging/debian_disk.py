@@ -79,6 +79,11 @@ def disk(architecture: str, variant: Variant = PLAIN, cache: Path | None = None)
     return image
 
 
+def copy(image: Path, target: Path) -> None:
+    """Copy an image; what is not written stays a hole. Raises DiskError."""
+    run(["cp", "--sparse=always", str(image), str(target)], "The disk could not be copied")
+
+
 def _make(architecture: str, variant: Variant, scratch: Path) -> Path:
     root = scratch / "root"
     # With dbus the system listens to the power button.

@@ -332,13 +332,13 @@ async def qemu(image: Path, folder: Path) -> AsyncIterator[Desk]:
 
 
 async def soak(folder: Path, clicks: int) -> str:
-    """Measure both sides, one after the other; return a sentence. Raises SoakError."""
+    """Measure both sides, one after the other; return a sentence. Raises SoakError or DiskError."""
     made = await asyncio.to_thread(desktop_disk.disk)
     found = {}
     for name, side in (("QEMU", qemu), ("ours", ours)):
         print(f"{name}:", flush=True)
         image = folder / "disk.img"
-        await asyncio.to_thread(_copy, made, image)
+        await asyncio.to_thread(debian_disk.copy, made, image)
         async with side(image, folder) as desk:
             found[name] = await measure(desk, clicks)
         print(f"  {found[name]}", flush=True)
@@ -349,10 +349,6 @@ async def soak(folder: Path, clicks: int) -> str:
     if statistics.median(found["ours"].clicks) > MOST_CLICK:
         raise SoakError(f"The menu took more than {MOST_CLICK:g} s to open: {told}")
     return told
-
-
-def _copy(source: Path, target: Path) -> None:
-    subprocess.run(("cp", "--sparse=always", source, target), check=True)
 
 
 def main(arguments: Sequence[str]) -> int:

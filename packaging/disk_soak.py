@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -59,7 +60,7 @@ _LOAD_MARK = "passed 300"
 
 
 class SoakError(Exception):
-    """A disk did not keep what it had to; the text says what."""
+    """A guest did not do, or a disk did not keep, what it had to; the text says what."""
 
 
 class Terminal:
@@ -129,18 +130,13 @@ async def soak(architecture: str, bus: str, folder: Path, reboots: int = REBOOTS
     """
     made = await asyncio.to_thread(debian_disk.disk, architecture)
     image = folder / "disk.img"
-    _run("cp", "--sparse=always", str(made), str(image))
+    await asyncio.to_thread(debian_disk.copy, made, image)
     begun = time.monotonic()
-    async with workbench(folder / "library") as services:
-        await services.machines.create(_config(image, bus))
-        try:
-            boots = await _boot_again_and_again(services, f"{architecture} on {bus}", reboots)
-            replayed = check_after_power_cut(image, folder)
-            print(f"{architecture} on {bus}: clean after the power cut", flush=True)
-            written, read = await _write_and_read(services)
-        finally:
-            if (await services.machines.show(MACHINE)).pid is not None:
-                await services.power.stop(MACHINE, StopKind.HARD)
+    async with defined(image, bus, folder) as services:
+        boots = await _boot_again_and_again(services, f"{architecture} on {bus}", reboots)
+        replayed = check_after_power_cut(image, folder)
+        print(f"{architecture} on {bus}: clean after the power cut", flush=True)
+        written, read = await _write_and_read(services)
     check_file_system(image, folder)
     mean = sum(boots) / len(boots)
     return (
@@ -151,10 +147,20 @@ async def soak(architecture: str, bus: str, folder: Path, reboots: int = REBOOTS
     )
 
 
-def _config(image: Path, bus: str) -> VmConfig:
+@contextlib.asynccontextmanager
+async def defined(image: Path, bus: str, folder: Path, cpus: int = 1) -> AsyncIterator[Services]:
+    """Define the machine, off, in a library of its own in the folder; leave none running."""
     slot = free_slot((), DriveKind.DISK, DriveBus(bus))
     drive = DriveConfig(slot, DriveKind.DISK, ImageFile(str(image)))
-    return VmConfig(MACHINE, memory_mib=MEMORY_MIB, drives=(drive,))
+    async with workbench(folder / "library") as services:
+        await services.machines.create(
+            VmConfig(MACHINE, memory_mib=MEMORY_MIB, cpus=cpus, drives=(drive,))
+        )
+        try:
+            yield services
+        finally:
+            if (await services.machines.show(MACHINE)).pid is not None:
+                await services.power.stop(MACHINE, StopKind.HARD)
 
 
 async def _boot_again_and_again(services: Services, what: str, reboots: int) -> list[float]:
@@ -210,12 +216,17 @@ async def _write_and_read(services: Services) -> tuple[float, float]:
         read = time.monotonic() - begun
         if expected not in answer:
             raise SoakError(f"The checksum of what was read is {answer.strip()}, not {expected}.")
-        await terminal.send("systemctl poweroff\n")
-        off = WaitFor(WaitKind.STATE, "off")
-        await services.watch.wait(MACHINE, off, timeout_s=BOOT_SECONDS)
+        await power_off(services, terminal)
     finally:
         terminal.close()
     return written, read
+
+
+async def power_off(services: Services, terminal: Terminal) -> None:
+    """Let the system power the machine off. Raises an error of the services if it does not."""
+    await terminal.send("systemctl poweroff\n")
+    off = WaitFor(WaitKind.STATE, "off")
+    await services.watch.wait(MACHINE, off, timeout_s=BOOT_SECONDS)
 
 
 def check_after_power_cut(image: Path, folder: Path) -> bool:

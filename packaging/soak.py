@@ -3,10 +3,11 @@
 A round boots a stock kernel again and again, suspends it at random points, resumes it in a new
 process and insists that the boot completes; then it cuts the power of disk images again and again
 and opens damaged ones; then Debian lives on disks of its own (packaging/disk_soak.py) and its
-desktop is used beside QEMU (packaging/desktop_soak.py; both need the rights of root for
-debootstrap); then memtest86+ makes its first pass (packaging/memory_soak.py); then it compares the
-processor with every oracle (packaging/conformance.py), which adds to docs/conformance.md. At least
-one round always runs, and the first failure ends the soak.
+desktop is used beside QEMU (packaging/desktop_soak.py), and stress-ng keeps several processors busy
+(packaging/stress_soak.py; all three need the rights of root for debootstrap); then memtest86+
+makes its first pass (packaging/memory_soak.py); then it compares the processor with every oracle
+(packaging/conformance.py), which adds to docs/conformance.md. At least one round always runs, and
+the first failure ends the soak.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str]) -> int:
             or _images(options.cuts)
             or _guest("disks", "disk_soak.py")
             or _guest("desktop", "desktop_soak.py")
+            or _guest("disks", "stress_soak.py")
             or _memory()
             or _conformance(options.scale)
         )
