@@ -80,7 +80,8 @@ def _unknown_msr(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bo
     code = _code(image)
     access = b"\x0f\x30" in code[:6] or b"\x0f\x32" in code[:6]
     rcx = image.registers.gpr[1] & 0xFFFFFFFF
-    return access and rcx not in KNOWN_MSRS and "rip 60d1, theirs 80" in texts[0]
+    faults = ("rip 60d1, theirs 80", "rip 635, theirs 7c0")
+    return access and rcx not in KNOWN_MSRS and any(fault in texts[0] for fault in faults)
 
 
 def _clock(image: Image, _o: Outcome, _t: Outcome, _x: list[str]) -> bool:
@@ -143,6 +144,15 @@ def _frame_that_wraps(image: Image, _o: Outcome, theirs: Outcome, texts: list[st
     returns = _code(image).lstrip(PREFIXES)[:1] in {b"\xca", b"\xcb", b"\xcf"}
     near_end = not stack[3] & 0x4000 and image.registers.gpr[4] & 0xFFFF > 0xFFF0
     return returns and near_end and "theirs 60c1" in texts[0] and bool(theirs.exceptions)
+
+
+def _frame_of_bad_target(image: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
+    if _code(image)[:1] != b"\xcd" or not image.registers.efer & LONG_MODE:
+        return False
+    # Ours has written nothing where the oracle has.
+    kept = [text.partition(": ")[2].split()[0].rstrip(",") for text in texts]
+    was = [text.rpartition("(was ")[2].rstrip(")") for text in texts]
+    return _words(texts) is not None and kept == was and bool(theirs.exceptions)
 
 
 def _far_call_order(image: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
@@ -222,11 +232,13 @@ def _prefetch_of_register(image: Image, _o: Outcome, _t: Outcome, _x: list[str])
     return code[:2] == b"\x0f\x0d" and code[2] >= 0xC0
 
 
-def _fetch_position(_i: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+def _fetch_position(_i: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
     if len(texts) != 1 or " rip " not in texts[0]:
         return False
-    ours, theirs = (int(w.rstrip(","), 16) for w in (texts[0].split()[3], texts[0].split()[5]))
-    return not theirs & 0xFFF and 0 < theirs - ours < 15
+    ours_at, at = (int(w.rstrip(","), 16) for w in (texts[0].split()[3], texts[0].split()[5]))
+    # The page's end, or the segment's.
+    ends = not at & 0xFFF or any(at == r.rip == r.seg[1][2] + 1 for r in theirs.trace)
+    return ends and 0 < at - ours_at < 15
 
 
 def _fetch_or_decode(_i: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
@@ -282,6 +294,10 @@ RULES: tuple[tuple[str, Rule], ...] = (
         _below_stack,
     ),
     ("a store of many bytes that faults may have written some of them", _several_stores),
+    (
+        "INT to a target that is not canonical may have written its frame before the fault",
+        _frame_of_bad_target,
+    ),
     (
         "misaligned and beyond the limit at once: either fault (SDM vol. 2, FXSAVE, and SSE)",
         _alignment_or_limit,
@@ -340,7 +356,10 @@ RULES: tuple[tuple[str, Rule], ...] = (
         "PUSH and POP of a selector with 32 bits access 32 bits or 16, by model (SDM vol. 2, PUSH)",
         _push_of_selector,
     ),
-    ("RIP of a fetch that crosses into a missing page, as the harness sees it", _fetch_position),
+    (
+        "RIP of a fetch that crosses into a missing page or the limit, as the harness sees it",
+        _fetch_position,
+    ),
     (
         "invalid by its first bytes, and in a missing page with the next: fetching comes before "
         "decoding (SDM vol. 3, table 6-2)",
