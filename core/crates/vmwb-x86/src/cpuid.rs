@@ -87,6 +87,12 @@ impl Model {
         }
     }
 
+    /// Performance counters of a model that has RDPMC: AMD's have four, Intel's two (SDM volume 2, RDPMC).
+    #[must_use]
+    pub(crate) fn performance_counters(&self) -> u64 {
+        if self.is_amd() { 4 } else { 2 }
+    }
+
     /// Whether it has IA32_MISC_ENABLE: Intel's processors since the Pentium M (SDM volume 4).
     #[must_use]
     pub(crate) fn has_misc_enable(&self) -> bool {

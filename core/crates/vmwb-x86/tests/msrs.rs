@@ -74,3 +74,18 @@ fn amds_registers_are_amds() {
     assert_eq!(registers.map(|n| read("core2", n)), [None; 5]);
     assert_eq!(write("core2", 0xC001_0020), GP);
 }
+
+#[test]
+fn counters_read_zero_by_rdpmc_as_far_as_there_are_any() {
+    for (model, counters) in [("pentium3", 2), ("core2", 2), ("x86-64-v1", 4), ("max", 4)] {
+        let read = |n: u64| {
+            let mut rig = Rig::protected_as(model);
+            (rig.c().r[0], rig.c().r[1], rig.c().r[2]) = (7, n, 7);
+            let end = rig.run(&[0x0F, 0x33, 0xF4]);
+            let c = rig.c();
+            (end == WRITTEN).then_some((c.r[0], c.r[2]))
+        };
+        assert_eq!(read(counters - 1), Some((0, 0)), "{model}");
+        assert_eq!(read(counters), None, "{model}");
+    }
+}

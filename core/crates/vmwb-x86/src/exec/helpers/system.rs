@@ -397,9 +397,16 @@ pub(crate) fn rdtscp(c: &mut Cpu, op: &Op) -> Res {
     Ok(())
 }
 
-/// RDPMC: there are no performance counters.
+/// RDPMC: the counters count nothing.
 pub(crate) fn rdpmc(c: &mut Cpu, _op: &Op) -> Res {
-    Err(c.gp(0))
+    if c.cr4 & cr4::PCE == 0 {
+        c.need_cpl0()?;
+    }
+    if c.r[RCX] & 0xFFFF_FFFF >= c.features.model().performance_counters() {
+        return Err(c.gp(0));
+    }
+    set_edx_eax(c, 0);
+    Ok(())
 }
 
 /// The x87 or SSE unit may be used now: else #NM or #UD (SDM volume 3, section 2.5, table 2-3).
