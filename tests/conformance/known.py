@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from images import Image, Outcome
+from images import HIGH_RAM, Image, Outcome
 
 Rule = Callable[[Image, Outcome, Outcome, list[str]], bool]
 ACCESSED = 0x20
@@ -16,6 +16,7 @@ PREFIXES = b"\x26\x2e\x36\x3e\x64\x65\x66\x67"
 ARITHMETIC = 0x8D5
 LONG_MODE = 1 << 10
 TRAP_FLAG = 1 << 8
+PAGING = 1 << 31
 #: MSRs that every model has; the oracle lets a program read and write any other as zero.
 KNOWN_MSRS = frozenset(
     {
@@ -34,6 +35,13 @@ def _code(image: Image) -> bytes:
         if start <= at < start + len(data):
             return data[at - start :]
     return b""
+
+
+def _dword(image: Image, at: int) -> int:
+    for start, data in reversed(image.memory):
+        if start <= at and at + 4 <= start + len(data):
+            return int.from_bytes(data[at - start : at - start + 4], "little")
+    return 0
 
 
 def _words(texts: list[str]) -> list[tuple[int, int, int]] | None:
@@ -241,6 +249,24 @@ def _fetch_position(_i: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -
     return ends and 0 < at - ours_at < 15
 
 
+def _table_outside(image: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
+    paging, directory = image.registers.cr[0] & PAGING, image.registers.cr[2]
+    entries = [_dword(image, directory + 4 * n) for n in range(4)]
+    outside = any(e & 1 and e & 0xFFFFF000 >= sum(HIGH_RAM) for e in entries)
+    return bool(paging) and outside and " rip " in texts[0]
+
+
+def _null_stack_of_ring_3(image: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
+    faulted = texts[0].startswith("step 1: rip 60d1, theirs ")
+    return faulted and _code(image)[:2] == b"\x48\xcf" and theirs.trace[0].seg[2][0] == 3
+
+
+def _gate_order(image: Image, _o: Outcome, theirs: Outcome, texts: list[str]) -> bool:
+    far = _code(image)[:1] == b"\xff" and image.registers.efer & LONG_MODE
+    absent = any(vector == 11 for _, vector, _ in theirs.exceptions)
+    return bool(far) and absent and "rip 60d1, theirs 60b1" in texts[0]
+
+
 def _fetch_or_decode(_i: Image, _o: Outcome, _t: Outcome, texts: list[str]) -> bool:
     return any("rip 60e1, theirs 6061" in text for text in texts)
 
@@ -355,6 +381,20 @@ RULES: tuple[tuple[str, Rule], ...] = (
     (
         "PUSH and POP of a selector with 32 bits access 32 bits or 16, by model (SDM vol. 2, PUSH)",
         _push_of_selector,
+    ),
+    (
+        "a page table where no RAM is: here it reads as all ones, in the oracle as it was written",
+        _table_outside,
+    ),
+    (
+        "IRETQ to a null stack selector of RPL 3 in ring 0 is #GP (SDM vol. 2, RET and IRET); the "
+        "oracle lets it pass",
+        _null_stack_of_ring_3,
+    ),
+    (
+        "a call gate that is absent and whose upper half is no gate's: either fault (SDM vol. 3, "
+        "section 5.8.3.1)",
+        _gate_order,
     ),
     (
         "RIP of a fetch that crosses into a missing page or the limit, as the harness sees it",
