@@ -29,6 +29,7 @@ from typing import Protocol
 
 import debian_disk
 import desktop_disk
+from cpu_time import cpu_seconds
 
 from vmwb.automation.script import Script, workbench
 from vmwb.ipc.framebuffer import FrameReader
@@ -221,11 +222,6 @@ async def until(
             raise SoakError(f"{what} did not come within {limit:g} seconds.")
         await asyncio.sleep(every)
     return time.monotonic() - begun
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU seconds of all threads of a process (as clock_getcpuclockid(3) asks)."""
-    return time.clock_gettime(((~pid) << 3) | 2)
 
 
 async def measure(desk: Desk, clicks: int) -> Measured:

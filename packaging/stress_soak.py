@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import debian_disk
-from desktop_soak import cpu_seconds
+from cpu_time import cpu_seconds
 from disk_soak import MACHINE, SoakError, Terminal, defined, power_off
 
 from vmwb.model.errors import VmwbError

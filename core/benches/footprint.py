@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from peers import PeerError, cpu_seconds
+from cpu_time import cpu_seconds
+from peers import PeerError
 from workload import MEMORY_MIB, Workload, command_line
 
 from vmwb.app import build_services, default_paths

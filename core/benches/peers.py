@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cpu_time import cpu_seconds
 from workload import MEMORY_MIB, Workload, command_line
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,14 +118,6 @@ def run_native(workload: Workload, kernels: tuple[str, ...], scratch: Path) -> M
             f"the native run did not finish:\n{output[-1500:].decode(errors='replace')}"
         )
     return result
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU seconds of all threads of a process, those that ended too, to the nanosecond.
-
-    The identifier of another process's CPU-time clock is made as clock_getcpuclockid(3) makes it.
-    """
-    return time.clock_gettime(((~pid) << 3) | 2)
 
 
 def _measure(

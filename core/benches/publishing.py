@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from peers import PeerError, cpu_seconds
+from cpu_time import cpu_seconds
+from peers import PeerError
 from workload import GUEST
 
 from vmwb.automation.script import workbench

@@ -315,20 +315,6 @@ packet: leaw    1(%bp), %dx                     # the 12 bytes at SI, answers by
         sti
         ret
 
-pattern:                                        # ZF: the sector at SI holds n x n + 7, XOR BL
-        xorw    %cx, %cx
-1:      movb    %cl, %al
-        mulb    %al
-        addb    $7, %al
-        xorb    %bl, %al
-        cmpb    (%si), %al
-        jne     2f
-        incw    %si
-        incw    %cx
-        cmpw    $512, %cx
-        jne     1b
-2:      ret
-
         .balign 2
 unit_ready:     .fill   12, 1, 0
 read_10:        .byte   0x28, 0, 0, 0, 0, 20, 0, 0, 1, 0, 0, 0

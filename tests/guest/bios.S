@@ -161,20 +161,6 @@ equipment:
         check   e, "INT 12h: as in the BIOS data area"
         ret
 
-pattern:                                        # ZF: the sector at SI holds n x n + 7, XOR BL
-        xorw    %cx, %cx
-1:      movb    %cl, %al
-        mulb    %al
-        addb    $7, %al
-        xorb    %bl, %al
-        cmpb    (%si), %al
-        jne     2f
-        incw    %si
-        incw    %cx
-        cmpw    $512, %cx
-        jne     1b
-2:      ret
-
 complement:                                     # of the sector at BUFFER, there
         movw    $BUFFER, %si
 1:      notb    (%si)

@@ -278,19 +278,5 @@ results:                                        # the seven bytes; ZF: no error
         testb   $0xc0, result
         ret
 
-pattern:                                        # ZF: the sector at SI holds n x n + 7, XOR BL
-        xorw    %cx, %cx
-1:      movb    %cl, %al
-        mulb    %al
-        addb    $7, %al
-        xorb    %bl, %al
-        cmpb    (%si), %al
-        jne     2f
-        incw    %si
-        incw    %cx
-        cmpw    $512, %cx
-        jne     1b
-2:      ret
-
 cylinder:       .byte   0
 result:         .fill   7, 1, 0
