@@ -226,6 +226,10 @@ def test_devices_answer_programs_that_use_no_bios(vmwb: Vmwb, tmp_path: Path) ->
     run(vmwb, tmp_path, "direct", "--on-screen", "press a key=k")
 
 
+def test_function_interrupts_by_messages(vmwb: Vmwb, tmp_path: Path) -> None:
+    run(vmwb, tmp_path, "msi")
+
+
 def test_text_mode_shows_a_font_of_the_program(vmwb: Vmwb, tmp_path: Path) -> None:
     def dot(x: int, y: int) -> Colour:
         column, row = x // 9, y // 8
