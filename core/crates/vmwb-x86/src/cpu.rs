@@ -1,5 +1,8 @@
 //! The state of one processor: architectural registers first, then what the interpreter keeps beside them.
 
+mod bits;
+mod segment;
+
 use std::sync::Arc;
 
 use vmwb_hw::GuestMemory;
@@ -11,122 +14,8 @@ use crate::tlb::{JumpEntry, Spaces, TlbEntry};
 use crate::trace::TraceCache;
 use crate::vcpu::{CpuBus, CpuConfig};
 
-/// Arithmetic flags and the others, as EFLAGS bits (SDM volume 1, section 3.4.3).
-pub mod flag {
-    #![allow(missing_docs)]
-    pub const CF: u64 = 1 << 0;
-    pub const PF: u64 = 1 << 2;
-    pub const AF: u64 = 1 << 4;
-    pub const ZF: u64 = 1 << 6;
-    pub const SF: u64 = 1 << 7;
-    pub const TF: u64 = 1 << 8;
-    pub const IF: u64 = 1 << 9;
-    pub const DF: u64 = 1 << 10;
-    pub const OF: u64 = 1 << 11;
-    pub const IOPL: u64 = 3 << 12;
-    pub const NT: u64 = 1 << 14;
-    pub const RF: u64 = 1 << 16;
-    pub const VM: u64 = 1 << 17;
-    pub const AC: u64 = 1 << 18;
-    pub const VIF: u64 = 1 << 19;
-    pub const VIP: u64 = 1 << 20;
-    pub const ID: u64 = 1 << 21;
-    pub const ARITH: u64 = CF | PF | AF | ZF | SF | OF;
-    /// Bit 1 always reads as one.
-    pub const FIXED: u64 = 2;
-}
-
-/// Bits of CR0 (SDM volume 3, section 2.5).
-pub mod cr0 {
-    #![allow(missing_docs)]
-    pub const PE: u64 = 1 << 0;
-    pub const MP: u64 = 1 << 1;
-    pub const EM: u64 = 1 << 2;
-    pub const TS: u64 = 1 << 3;
-    pub const ET: u64 = 1 << 4;
-    pub const NE: u64 = 1 << 5;
-    pub const WP: u64 = 1 << 16;
-    pub const AM: u64 = 1 << 18;
-    pub const NW: u64 = 1 << 29;
-    pub const CD: u64 = 1 << 30;
-    pub const PG: u64 = 1 << 31;
-}
-
-/// Bits of CR4 (SDM volume 3, section 2.5).
-pub mod cr4 {
-    #![allow(missing_docs)]
-    pub const VME: u64 = 1 << 0;
-    pub const PVI: u64 = 1 << 1;
-    pub const TSD: u64 = 1 << 2;
-    pub const DE: u64 = 1 << 3;
-    pub const PSE: u64 = 1 << 4;
-    pub const PAE: u64 = 1 << 5;
-    pub const MCE: u64 = 1 << 6;
-    pub const PGE: u64 = 1 << 7;
-    pub const PCE: u64 = 1 << 8;
-    pub const OSFXSR: u64 = 1 << 9;
-    pub const OSXMMEXCPT: u64 = 1 << 10;
-    pub const UMIP: u64 = 1 << 11;
-    pub const FSGSBASE: u64 = 1 << 16;
-    pub const PCIDE: u64 = 1 << 17;
-    pub const OSXSAVE: u64 = 1 << 18;
-    pub const SMEP: u64 = 1 << 20;
-    pub const SMAP: u64 = 1 << 21;
-}
-
-/// Bits of IA32_EFER.
-pub mod efer {
-    #![allow(missing_docs)]
-    pub const SCE: u64 = 1 << 0;
-    pub const LME: u64 = 1 << 8;
-    pub const LMA: u64 = 1 << 10;
-    pub const NXE: u64 = 1 << 11;
-}
-
-/// Exception vectors (SDM volume 3, table 6-1).
-pub mod vector {
-    #![allow(missing_docs)]
-    pub const DE: u8 = 0;
-    pub const DB: u8 = 1;
-    pub const NMI: u8 = 2;
-    pub const BP: u8 = 3;
-    pub const OF: u8 = 4;
-    pub const BR: u8 = 5;
-    pub const UD: u8 = 6;
-    pub const NM: u8 = 7;
-    pub const DF: u8 = 8;
-    pub const TS: u8 = 10;
-    pub const NP: u8 = 11;
-    pub const SS: u8 = 12;
-    pub const GP: u8 = 13;
-    pub const PF: u8 = 14;
-    pub const MF: u8 = 16;
-    pub const AC: u8 = 17;
-    pub const XM: u8 = 19;
-}
-
-/// Numbers of the segment registers, as instructions encode them.
-pub mod seg {
-    #![allow(missing_docs)]
-    pub const ES: usize = 0;
-    pub const CS: usize = 1;
-    pub const SS: usize = 2;
-    pub const DS: usize = 3;
-    pub const FS: usize = 4;
-    pub const GS: usize = 5;
-}
-
-/// Slots of the register file beyond the sixteen general registers: operands name all by byte offset.
-pub mod slot {
-    #![allow(missing_docs)]
-    /// Always zero: the base or index of operands that have none.
-    pub const ZERO: usize = 16;
-    /// Linear address of the page that the running trace lies in.
-    pub const PAGE: usize = 17;
-    pub const FS_BASE: usize = 18;
-    pub const GS_BASE: usize = 19;
-    pub const COUNT: usize = 20;
-}
+pub use bits::{cr0, cr4, efer, flag, seg, slot, vector};
+pub use segment::{Segment, TableRegister};
 
 pub(crate) const RAX: usize = 0;
 pub(crate) const RCX: usize = 1;
@@ -136,107 +25,6 @@ pub(crate) const RSP: usize = 4;
 pub(crate) const RBP: usize = 5;
 pub(crate) const RSI: usize = 6;
 pub(crate) const RDI: usize = 7;
-
-/// A segment register with its hidden part.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Segment {
-    /// Selector.
-    pub selector: u16,
-    /// Base address.
-    pub base: u64,
-    /// Limit in bytes, granularity applied.
-    pub limit: u32,
-    /// Descriptor bits 40-47 (type, S, DPL, P) in bits 0-7, and 52-55 (AVL, L, D/B, G) in bits 12-15.
-    pub attr: u16,
-}
-
-impl Segment {
-    /// Type field, 4 bits.
-    #[must_use]
-    pub fn kind(self) -> u8 {
-        (self.attr & 0xF) as u8
-    }
-    /// S: code or data (not a system descriptor).
-    #[must_use]
-    pub fn is_user(self) -> bool {
-        self.attr & 0x10 != 0
-    }
-    /// Descriptor privilege level.
-    #[must_use]
-    pub fn dpl(self) -> u8 {
-        ((self.attr >> 5) & 3) as u8
-    }
-    /// P.
-    #[must_use]
-    pub fn present(self) -> bool {
-        self.attr & 0x80 != 0
-    }
-    /// L: 64-bit code.
-    #[must_use]
-    pub fn long(self) -> bool {
-        self.attr & 0x2000 != 0
-    }
-    /// D/B: 32-bit default.
-    #[must_use]
-    pub fn big(self) -> bool {
-        self.attr & 0x4000 != 0
-    }
-    /// Whether the type allows a read or a write: segments that are null or not present allow nothing.
-    #[must_use]
-    pub fn allows(self, write: bool) -> bool {
-        let code = self.kind() & 8 != 0;
-        let bit1 = self.kind() & 2 != 0;
-        self.present() && if write { !code && bit1 } else { !code || bit1 }
-    }
-    /// Whether `n` bytes from `offset` lie inside the limit. With `typed` the type may say expand-down (SDM volume 3,
-    /// section 5.3).
-    #[must_use]
-    pub fn covers(self, offset: u64, n: u64, typed: bool) -> bool {
-        let last = offset.wrapping_add(n - 1);
-        let expand_down = typed && self.kind() & 0b1100 == 0b0100;
-        if expand_down {
-            let top = if self.big() {
-                u64::from(u32::MAX)
-            } else {
-                0xFFFF
-            };
-            offset > u64::from(self.limit) && last <= top && last >= offset
-        } else {
-            // A segment of all 4 GiB has no end to cross.
-            let whole = self.limit == u32::MAX && self.base == 0;
-            whole || (last <= u64::from(self.limit) && last >= offset)
-        }
-    }
-    /// The end of the offsets that need no check but this: the limit of writable data that grows upwards; with `real`
-    /// every limit.
-    #[must_use]
-    pub fn plain_end(self, real: bool) -> u64 {
-        let writable_data = self.present() && self.is_user() && self.kind() & 0b1110 == 0b0010;
-        if real || writable_data {
-            u64::from(self.limit) + 1
-        } else {
-            0
-        }
-    }
-    /// Base 0, limit 4 GiB, present, writable and not expand-down data: accesses need no check.
-    #[must_use]
-    pub fn flat_data(self) -> bool {
-        self.base == 0
-            && self.limit == u32::MAX
-            && self.present()
-            && self.is_user()
-            && self.kind() & 0b1110 == 0b0010
-    }
-}
-
-/// GDTR or IDTR.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TableRegister {
-    /// Linear base.
-    pub base: u64,
-    /// Limit in bytes.
-    pub limit: u16,
-}
 
 /// x87 and SSE registers.
 #[derive(Debug, Clone)]
