@@ -27,6 +27,8 @@ MAGIC = b"FAKE"
 #: What the guest's words for events without arguments make the core tell.
 TOLD = {
     "tablet": {"kind": "pointer", "absolute": True},
+    "sleep": {"kind": "sleep", "asleep": True},
+    "wake": {"kind": "sleep", "asleep": False},
     "boot": {"kind": "no_boot_device", "sentence": "Nothing boots."},
 }
 BANNER = b"fake guest: can't access tty\r\n# "

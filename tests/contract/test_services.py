@@ -36,6 +36,7 @@ from vmwb.model.events import (
     NoBootDeviceEvent,
     PointerEvent,
     PowerEvent,
+    SleepEvent,
 )
 from vmwb.model.keyboard import text_presses
 from vmwb.model.power import PowerState
@@ -253,6 +254,22 @@ async def test_machine_that_finds_nothing_to_boot_has_a_problem_until_its_reset(
     assert (told.state, told.problem) == (PowerState.RUNNING, "Nothing boots.")
     assert told.problem_code == "no_boot_device"
     assert (after.state, after.problem) == (PowerState.RUNNING, None)
+
+
+async def test_machine_whose_guest_sleeps_says_so_until_it_wakes(bench: Bench) -> None:
+    await started(bench)
+    told = []
+    for words, asleep in ((b"sleep\n", True), (b"wake\n", False)):
+        await bench.services.console.send("deb", words)
+        async for item in bench.services.watch.events("deb", follow=True):
+            if isinstance(item.event, SleepEvent) and item.event.asleep is asleep:
+                break
+        told.append(await bench.services.machines.show("deb"))
+
+    sleeping, awake = told
+    assert (sleeping.state, sleeping.problem_code) == (PowerState.RUNNING, "asleep")
+    assert "A key" in (sleeping.problem or "")
+    assert (awake.state, awake.problem) == (PowerState.RUNNING, None)
 
 
 async def test_run_tells_that_nothing_boots(bench: Bench) -> None:

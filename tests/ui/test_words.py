@@ -91,7 +91,7 @@ def every_code() -> list[str]:
     kinds = [errors.VmwbError]
     for kind in kinds:
         kinds += kind.__subclasses__()
-    return sorted({kind.code for kind in kinds} | {"sandbox", "no_boot_device"})
+    return sorted({kind.code for kind in kinds} | {"sandbox", "no_boot_device", "asleep"})
 
 
 @pytest.mark.parametrize("code", every_code())

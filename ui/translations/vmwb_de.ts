@@ -290,6 +290,10 @@
             <translation>Der Emulator hat abgelehnt oder versagt.</translation>
         </message>
         <message>
+            <source>The guest sleeps. A key or its power button wakes it.</source>
+            <translation>Der Gast schläft. Eine Taste oder sein Netzschalter weckt ihn.</translation>
+        </message>
+        <message>
             <source>No device that can boot was found.</source>
             <translation>Es wurde kein Gerät gefunden, von dem gestartet werden kann.</translation>
         </message>

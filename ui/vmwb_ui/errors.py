@@ -37,6 +37,7 @@ KINDS: Final[dict[str, str]] = {
     "kernel": QT_TRANSLATE_NOOP("Errors", "The kernel or its RAM disk cannot be booted."),
     "engine": QT_TRANSLATE_NOOP("Errors", "The emulator refused or failed."),
     "no_boot_device": QT_TRANSLATE_NOOP("Errors", "No device that can boot was found."),
+    "asleep": QT_TRANSLATE_NOOP("Errors", "The guest sleeps. A key or its power button wakes it."),
     "sandbox": QT_TRANSLATE_NOOP("Errors", "The machine's process was stopped by its own sandbox."),
 }
 # By code: the whole sentence, for contexts that have all its facts.

@@ -18,6 +18,7 @@ from vmwb.model.events import (
     NoBootDeviceEvent,
     PointerEvent,
     PowerEvent,
+    SleepEvent,
     SpeakerEvent,
 )
 from vmwb.model.sizes import MIB, format_mib
@@ -204,16 +205,25 @@ def event_text(event: Event) -> str:
             )
         case LogEvent(level=level, message=message):
             what = f"{level}: {message}"
-        case EjectedEvent(slot=slot):
-            what = f"opened the tray of {slot}"
-        case PointerEvent(absolute=absolute):
-            what = f"takes {'places' if absolute else 'movements'} of the pointer"
-        case SpeakerEvent(hz=hz):
-            what = "speaker: silent" if hz is None else f"speaker: {hz} Hz"
-        case DisplayEvent(width=width, height=height):
-            what = f"shows {width}x{height}"
         case EndedEvent(ended_by=ended_by):
             what = f"has ended ({ended_by})"
         case _:
-            what = str(event.to_json().get("kind")).replace("_", " ")
+            what = _guest_text(event)
     return f"[{event.retired:>14,}] {what}"
+
+
+def _guest_text(event: Event) -> str:
+    """What the guest did with the machine, and events that have no words of their own."""
+    match event:
+        case SleepEvent(asleep=asleep):
+            return "went to sleep" if asleep else "woke"
+        case EjectedEvent(slot=slot):
+            return f"opened the tray of {slot}"
+        case PointerEvent(absolute=absolute):
+            return f"takes {'places' if absolute else 'movements'} of the pointer"
+        case SpeakerEvent(hz=hz):
+            return "speaker: silent" if hz is None else f"speaker: {hz} Hz"
+        case DisplayEvent(width=width, height=height):
+            return f"shows {width}x{height}"
+        case _:
+            return str(event.to_json().get("kind")).replace("_", " ")

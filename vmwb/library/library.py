@@ -35,7 +35,6 @@ DEFAULT_LIBRARY: Final = "Virtual Machines"
 BUNDLES_MAX: Final = 10_000
 # Who dies in one of these has lost nothing, if the state is there.
 _WITH_STATE: Final = frozenset({PowerState.SUSPENDING, PowerState.RESUMING})
-NO_BOOT_DEVICE: Final = "no_boot_device"
 _DIED: Final = "Its process died without last words: look at `vmwb logs`, then start it again."
 
 
@@ -46,7 +45,7 @@ class BundleStatus:
     ``record`` belongs to a live worker when ``live``; else it holds the last words. ``problem`` is
     a sentence, and ``problem_code`` its kind for programs: ``worker`` (the process died),
     ``sandbox`` (stopped by its own), ``guest_crashed``, ``failed`` (it never ran),
-    ``no_boot_device`` (it runs, and found nothing to boot).
+    ``no_boot_device`` (it runs, and found nothing to boot), ``asleep`` (it runs, its guest sleeps).
     """
 
     state: PowerState
@@ -61,8 +60,8 @@ def bundle_status(bundle: Bundle) -> BundleStatus:
     record = read_run_record(bundle)
     if record is not None and record.state not in AT_REST:
         if is_locked(bundle):
-            code = NO_BOOT_DEVICE if record.notice else None
-            return BundleStatus(record.state, True, record, record.notice or None, code)
+            notice = (record.notice or None, record.notice_code or None)
+            return BundleStatus(record.state, True, record, *notice)
         # Look again: between the two looks the worker may have begun, or left its last words.
         if is_locked(bundle) or read_run_record(bundle) != record:
             return bundle_status(bundle)

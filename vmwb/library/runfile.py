@@ -18,13 +18,16 @@ from vmwb.model.power import PowerState
 
 RUN_VERSION: Final = 1
 RUN_BYTES: Final = 2048
+NO_BOOT_DEVICE: Final = "no_boot_device"
+ASLEEP: Final = "asleep"
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """The record. ``started`` is seconds since 1970; ``sentence`` says why it ended badly.
 
-    ``notice`` says what is wrong with a machine that runs: it found nothing to boot.
+    ``notice`` says what is the matter with a machine that runs, ``notice_code`` which of those it
+    is: ``no_boot_device`` (it found nothing to boot), ``asleep`` (its guest sleeps).
     """
 
     pid: int
@@ -34,6 +37,7 @@ class RunRecord:
     ended_by: str = ""
     sentence: str = ""
     notice: str = ""
+    notice_code: str = ""
     version: int = RUN_VERSION
 
     def write(self, bundle: Bundle, *, durable: bool) -> None:
@@ -70,4 +74,5 @@ def _parse(data: Mapping[str, object]) -> RunRecord | None:
         ended_by=str(data.get("ended_by", "")),
         sentence=str(data.get("sentence", "")),
         notice=str(data.get("notice", "")),
+        notice_code=str(data.get("notice_code", "")),
     )

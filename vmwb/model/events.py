@@ -67,6 +67,14 @@ class NoBootDeviceEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SleepEvent(Event):
+    """The guest went to sleep in its RAM (ACPI S3) if ``asleep``, else it woke."""
+
+    kind = "sleep"
+    asleep: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DebugExitEvent(Event):
     """The guest wrote ``value`` to the debug exit port."""
 
@@ -190,6 +198,8 @@ def event_from_json(data: Mapping[str, object]) -> Event:
             )
         case "no_boot_device":
             return NoBootDeviceEvent(seq=seq, retired=retired, sentence=_text(data, "sentence"))
+        case "sleep":
+            return SleepEvent(seq=seq, retired=retired, asleep=data.get("asleep") is True)
         case "debug_exit":
             return DebugExitEvent(seq=seq, retired=retired, value=_number(data, "value"))
         case "debug_stop":

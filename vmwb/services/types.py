@@ -35,8 +35,8 @@ class MachineSummary:
 
     ``pid`` is the worker's, when there is one. ``problem`` is a sentence when the bundle cannot be
     read (then ``config`` is ``None``), when the last run ended badly, or when a machine that runs
-    found nothing to boot; ``problem_code`` is an error's code, ``sandbox`` for a worker that was
-    stopped by its own, or ``no_boot_device``.
+    found nothing to boot or has a guest that sleeps; ``problem_code`` is an error's code,
+    ``sandbox`` for a worker that was stopped by its own, ``no_boot_device`` or ``asleep``.
     """
 
     id: str

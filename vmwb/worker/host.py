@@ -23,7 +23,7 @@ from typing import Final
 
 from vmwb.ipc.messages import PowerVerb
 from vmwb.library.files import storage_errors
-from vmwb.library.runfile import RunRecord
+from vmwb.library.runfile import ASLEEP, NO_BOOT_DEVICE, RunRecord
 from vmwb.library.states import StateWriter, remove_states
 from vmwb.model.backlog import Backlog
 from vmwb.model.errors import (
@@ -45,6 +45,7 @@ from vmwb.model.events import (
     LogEvent,
     NoBootDeviceEvent,
     PowerEvent,
+    SleepEvent,
     SpeakerEvent,
     event_from_json,
 )
@@ -60,6 +61,7 @@ EFFECT_SECONDS: Final = 10.0
 LAST_STATS_SECONDS: Final = 2.0
 SCREEN_POLL_SECONDS: Final = 0.05
 KEY_INTERVAL_SECONDS: Final = 0.008
+SLEEPS: Final = "The guest sleeps. A key or its power button wakes it."
 
 _ACTIONS: Final = {
     PowerVerb.PAUSE: Action.PAUSE,
@@ -91,7 +93,7 @@ class MachineHost:
         self._ended_by = "power_off"
         self._sentence = ""
         #: What is wrong with a machine that runs.
-        self._notice = ""
+        self._notice = self._notice_code = ""
         self._debug_exit: int | None = None
         self._finishing = False
         self._calls = CoreCalls()
@@ -177,7 +179,7 @@ class MachineHost:
                     self._finish(PowerState.OFF)
                 await self._ended.wait()
             case PowerVerb.RESET:
-                self._notice_is("")
+                self._notice_is("", "")
             case PowerVerb.POWER_BUTTON:
                 pass
 
@@ -357,18 +359,20 @@ class MachineHost:
                 self._log.write("error", f"The guest cannot run on: {sentence}")
             case NoBootDeviceEvent(sentence=sentence):
                 self._log.write("warn", sentence)
-                self._notice_is(sentence)
+                self._notice_is(NO_BOOT_DEVICE, sentence)
+            case SleepEvent(asleep=asleep):
+                self._notice_is(ASLEEP, SLEEPS if asleep else "")
             case GuestResetEvent():
-                self._notice_is("")
+                self._notice_is("", "")
             case LogEvent(level=level, message=message):
                 self._log.core(level, message)
             case _:
                 pass
         self._tell(event)
 
-    def _notice_is(self, sentence: str) -> None:
+    def _notice_is(self, code: str, sentence: str) -> None:
         if sentence != self._notice:
-            self._notice = sentence
+            self._notice, self._notice_code = sentence, code if sentence else ""
             self._record_or_log(durable=False)
 
     def _enter(self, state: PowerState, retired: int) -> None:
@@ -540,4 +544,5 @@ class MachineHost:
             ended_by=self._ended_by if self.state in AT_REST else "",
             sentence=self._sentence if self.state in AT_REST else "",
             notice="" if self.state in AT_REST else self._notice,
+            notice_code="" if self.state in AT_REST else self._notice_code,
         ).write(self.bundle, durable=durable)

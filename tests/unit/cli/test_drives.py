@@ -19,7 +19,7 @@ from vmwb.model.drives import (
     drive_problems,
 )
 from vmwb.model.errors import ConfigError, UsageError
-from vmwb.model.events import EjectedEvent, Event, NoBootDeviceEvent, PointerEvent
+from vmwb.model.events import EjectedEvent, Event, NoBootDeviceEvent, PointerEvent, SleepEvent
 from vmwb.model.power import PowerState
 from vmwb.model.stats import DriveStats, MachineStats
 
@@ -107,6 +107,8 @@ def test_boot_order_is_a_list_of_words() -> None:
     [
         (EjectedEvent(slot="ide2"), "opened the tray of ide2"),
         (NoBootDeviceEvent(sentence="Nothing boots."), "waits: Nothing boots."),
+        (SleepEvent(asleep=True), "went to sleep"),
+        (SleepEvent(asleep=False), "woke"),
         (PointerEvent(absolute=True), "takes places of the pointer"),
         (PointerEvent(absolute=False), "takes movements of the pointer"),
     ],

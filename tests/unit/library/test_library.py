@@ -120,11 +120,12 @@ def test_end_that_the_sandbox_made_is_told_from_the_log(bundle: Bundle) -> None:
 def test_machine_that_runs_and_found_nothing_to_boot_has_a_problem(bundle: Bundle) -> None:
     bundle.path.mkdir(parents=True, exist_ok=True)
     running = RunRecord(7, "/s", 1.0, PowerState.RUNNING, notice="Nothing boots.")
+    running = replace(running, notice_code="no_boot_device")
     running.write(bundle, durable=False)
 
     with BundleLock(bundle):
         told = bundle_status(bundle)
-        replace(running, notice="").write(bundle, durable=False)
+        replace(running, notice="", notice_code="").write(bundle, durable=False)
         quiet = bundle_status(bundle)
 
     assert (told.state, told.problem, told.problem_code) == (

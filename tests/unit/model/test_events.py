@@ -18,6 +18,7 @@ from vmwb.model.events import (
     OtherEvent,
     PointerEvent,
     PowerEvent,
+    SleepEvent,
     SpeakerEvent,
     event_from_json,
 )
@@ -30,6 +31,8 @@ EVENTS = [
     GuestResetEvent(seq=3),
     CrashedEvent(seq=4, sentence="Triple fault.", stop={"reason": "triple_fault"}),
     NoBootDeviceEvent(seq=4, sentence="Nothing boots."),
+    SleepEvent(seq=5, asleep=True),
+    SleepEvent(seq=5, asleep=False),
     DebugExitEvent(seq=5, value=3),
     DebugStopEvent(seq=5, reason="breakpoint", address=16, rip=16),
     EjectedEvent(seq=5, slot="ide2"),

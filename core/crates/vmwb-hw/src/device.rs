@@ -125,6 +125,8 @@ impl LineChanges {
 pub enum PowerRequest {
     /// Soft-off (ACPI S5).
     PowerOff,
+    /// Suspend to RAM (ACPI S3).
+    Sleep,
     /// Reset of everything: port CF9h, ACPI reset register.
     Reset,
     /// Reset of the processor alone (INIT): keyboard controller pulse, port 92h.
@@ -155,6 +157,9 @@ pub enum ResetKind {
     PowerOn,
     /// Reset line: what the datasheet keeps over a reset is kept (CMOS memory, the clock's date).
     Hard,
+    /// The guest goes to sleep in its RAM (ACPI S3): as [`Self::Hard`], but what the standby supply feeds keeps its state (the
+    /// clock, the events that wake) and so does what firmware needs to find its way back.
+    Sleep,
 }
 
 /// Life cycle that every device has. No method has a default body: a new device decides each.

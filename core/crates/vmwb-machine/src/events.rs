@@ -74,6 +74,11 @@ pub enum Event {
         /// What that is and what to do, for the user.
         sentence: String,
     },
+    /// The guest went to sleep in its RAM (ACPI S3), or woke.
+    Sleep {
+        /// Whether it sleeps now.
+        asleep: bool,
+    },
     /// A debugger's breakpoint or watchpoint stopped the machine, which is paused now.
     DebugStop {
         /// Why.

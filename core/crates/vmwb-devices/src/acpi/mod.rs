@@ -7,10 +7,13 @@
 //!
 //! | Registers | Omitted |
 //! |---|---|
-//! | PM1 status, enable, control; PM timer of 24 or 32 bits; GPE0 (present, no event wired); SMI_CMD | sleep states S1 to S4 (SLP_EN with their types does nothing), system management mode, C-states |
+//! | PM1 status, enable, control; PM timer of 24 or 32 bits; GPE0 (present, no event wired); SMI_CMD; S3 and S5 | sleep states S1, S2, S4 (SLP_EN with their types does nothing), system management mode, C-states |
 //!
 //! The timer's status bit is derived from time: it is set when the counter's top bit has changed since the guest last
 //! cleared it. There is a deadline only while the guest wants that interrupt.
+//!
+//! A sleeping system ([`ResetKind::Sleep`]) keeps status and enables: they say what wakes it ([`AcpiPm::wake`]), and told it
+//! when it is awake again.
 //!
 //! | Threat | Answer |
 //! |---|---|
@@ -22,16 +25,17 @@ mod snapshot;
 mod tests;
 
 use vmwb_hw::{
-    AccessSize, Ctx, Device, IrqLine, Nanos, Payload, PioDevice, PowerRequest, ResetKind,
+    AccessSize, Ctx, Device, IrqLine, Nanos, Payload, PioDevice, PowerRequest, ResetKind, Schema,
     SnapshotError, Timed, TimerId,
 };
 
 pub use regs::{
     ACPI_DISABLE, ACPI_ENABLE, GPE0_BYTES, GPE0_PORT, OFFSET_SMI_COMMAND, OFFSET_SMI_STATUS,
     PM_BASE, PM_BYTES, PM_TIMER_BYTES, PM_TIMER_HZ, PM_TIMER_PORT, PM1_CONTROL_BYTES,
-    PM1_CONTROL_PORT, PM1_EVENT_BYTES, PM1_EVENT_PORT, SCI_GSI, SLP_TYP_S5, SMI_COMMAND_PORT,
+    PM1_CONTROL_PORT, PM1_EVENT_BYTES, PM1_EVENT_PORT, SCI_GSI, SLP_TYP_S3, SLP_TYP_S5,
+    SMI_COMMAND_PORT,
 };
-pub use snapshot::AcpiPmV1;
+pub use snapshot::{AcpiPmV1, AcpiPmV2};
 
 /// Width of the PM timer; the FADT's flag TMR_VAL_EXT must agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,17 @@ impl PmTimerWidth {
     }
 }
 
+/// What ends a sleep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waker {
+    /// The power button.
+    PowerButton,
+    /// The clock's alarm: only of a system that has enabled it (PM1 enable, RTC_EN).
+    Clock,
+    /// A key or a button of the mouse.
+    Key,
+}
+
 /// The power-management block. See the module's head.
 #[derive(Debug)]
 pub struct AcpiPm {
@@ -67,6 +82,7 @@ pub struct AcpiPm {
     cleared_half: u64,
     sci_level: bool,
     deadline: Option<Nanos>,
+    asleep: bool,
 }
 
 impl AcpiPm {
@@ -87,7 +103,32 @@ impl AcpiPm {
             cleared_half: 0,
             sci_level: false,
             deadline: None,
+            asleep: false,
         }
+    }
+
+    /// Whether the system sleeps in its RAM (S3).
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        self.asleep
+    }
+
+    /// Wakes a sleeping system, which finds in its status what woke it. `false`: it does not sleep, or not so that this
+    /// would wake it.
+    pub fn wake(&mut self, ctx: &mut Ctx<'_>, waker: Waker) -> bool {
+        let cause = match waker {
+            Waker::PowerButton => regs::PWRBTN,
+            Waker::Clock => regs::RTC,
+            Waker::Key => 0,
+        };
+        let wanted = waker != Waker::Clock || self.enable & regs::RTC != 0;
+        let wakes = self.asleep && wanted;
+        if wakes {
+            self.asleep = false;
+            self.status |= regs::WAK | cause;
+            self.update(ctx);
+        }
+        wakes
     }
 
     /// Presses the power button. `true` when the guest is interrupted by it; `false` when its system has not enabled the
@@ -116,7 +157,7 @@ impl AcpiPm {
     fn update(&mut self, ctx: &mut Ctx<'_>) {
         let status = self.status_at(ctx.now);
         let enabled = self.control & regs::SCI_EN != 0;
-        let level = enabled && status & self.enable & regs::ENABLE_WRITABLE != 0;
+        let level = enabled && !self.asleep && status & self.enable & regs::ENABLE_WRITABLE != 0;
         if level != self.sci_level {
             self.sci_level = level;
             ctx.lines.set(self.sci, level);
@@ -126,6 +167,7 @@ impl AcpiPm {
 
     fn arm(&mut self, ctx: &mut Ctx<'_>) {
         let waits = self.control & regs::SCI_EN != 0
+            && !self.asleep
             && self.enable & regs::TMR != 0
             && self.status_at(ctx.now) & regs::TMR == 0;
         let next = (self.half_periods(ctx.now) + 1) << (self.width.bits() - 1);
@@ -167,6 +209,8 @@ impl AcpiPm {
                 let off = [SLP_TYP_S5, regs::SLP_TYP_SOFT_OFF].map(u16::from);
                 if sleep && off.contains(&kind) {
                     *ctx.power = Some(PowerRequest::PowerOff);
+                } else if sleep && kind == u16::from(SLP_TYP_S3) {
+                    *ctx.power = Some(PowerRequest::Sleep);
                 }
             }
             regs::GPE0_ENABLE => self.gpe_enable = merge(self.gpe_enable, u16::MAX),
@@ -191,7 +235,13 @@ impl Device for AcpiPm {
         "acpi"
     }
 
-    fn reset(&mut self, ctx: &mut Ctx<'_>, _kind: ResetKind) {
+    fn reset(&mut self, ctx: &mut Ctx<'_>, kind: ResetKind) {
+        if kind == ResetKind::Sleep {
+            self.asleep = true;
+            self.status &= !regs::WAK;
+            self.update(ctx);
+            return;
+        }
         if self.sci_level {
             ctx.lines.deassert(self.sci);
         }
@@ -200,11 +250,15 @@ impl Device for AcpiPm {
     }
 
     fn save(&self) -> Result<Payload, SnapshotError> {
-        Payload::encode(self.name(), &self.to_v1())
+        Payload::encode(self.name(), &self.to_v2())
     }
 
     fn restore(&mut self, ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
-        self.take_v1(&payload.decode::<AcpiPmV1>()?)?;
+        let saved = match payload.version {
+            AcpiPmV1::VERSION => AcpiPmV2::from(payload.decode::<AcpiPmV1>()?),
+            _ => payload.decode::<AcpiPmV2>()?,
+        };
+        self.take_v2(&saved)?;
         ctx.scheduler.set(self.timer, self.deadline);
         Ok(())
     }

@@ -31,6 +31,8 @@ pub const ACPI_DISABLE: u8 = 0xF0;
 pub const SCI_GSI: u8 = 9;
 /// SLP_TYP of soft-off (S5), as the `\_S5` package tells it.
 pub const SLP_TYP_S5: u8 = 5;
+/// SLP_TYP of suspend to RAM (S3), as the `\_S3` package tells it.
+pub const SLP_TYP_S3: u8 = 1;
 /// SLP_TYP of soft-off on the PIIX4 (82371AB datasheet, PMCNTRL), which programs write that read no tables: SeaBIOS for
 /// APM, and many small systems.
 pub(super) const SLP_TYP_SOFT_OFF: u8 = 0;
@@ -63,8 +65,10 @@ pub(super) const PWRBTN: u16 = 1 << 8;
 pub(super) const SLPBTN: u16 = 1 << 9;
 /// Status and enable: the clock's alarm.
 pub(super) const RTC: u16 = 1 << 10;
+/// Status: the system slept and was woken.
+pub(super) const WAK: u16 = 1 << 15;
 /// Bits of the status register that stay until a one is written to them.
-pub(super) const STATUS_STICKY: u16 = PWRBTN | SLPBTN | RTC | GBL;
+pub(super) const STATUS_STICKY: u16 = PWRBTN | SLPBTN | RTC | GBL | WAK;
 /// Bits of the enable register.
 pub(super) const ENABLE_WRITABLE: u16 = TMR | GBL | PWRBTN | SLPBTN | RTC;
 

@@ -5,7 +5,7 @@ use vmwb_hw::{Nanos, Schema, SnapshotError};
 
 use super::{AcpiPm, regs};
 
-/// Version 1. Frozen: a change is a new type with an upgrade from this one.
+/// Version 1, of a block without sleep. Frozen: a change is a new type with an upgrade from this one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AcpiPmV1 {
@@ -34,8 +34,45 @@ impl Schema for AcpiPmV1 {
     const VERSION: u32 = 1;
 }
 
+/// Version 2: sleep. Frozen: a change is a new type with an upgrade from this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcpiPmV2 {
+    /// What version 1 knew.
+    pub base: AcpiPmV1,
+    /// Whether the system sleeps in its RAM.
+    pub asleep: bool,
+}
+
+impl Schema for AcpiPmV2 {
+    const KIND: &'static str = AcpiPmV1::KIND;
+    const VERSION: u32 = 2;
+}
+
+impl From<AcpiPmV1> for AcpiPmV2 {
+    fn from(base: AcpiPmV1) -> Self {
+        Self {
+            base,
+            asleep: false,
+        }
+    }
+}
+
 impl AcpiPm {
-    pub(super) fn to_v1(&self) -> AcpiPmV1 {
+    pub(super) fn to_v2(&self) -> AcpiPmV2 {
+        AcpiPmV2 {
+            base: self.to_v1(),
+            asleep: self.asleep,
+        }
+    }
+
+    pub(super) fn take_v2(&mut self, s: &AcpiPmV2) -> Result<(), SnapshotError> {
+        self.take_v1(&s.base)?;
+        self.asleep = s.asleep;
+        Ok(())
+    }
+
+    fn to_v1(&self) -> AcpiPmV1 {
         AcpiPmV1 {
             status: self.status,
             enable: self.enable,
@@ -49,7 +86,7 @@ impl AcpiPm {
         }
     }
 
-    pub(super) fn take_v1(&mut self, s: &AcpiPmV1) -> Result<(), SnapshotError> {
+    fn take_v1(&mut self, s: &AcpiPmV1) -> Result<(), SnapshotError> {
         let reserved = [
             ("status", s.status & !regs::STATUS_STICKY),
             ("enable", s.enable & !regs::ENABLE_WRITABLE),

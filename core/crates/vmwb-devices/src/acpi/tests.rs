@@ -43,6 +43,8 @@ impl Subject for Worked {
         out16(b, pm, regs::PM1_CONTROL, 3 << regs::SLP_TYP_SHIFT);
         out16(b, pm, regs::GPE0_ENABLE, 0x1234);
         pm.press_power_button(&mut b.ctx());
+        pm.reset(&mut b.ctx(), ResetKind::Sleep);
+        pm.wake(&mut b.ctx(), Waker::Key);
     }
 
     fn access(pm: &mut AcpiPm, b: &mut Bench, a: Access) {
@@ -124,13 +126,82 @@ fn sleep_type_0_of_the_piix4_asks_for_power_off() {
 #[test]
 fn other_sleep_types_do_nothing() {
     let (mut b, mut pm) = taken_over(0);
-    out16(
-        &mut b,
-        &mut pm,
-        regs::PM1_CONTROL,
-        1 << regs::SLP_TYP_SHIFT | regs::SLP_EN,
-    );
+    for kind in [2, 3, 4, 6, 7] {
+        let value = kind << regs::SLP_TYP_SHIFT | regs::SLP_EN;
+        out16(&mut b, &mut pm, regs::PM1_CONTROL, value);
+    }
     assert_eq!(b.power, None);
+}
+
+/// A system that has gone to sleep with these enables; its SCI was asserted.
+fn sleeping(enable: u16) -> (Bench, AcpiPm) {
+    let (mut b, mut pm) = taken_over(enable | regs::PWRBTN);
+    pm.press_power_button(&mut b.ctx());
+    let value = u16::from(SLP_TYP_S3) << regs::SLP_TYP_SHIFT | regs::SLP_EN;
+    out16(&mut b, &mut pm, regs::PM1_CONTROL, value);
+    assert_eq!(b.power.take(), Some(PowerRequest::Sleep));
+    b.take_lines();
+    pm.reset(&mut b.ctx(), ResetKind::Sleep);
+    (b, pm)
+}
+
+#[test]
+fn sleep_releases_the_sci_and_stops_the_timer() {
+    let (mut b, pm) = sleeping(regs::TMR);
+    assert!(pm.is_asleep());
+    assert_eq!(b.take_lines(), [(9, false)]);
+    assert_eq!(b.scheduler.next(), None);
+}
+
+#[test]
+fn wakers_tell_themselves_in_the_status() {
+    for (waker, cause) in [
+        (Waker::PowerButton, regs::PWRBTN),
+        (Waker::Clock, regs::RTC),
+        (Waker::Key, 0),
+    ] {
+        let (mut b, mut pm) = sleeping(regs::RTC);
+        out16(&mut b, &mut pm, regs::PM1_STATUS, regs::PWRBTN);
+        assert!(pm.wake(&mut b.ctx(), waker));
+        assert!(!pm.is_asleep());
+        let status = in16(&mut b, &mut pm, regs::PM1_STATUS);
+        assert_eq!(status, regs::WAK | cause, "{waker:?}");
+        let wanted = cause != 0;
+        assert_eq!(b.take_lines().last(), Some(&(9, wanted)), "{waker:?}");
+        assert!(!pm.wake(&mut b.ctx(), waker), "it is awake");
+    }
+}
+
+#[test]
+fn clock_wakes_only_who_asked_for_it() {
+    let (mut b, mut pm) = sleeping(0);
+    assert!(!pm.wake(&mut b.ctx(), Waker::Clock));
+    assert!(pm.is_asleep());
+    pm.reset(&mut b.ctx(), ResetKind::Hard);
+    assert!(!pm.is_asleep());
+}
+
+#[test]
+fn sleep_is_saved() {
+    let (_, pm) = sleeping(regs::RTC);
+    let (mut b, mut copy) = block();
+    copy.restore(&mut b.ctx(), &pm.save().unwrap()).unwrap();
+    assert!(copy.wake(&mut b.ctx(), Waker::Clock));
+}
+
+#[test]
+fn state_of_version_1_is_awake() {
+    let golden = include_bytes!("../../tests/golden/acpi-v1.cbor");
+    let (mut b, mut pm) = sleeping(0);
+    let payload = Payload {
+        name: "acpi".to_owned(),
+        kind: "acpi".to_owned(),
+        version: 1,
+        bytes: golden.to_vec(),
+    };
+    pm.restore(&mut b.ctx(), &payload).unwrap();
+    assert!(!pm.is_asleep());
+    assert_eq!(pm.to_v2().base.gpe_enable, 0x1234);
 }
 
 #[test]
@@ -186,7 +257,7 @@ fn timer_without_its_enable_has_no_deadline() {
 #[test]
 fn saved_state_with_reserved_bits_is_refused() {
     let (_, mut pm) = block();
-    let mut v = pm.to_v1();
-    v.enable = 0x8000;
-    assert!(pm.take_v1(&v).is_err());
+    let mut v = pm.to_v2();
+    v.base.enable = 0x8000;
+    assert!(pm.take_v2(&v).is_err());
 }

@@ -418,7 +418,7 @@ impl Device for Fdc {
         self.state = State::power_on();
         self.awaited = None;
         match kind {
-            ResetKind::Hard => self.state.pcn = pcn,
+            ResetKind::Hard | ResetKind::Sleep => self.state.pcn = pcn,
             ResetKind::PowerOn => {
                 for drive in &mut self.drives {
                     (drive.head, drive.changed) = (0, true);

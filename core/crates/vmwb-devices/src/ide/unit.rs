@@ -111,7 +111,7 @@ impl Unit {
             Kind::Disk(disk) => disk.power_on(),
             Kind::CdRom(cd) => {
                 let before = std::mem::replace(&mut cd.state, CdState::power_on());
-                if kind == ResetKind::Hard {
+                if kind != ResetKind::PowerOn {
                     cd.state.tray_open = before.tray_open;
                     cd.state.ejected = before.ejected;
                 }

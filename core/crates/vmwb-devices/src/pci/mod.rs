@@ -220,11 +220,17 @@ impl Device for PciHost {
         "pci"
     }
 
-    fn reset(&mut self, ctx: &mut Ctx<'_>, _kind: ResetKind) {
+    fn reset(&mut self, ctx: &mut Ctx<'_>, kind: ResetKind) {
         self.config_address = 0;
-        self.functions
-            .iter_mut()
-            .for_each(|(_, function)| function.reset());
+        for (at, function) in &mut self.functions {
+            // SeaBIOS wakes a system from its shadow RAM, as it may in QEMU, whose bridge keeps the attribute map over every reset.
+            let kept = (kind == ResetKind::Sleep && *at == PciAddress::HOST_BRIDGE.devfn())
+                .then(|| [regs::PAM, regs::PAM + 4].map(|r| (r, function.config_read(r))));
+            function.reset();
+            for (register, value) in kept.into_iter().flatten() {
+                function.config_write(register, value, u32::MAX);
+            }
+        }
         self.apply_layout(ctx.memory);
     }
 

@@ -46,7 +46,7 @@ use regs::{
     CMOS_BYTES, CRYSTAL_HZ, D, D_VRT, DATA, DAY, DAY_OF_WEEK, EXTENDED_MEMORY,
     EXTENDED_MEMORY_POST, FIRST_UPDATE_NS, FLAGS, HOURS, HOURS_ALARM, HOURS_PM, INDEX, INDEX_MASK,
     INDEX_NMI_MASK, MEMORY_ABOVE_4G, MEMORY_ABOVE_16M, MINUTES, MINUTES_ALARM, MONTH, SECONDS,
-    SECONDS_ALARM, UIP_NS, YEAR,
+    SECONDS_ALARM, SHUTDOWN_STATUS, UIP_NS, YEAR,
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -314,6 +314,17 @@ impl Rtc {
         }
     }
 
+    /// Leaves a byte for the firmware that says what the next reset is for (index 0Fh).
+    pub fn set_shutdown_status(&mut self, value: u8) {
+        self.state.cmos[usize::from(SHUTDOWN_STATUS)] = value;
+    }
+
+    /// Whether the alarm asks for an interrupt.
+    #[must_use]
+    pub fn alarm_rings(&self) -> bool {
+        self.state.flags & self.state.b & C_AF != 0
+    }
+
     /// Whether the guest has masked the chipset's NMI (port 70h, bit 7). Those of the local APICs do not pass this mask.
     #[must_use]
     pub fn nmi_masked(&self) -> bool {
@@ -337,10 +348,12 @@ impl Device for Rtc {
     }
 
     fn reset(&mut self, ctx: &mut Ctx<'_>, kind: ResetKind) {
-        if self.state.line {
+        if self.state.line && kind != ResetKind::Sleep {
             ctx.lines.deassert(self.irq);
         }
         match kind {
+            // The battery feeds it all the time.
+            ResetKind::Sleep => {}
             ResetKind::PowerOn => self.state = State::power_on(self.start, &self.factory),
             ResetKind::Hard => {
                 // The RESET pin clears enables and flags and leaves date, memory and divider alone.

@@ -41,12 +41,6 @@ const NOT_ROUTED: u32 = 0b1001;
 
 /// The table's body: AML without the header.
 pub fn build(input: &AcpiInput) -> Aml {
-    let s5 = package(&[
-        integer(u32::from(input.pm.slp_typ_s5)),
-        integer(0),
-        integer(0),
-        integer(0),
-    ]);
     let processors: Vec<Aml> = (0..input.cpus)
         .map(|n| processor(&format!("CPU{n:X}"), n))
         .collect();
@@ -78,12 +72,19 @@ pub fn build(input: &AcpiInput) -> Aml {
             &[fixed_memory(hpet.address, HPET_BYTES)],
         ));
     }
+    let s3 = input.pm.slp_typ_s3.map(|kind| name("\\_S3", &sleep(kind)));
     [
-        name("\\_S5", &s5),
+        s3.unwrap_or_default(),
+        name("\\_S5", &sleep(input.pm.slp_typ_s5)),
         scope("\\_PR", &processors),
         scope("\\_SB", &board),
     ]
     .concat()
+}
+
+/// What a sleep state is entered with.
+fn sleep(kind: u8) -> Aml {
+    package(&[integer(u32::from(kind)), integer(0), integer(0), integer(0)])
 }
 
 fn low8(value: u16) -> u8 {

@@ -79,6 +79,8 @@ pub struct PmHardware {
     pub acpi_enable: u8,
     /// Value that switches back.
     pub acpi_disable: u8,
+    /// Sleep type of suspend to RAM, where there is that.
+    pub slp_typ_s3: Option<u8>,
     /// Sleep type of soft-off.
     pub slp_typ_s5: u8,
     /// Reset register's port.
@@ -362,6 +364,7 @@ pub(crate) mod tests {
             smi_command: 0xB2,
             acpi_enable: 0xF1,
             acpi_disable: 0xF0,
+            slp_typ_s3: Some(1),
             slp_typ_s5: 5,
             reset_port: 0xCF9,
             reset_value: 6,

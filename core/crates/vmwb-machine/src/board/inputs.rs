@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use vmwb_devices::acpi::Waker;
 use vmwb_devices::virtio::input::VirtioTablet;
 use vmwb_devices::vmmouse::VmMouse;
 use vmwb_hw::Nanos;
@@ -16,11 +17,29 @@ pub(super) const MAX_PENDING_SERIAL: usize = 2 << 20;
 /// Keys that wait in the board for room in the keyboard.
 pub(super) const MAX_PENDING_KEYS: usize = 8192;
 
+/// What this input means to a guest that sleeps: keys and buttons wake it, the pointer on its way does not.
+fn waker(input: &Input) -> Option<Waker> {
+    match *input {
+        Input::PowerButton => Some(Waker::PowerButton),
+        Input::Key { down: true, .. } => Some(Waker::Key),
+        Input::Motion { buttons, .. } | Input::Position { buttons, .. } if buttons != 0 => {
+            Some(Waker::Key)
+        }
+        _ => None,
+    }
+}
+
 impl Board {
     /// Brings an input from outside to its device. What finds no room waits here; beyond a bound it is lost, as with
-    /// real hardware.
+    /// real hardware. A guest that sleeps gets none; it may be woken.
     pub fn deliver(&mut self, input: Input, retired: u64) {
         let now = self.clock.now(retired);
+        if self.is_asleep() {
+            if let Some(waker) = waker(&input) {
+                self.wake(now, waker);
+            }
+            return;
+        }
         match input {
             Input::Key { code, down } => {
                 if self.pending_keys.len() < MAX_PENDING_KEYS {

@@ -45,6 +45,7 @@ pub use drives::Media;
 use pci::Windows;
 pub use saved::BoardV1;
 pub use tables::acpi_input;
+use vmwb_devices::acpi::Waker;
 pub use vmwb_devices::lapic::Signal;
 use wiring::{IRQ_RTC, IRQ_TIMER};
 
@@ -55,6 +56,8 @@ const SMI_SENTENCE: &str = "the guest sent a system management interrupt (SMI); 
 /// Value of the reset control register CF9h that resets: hard reset, reset CPU.
 const RESET_VALUE: u8 = 0x06;
 const RESET_PORT: u16 = 0xCF9;
+/// Shutdown status by which QEMU tells SeaBIOS (src/resume.c) that a sleeping system is woken.
+const SHUTDOWN_SLEEP: u8 = 0xFE;
 /// ELCR2 with lines 9 (SCI), 10 and 11 (PCI) level triggered, as firmware leaves it.
 const ELCR2_LEVELS: u32 = 0b1110;
 const ELCR2_PORT: u16 = 0x4D1;
@@ -200,6 +203,25 @@ impl Board {
         self.settle(now, None);
     }
 
+    /// The guest goes to sleep in its RAM; firmware will know by the shutdown status that it is to be woken.
+    pub fn sleep(&mut self, retired: u64) {
+        self.reset(ResetKind::Sleep, retired);
+        self.devices.rtc.set_shutdown_status(SHUTDOWN_SLEEP);
+    }
+
+    /// Whether the guest sleeps in its RAM: no processor runs then.
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        self.devices.acpi.is_asleep()
+    }
+
+    /// Wakes a sleeping guest, whose processors start at the reset vector.
+    pub(super) fn wake(&mut self, now: Nanos, waker: Waker) {
+        let mut ctx = self.common.ctx(now);
+        self.devices.acpi.wake(&mut ctx, waker);
+        self.settle(now, None);
+    }
+
     fn set_up_chipset(&mut self, retired: u64) {
         self.devices.irq.lapics[0].set_virtual_wire();
         self.pio_write(ELCR2_PORT, AccessSize::Byte, ELCR2_LEVELS, retired);
@@ -295,6 +317,9 @@ impl Board {
                 self.feed_serial(now, n);
             }
             self.settle(now, None);
+        }
+        if self.is_asleep() && self.devices.rtc.alarm_rings() {
+            self.wake(now, Waker::Clock);
         }
     }
 

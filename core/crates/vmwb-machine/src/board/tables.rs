@@ -55,6 +55,8 @@ pub fn acpi_input(spec: &MachineSpec, low_end: u64) -> acpi_tables::AcpiInput {
             smi_command: pm::SMI_COMMAND_PORT,
             acpi_enable: pm::ACPI_ENABLE,
             acpi_disable: pm::ACPI_DISABLE,
+            // Whoever sleeps is woken by firmware.
+            slp_typ_s3: spec.boot.has_firmware().then_some(pm::SLP_TYP_S3),
             slp_typ_s5: pm::SLP_TYP_S5,
             reset_port: RESET_PORT,
             reset_value: RESET_VALUE,

@@ -117,6 +117,7 @@ struct Powered {
     board_messages: u32,
     /// Whether the guest took positions of the pointer when it was last told.
     pointer_absolute: bool,
+    asleep: bool,
     /// What was told of the speaker.
     speaker: Speaker,
 }
@@ -320,6 +321,7 @@ impl Driver {
             statistics,
             board_messages: 0,
             pointer_absolute: false,
+            asleep: false,
             speaker: Speaker::default(),
         });
         self.begin_recording();
@@ -425,6 +427,20 @@ impl Driver {
             return;
         };
         let before = powered.vcpu.retired();
+        powered.vcpu.reset();
+        powered
+            .board
+            .clock_mut()
+            .recount(before, powered.vcpu.retired());
+    }
+
+    /// The guest sleeps in its RAM until something wakes it; its processors are ready to start anew.
+    fn sleep(&mut self) {
+        let Some(powered) = &mut self.powered else {
+            return;
+        };
+        let before = powered.vcpu.retired();
+        powered.board.sleep(before);
         powered.vcpu.reset();
         powered
             .board

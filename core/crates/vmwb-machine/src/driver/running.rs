@@ -73,6 +73,9 @@ impl Driver {
             p.board.serve_drives(retired);
         }
         p.board.serve_deadlines(retired);
+        if p.board.is_asleep() {
+            return Some(Exit::Halted);
+        }
         let now = p.board.clock().now(retired);
         let deadline = p.board.next_deadline();
         let budget = if self.parts.spec.deterministic {
@@ -134,6 +137,11 @@ impl Driver {
             p.pointer_absolute = absolute;
             self.parts.mailbox.tell(Event::Pointer { absolute });
         }
+        let asleep = p.board.is_asleep();
+        if asleep != p.asleep {
+            p.asleep = asleep;
+            self.parts.mailbox.tell(Event::Sleep { asleep });
+        }
         let tone = p.board.speaker_hz(p.vcpu.retired());
         if let Some(hz) = p.speaker.changes(tone, Instant::now()) {
             self.parts.mailbox.tell(Event::Speaker { hz });
@@ -158,7 +166,12 @@ impl Driver {
                 return (self.parts.mailbox.power() != PowerState::Crashed)
                     .then_some(Exit::Attention);
             }
-            None => {}
+            // Nobody would wake a machine without firmware; its tables offer no sleep.
+            Some(PowerRequest::Sleep) if self.parts.spec.boot.has_firmware() => {
+                self.sleep();
+                return Some(Exit::Attention);
+            }
+            Some(PowerRequest::Sleep) | None => {}
         }
         match exit {
             Exit::Stopped(stop) => {

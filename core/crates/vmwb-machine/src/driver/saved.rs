@@ -40,6 +40,7 @@ impl Driver {
             statistics,
             board_messages: 0,
             pointer_absolute: false,
+            asleep: false,
             speaker: super::Speaker::default(),
         });
         self.update_display(Instant::now());

@@ -30,6 +30,8 @@ const E820_RAM: u32 = 1;
 const FOUR_GIB: u64 = 4 << 30;
 /// "Wait for ever" instead of a reboot when nothing boots: the screen keeps the reason.
 const FAIL_WAIT: u32 = u32::MAX;
+/// The VGA BIOS starts anew when a system wakes: many have no other driver for the adapter.
+const S3_VGA_INIT: u8 = 1;
 /// Scan code of the key that opens the boot menu: Escape, whatever the firmware's own choice.
 const MENU_KEY: u8 = 0x01;
 const MENU_MESSAGE: &str = "\nPress ESC for boot menu.\n\n";
@@ -109,6 +111,7 @@ pub fn contents(input: &FirmwareInput<'_>) -> Vec<Item> {
         Item::key(KEY_IRQ0_OVERRIDE, vec![1]),
         Item::file("etc/e820", e820(input.acpi.low_end, input.ram_above_4g)),
         Item::file("etc/boot-fail-wait", FAIL_WAIT.to_le_bytes().to_vec()),
+        Item::file("etc/s3-resume-vga-init", vec![S3_VGA_INIT]),
     ];
     if let Some(wait) = input.menu_wait_ms {
         items.push(Item::file(
