@@ -11,8 +11,6 @@ use super::taskfile::{Geometry, TaskFile};
 pub(super) const SECTOR_BYTES: u64 = 512;
 /// Most sectors of a block of READ and WRITE MULTIPLE.
 pub(super) const MAX_MULTIPLE: u8 = 16;
-/// Sectors that cylinders, heads and sectors reach: 16,383 of 16 of 63.
-const CHS_SECTORS: u64 = 16_383 * 16 * 63;
 /// Most blocks of DATA SET MANAGEMENT.
 pub(super) const MAX_TRIM_BLOCKS: u64 = 8;
 
@@ -57,16 +55,6 @@ pub(super) struct Disk {
     pub(super) state: DiskState,
 }
 
-fn geometry_of(sectors: u64, heads: u8, per_track: u8) -> Geometry {
-    let reached = sectors.min(CHS_SECTORS);
-    let track = (u64::from(heads) * u64::from(per_track)).max(1);
-    Geometry {
-        cylinders: u16::try_from(reached / track).unwrap_or(u16::MAX).max(1),
-        heads,
-        sectors: per_track,
-    }
-}
-
 impl Disk {
     pub(super) fn new(identity: DiskIdentity, info: Option<BlockInfo>) -> Self {
         let sectors = info.map_or(0, |i| i.bytes / SECTOR_BYTES);
@@ -79,10 +67,10 @@ impl Disk {
     }
 
     fn default_geometry(identity: &DiskIdentity, sectors: u64) -> Geometry {
-        let given = identity
-            .geometry
-            .filter(|g| g.cylinders != 0 && (1..=16).contains(&g.heads) && g.sectors != 0);
-        given.unwrap_or_else(|| geometry_of(sectors, 16, 63))
+        let given = identity.geometry.filter(|g| {
+            g.cylinders != 0 && (1..=Geometry::MAX_HEADS).contains(&g.heads) && g.sectors != 0
+        });
+        given.unwrap_or_else(|| Geometry::usual(sectors))
     }
 
     /// Geometry after power-on.
@@ -225,7 +213,7 @@ impl Disk {
         if regs.count[0] == 0 {
             return Action::Fail(ABRT);
         }
-        self.state.geometry = geometry_of(self.sectors, regs.head() + 1, regs.count[0]);
+        self.state.geometry = Geometry::on_tracks(self.sectors, regs.head() + 1, regs.count[0]);
         Action::Done
     }
 

@@ -27,6 +27,33 @@ pub struct Geometry {
     pub sectors: u8,
 }
 
+impl Geometry {
+    /// Most cylinders of a drive itself (ATA-6, annex A).
+    pub const MAX_CYLINDERS: u16 = 16_383;
+    /// Most heads of a drive itself; more are a BIOS's translation.
+    pub const MAX_HEADS: u8 = 16;
+    /// Most sectors of a track that the calls of the BIOS can name, and the usual ones.
+    pub const USUAL_SECTORS: u8 = 63;
+
+    /// Geometry of a drive of so many sectors on which nobody has chosen another: as many heads as there can be.
+    #[must_use]
+    pub fn usual(sectors: u64) -> Self {
+        Self::on_tracks(sectors, Self::MAX_HEADS, Self::USUAL_SECTORS)
+    }
+
+    /// As [`Geometry::usual`] on these tracks; what lies beyond the reach of the usual ones is not counted.
+    pub(super) fn on_tracks(sectors: u64, heads: u8, per_track: u8) -> Self {
+        let usual = u64::from(Self::MAX_HEADS) * u64::from(Self::USUAL_SECTORS);
+        let reached = sectors.min(u64::from(Self::MAX_CYLINDERS) * usual);
+        let cylinder = (u64::from(heads) * u64::from(per_track)).max(1);
+        Self {
+            cylinders: u16::try_from(reached / cylinder).unwrap_or(u16::MAX).max(1),
+            heads,
+            sectors: per_track,
+        }
+    }
+}
+
 fn push(pair: &mut Pair, value: u8) {
     *pair = [value, pair[0]];
 }

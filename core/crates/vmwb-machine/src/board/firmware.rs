@@ -7,13 +7,9 @@ use super::acpi_input;
 use super::drives::{Media, floppy_type};
 use super::geometry::DiskTracks;
 use crate::boot::KERNEL_ROM;
-use crate::firmware::{BootDevice, CmosInput, DiskGeometry, FirmwareInput, cmos, contents};
+use crate::firmware::{BootDevice, CmosInput, FirmwareInput, cmos, contents};
 use crate::spec::{BootSource, BootSpec, DriveKind, DriveSlot, DriveSpec, MachineSpec};
 
-/// Heads and sectors a track of a disk whose geometry nobody has chosen, and most cylinders (ATA-6, annex A).
-const HEADS: u8 = 16;
-const SECTORS: u8 = 63;
-const MAX_CYLINDERS: u64 = 16_383;
 const SECTOR_BYTES: u64 = 512;
 
 /// The configuration device of a machine that starts with firmware, and with a kernel that comes before all drives.
@@ -126,23 +122,9 @@ pub(super) fn cmos_bytes(spec: &MachineSpec, media: &Media, tracks: &DiskTracks)
         let bytes = media.get(&slot).and_then(|m| m.info()).map(|i| i.bytes);
         if let (DriveKind::Disk, Some(bytes)) = (drive.kind, bytes) {
             let told = tracks.get(&slot).and_then(|t| t.of_drive(bytes));
-            input.disks[usize::from(n) % 4] =
-                Some(told.map_or(geometry(bytes), |g| DiskGeometry {
-                    cylinders: g.cylinders,
-                    heads: g.heads,
-                    sectors: g.sectors,
-                }));
+            let geometry = told.unwrap_or_else(|| Geometry::usual(bytes / SECTOR_BYTES));
+            input.disks[usize::from(n) % 4] = Some(geometry);
         }
     }
     cmos(&input)
-}
-
-fn geometry(bytes: u64) -> DiskGeometry {
-    let track = u64::from(HEADS) * u64::from(SECTORS);
-    let cylinders = (bytes / SECTOR_BYTES / track).clamp(1, MAX_CYLINDERS);
-    DiskGeometry {
-        cylinders: u16::try_from(cylinders).unwrap_or(u16::MAX),
-        heads: HEADS,
-        sectors: SECTORS,
-    }
 }

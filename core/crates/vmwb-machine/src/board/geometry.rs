@@ -21,9 +21,6 @@ const ENTRIES: usize = 4;
 const PROTECTIVE: u8 = 0xEE;
 /// Cylinders that an entry, or a call of the BIOS, can name; in an entry what lies behind is told as the last.
 const CYLINDERS: u32 = 1024;
-/// Most heads and cylinders of a drive itself (ATA-6, annex A).
-const DRIVE_HEADS: u8 = 16;
-const DRIVE_CYLINDERS: u64 = 16_383;
 
 /// Heads and sectors a track, as a disk's partitions have them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +43,11 @@ impl Tracks {
     /// BIOS's translation.
     pub fn of_drive(self, bytes: u64) -> Option<Geometry> {
         let cylinders = self.cylinders(bytes);
-        let exists = self.heads <= DRIVE_HEADS && (1..=DRIVE_CYLINDERS).contains(&cylinders);
-        exists.then(|| Geometry {
-            cylinders: u16::try_from(cylinders).unwrap_or(u16::MAX),
+        let cylinders = u16::try_from(cylinders).ok()?;
+        let exists =
+            self.heads <= Geometry::MAX_HEADS && (1..=Geometry::MAX_CYLINDERS).contains(&cylinders);
+        exists.then_some(Geometry {
+            cylinders,
             heads: self.heads,
             sectors: self.sectors,
         })

@@ -3,6 +3,7 @@
 //! emulators put at 38h, 39h, 3Dh and 5Fh.
 
 use vmwb_devices::fdc::{DriveType, cmos_drive_types, cmos_equipment};
+use vmwb_devices::ide::Geometry;
 
 use crate::spec::BootSource;
 
@@ -33,33 +34,19 @@ const NO_FLOPPY_SIGNATURE: u8 = 1;
 /// How a BIOS shows a disk with more cylinders than its calls can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Translation {
+enum Translation {
     /// As it is.
     None = 0,
     /// By block numbers, with up to 255 heads.
     Lba = 1,
 }
 
-/// A disk as its IDENTIFY DEVICE shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DiskGeometry {
-    /// Cylinders.
-    pub cylinders: u16,
-    /// Heads, 1 to 16.
-    pub heads: u8,
-    /// Sectors a track, 1 to 63.
-    pub sectors: u8,
-}
-
-impl DiskGeometry {
-    /// What BIOS calls can name directly stays as it is: 1,024 cylinders.
-    #[must_use]
-    pub fn translation(self) -> Translation {
-        if self.cylinders <= 1024 {
-            Translation::None
-        } else {
-            Translation::Lba
-        }
+/// What BIOS calls can name directly stays as it is: 1,024 cylinders.
+fn translation(disk: Geometry) -> Translation {
+    if disk.cylinders <= 1024 {
+        Translation::None
+    } else {
+        Translation::Lba
     }
 }
 
@@ -70,8 +57,9 @@ pub struct CmosInput<'a> {
     pub cpus: u8,
     /// Floppy drives.
     pub floppies: [DriveType; 2],
-    /// Disks (no CD drives) at the four IDE positions: primary master, primary slave, secondary master, slave.
-    pub disks: [Option<DiskGeometry>; 4],
+    /// Disks (no CD drives) as their IDENTIFY DEVICE shows them, at the four IDE positions: primary master, primary slave,
+    /// secondary master, slave.
+    pub disks: [Option<Geometry>; 4],
     /// What is looked at for an operating system, best first.
     pub order: &'a [BootSource],
 }
@@ -83,7 +71,7 @@ pub fn cmos(input: &CmosInput<'_>) -> Vec<(u8, u8)> {
     let extended = |n: usize| input.disks[n].map_or(0, |_| DISK_TYPE_USER);
     let translation = (0u8..)
         .zip(input.disks)
-        .filter_map(|(n, disk)| Some((disk?.translation() as u8) << (2 * n)))
+        .filter_map(|(n, disk)| Some((translation(disk?) as u8) << (2 * n)))
         .fold(0, |all, one| all | one);
     let [low, high] = order_bytes(input.order);
     let mut bytes = vec![
@@ -109,7 +97,7 @@ pub fn cmos(input: &CmosInput<'_>) -> Vec<(u8, u8)> {
 }
 
 /// Cylinders, heads, write precompensation (none), control, landing zone, sectors.
-fn geometry_bytes(disk: DiskGeometry) -> [u8; 9] {
+fn geometry_bytes(disk: Geometry) -> [u8; 9] {
     let [low, high] = disk.cylinders.to_le_bytes();
     let many = if disk.heads > 8 {
         CONTROL_MANY_HEADS
@@ -175,7 +163,7 @@ mod tests {
 
     #[test]
     fn disks_have_type_47_and_their_geometry() {
-        let disk = DiskGeometry {
+        let disk = Geometry {
             cylinders: 0x0F10,
             heads: 16,
             sectors: 63,
@@ -194,12 +182,12 @@ mod tests {
 
     #[test]
     fn small_disks_are_shown_as_they_are() {
-        let small = DiskGeometry {
+        let small = Geometry {
             cylinders: 1024,
             heads: 16,
             sectors: 63,
         };
-        assert_eq!(small.translation(), Translation::None);
+        assert_eq!(translation(small), Translation::None);
         let input = CmosInput {
             disks: [Some(small), None, None, None],
             ..CmosInput::default()

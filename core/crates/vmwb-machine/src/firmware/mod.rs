@@ -10,7 +10,7 @@ mod cmos;
 pub mod rom;
 pub mod smbios;
 
-pub use cmos::{CmosInput, DiskGeometry, Translation, cmos};
+pub use cmos::{CmosInput, cmos};
 
 use vmwb_devices::fwcfg::Item;
 use vmwb_devices::ide::Geometry;
