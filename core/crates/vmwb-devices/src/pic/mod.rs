@@ -258,8 +258,10 @@ impl Chip {
         }
     }
 
+    /// Without a request the number is that of input 7, as in the answer to a spurious acknowledge: 386BSD's and NetBSD's
+    /// boot programs wait for their floppy drive while the word is odd.
     fn poll_value(&self, cascade: bool) -> u8 {
-        self.pending(cascade).map_or(0, |n| POLL_INT | n)
+        self.pending(cascade).map_or(LEVEL, |n| POLL_INT | n)
     }
 
     fn peek(&self, data: bool, cascade: bool) -> u8 {

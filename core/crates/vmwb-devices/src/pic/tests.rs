@@ -258,6 +258,22 @@ fn poll_reads_the_input_and_serves_it() {
 }
 
 #[test]
+fn poll_without_a_request_reads_as_input_7_and_serves_nothing() {
+    let (mut b, mut p) = initialized(1);
+    b.out(&mut p, 0, 0x0C);
+    assert_eq!(b.inp(&mut p, 0), 0x07);
+    p.set_line(6, true);
+    b.out(&mut p, 1, 0x40);
+    b.out(&mut p, 0, 0x0C);
+    assert_eq!(b.inp(&mut p, 0), 0x07);
+    b.out(&mut p, 0, 0x0B);
+    assert_eq!(b.inp(&mut p, 0), 0);
+    b.out(&mut p, 1, 0);
+    b.out(&mut p, 0, 0x0C);
+    assert_eq!(b.inp(&mut p, 0), 0x86);
+}
+
+#[test]
 fn initialization_under_way_requests_nothing() {
     let (mut b, mut p) = initialized(1);
     b.out(&mut p, 0, 0x11);
