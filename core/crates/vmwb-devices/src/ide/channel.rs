@@ -59,7 +59,12 @@ impl Channel {
     /// What a byte register reads, without side effects.
     pub(super) fn peek_register(&self, register: u16) -> u8 {
         if !self.units.iter().any(Unit::present) {
-            return 0;
+            // Nobody drives the lines. The status is never busy nor ready, so that nobody waits for it or takes it for a
+            // drive's; the others read as nobody's, so that no signature and no written value is found in them.
+            return match register {
+                STATUS_COMMAND | CONTROL => 0,
+                _ => u8::MAX,
+            };
         }
         let regs = &self.units[self.selected()].regs;
         let depth = usize::from(self.control & HOB != 0);

@@ -377,11 +377,19 @@ fn absent_slave_reads_status_zero_and_ignores_commands() {
 }
 
 #[test]
-fn channel_without_drives_keeps_nothing() {
+fn channel_without_drives_keeps_nothing_and_shows_no_signature() {
     let mut r = Rig::with_disk(&Medium::of_sectors(64));
-    r.out(0x12, 0x55);
-    r.out(0x13, 0xAA);
-    assert_eq!((r.inp(0x12), r.inp(0x13), r.inp(0x17)), (0, 0, 0));
+    for written in [0x00, 0x55, 0xA5] {
+        for register in 0x11..=0x16 {
+            r.out(register, written);
+        }
+        for register in 0x11..=0x16 {
+            assert_eq!(r.inp(register), 0xFF);
+        }
+    }
+    // Neither busy nor ready, whatever is commanded.
+    r.out(0x17, c::EXECUTE_DEVICE_DIAGNOSTIC);
+    assert_eq!((r.inp(0x17), r.inp(0x18), r.interrupts()), (0, 0, 0));
 }
 
 #[test]
