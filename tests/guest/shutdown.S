@@ -1,7 +1,8 @@
 # The way back from protected mode that the 286 has: shutdown codes in the CMOS and a reset of the processor.
 #
 # The BIOS looks at CMOS register 0Fh after each reset: with 0Ah it jumps to the far address at 40:67, with 05h it does
-# so after an end of interrupt. Memory keeps what it holds. The reset comes from the 8042 (command FEh) and from port 92h.
+# so after an end of interrupt. Memory keeps what it holds. The reset comes from the 8042 (command FEh), from port 92h, and
+# from the chipset when the processor shuts down after a triple fault.
 
         .include "sixteen.inc"
 
@@ -54,6 +55,17 @@ main:   movw    $0x2401, %ax
         call    high_mark
         cmpl    $0xcafe0002, %eax
         check   e, "port 92h: above 1 MiB too"
+
+        movl    $0x11111111, low_mark
+        shutdown 0x0a, by_triple_fault
+        movl    %cr0, %eax
+        testb   $1, %al
+        check   z, "triple fault: real mode again"
+        cmpl    $0xdeadbeef, low_mark
+        check   e, "triple fault: memory is kept"
+        call    high_mark
+        cmpl    $0xcafe0003, %eax
+        check   e, "triple fault: above 1 MiB too"
 
         movw    0x46c, %si                      # interrupts still work: ticks come, and the floppy reads
         movw    $0xffff, %cx
@@ -121,6 +133,12 @@ by_port_92:
         outb    %al, $0x92
         hlt
 
+by_triple_fault:
+        call    marks
+        movl    $0xcafe0003, MARK
+        lidt    no_gates
+        int3
+
 marks:  movw    $0x10, %ax
         movw    %ax, %ds
         movw    %ax, %es
@@ -131,6 +149,9 @@ marks:  movw    $0x10, %ax
 low_mark:
         .long   0
 stack:  .word   0
+no_gates:
+        .word   0
+        .long   0
         .balign 8
 gdt:    .quad   0
         .quad   0x00cf9b000000ffff              # 8: flat code

@@ -291,6 +291,14 @@ impl Rtc {
         self.state.cmos[at..at + 2].copy_from_slice(&sum.to_be_bytes());
     }
 
+    /// One byte of memory (index 0Eh to 7Fh but for the century) as it stands; 0 elsewhere.
+    #[must_use]
+    pub fn cmos(&self, index: u8) -> u8 {
+        let memory = index > D && index != CENTURY;
+        let byte = self.state.cmos.get(usize::from(index)).copied();
+        byte.filter(|_| memory).unwrap_or(0)
+    }
+
     /// Tells firmware the size of RAM: bytes below 4 GiB and bytes from 4 GiB on.
     pub fn set_memory_size(&mut self, below_4g_bytes: u64, above_4g_bytes: u64) {
         let units = |bytes: u64, from: u64, unit: u64, most: u64| {

@@ -97,6 +97,8 @@ pub const UIP_NS: u64 = 244_000;
 /// Time from the divider's release to the first update, in nanoseconds.
 pub const FIRST_UPDATE_NS: u64 = 500_000_000;
 
+/// What the BIOS is to do after a reset of the processor (IBM PC AT Technical Reference, "BIOS", shutdown byte).
+pub const SHUTDOWN_CODE: u8 = 0x0F;
 /// Base memory in KiB, low byte first.
 pub const BASE_MEMORY: u8 = 0x15;
 /// Memory from 1 MiB in KiB, at most 65535; here and in [`EXTENDED_MEMORY_POST`].

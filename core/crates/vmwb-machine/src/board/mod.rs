@@ -29,6 +29,7 @@ mod wiring;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use vmwb_devices::rtc::regs::SHUTDOWN_CODE;
 use vmwb_hw::{
     AccessSize, Ctx, GuestAddress, GuestMemory, IrqLine, LineChange, LineChanges, LocalInterrupts,
     Nanos, PowerRequest, ResetKind, Scheduler,
@@ -342,6 +343,12 @@ impl Board {
                 self.devices.irq.apply(released);
             }
         }
+    }
+
+    /// What the guest wants the BIOS to do after a reset of the processor: the byte at 0Fh of the clock's memory.
+    #[must_use]
+    pub fn shutdown_code(&self) -> u8 {
+        self.devices.rtc.cmos(SHUTDOWN_CODE)
     }
 
     /// What the guest asked of the whole machine since the last call.

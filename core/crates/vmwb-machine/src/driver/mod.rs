@@ -22,6 +22,9 @@ mod processors;
 mod processors_tests;
 mod running;
 mod saved;
+mod shutdown;
+#[cfg(test)]
+mod shutdown_tests;
 mod speaker;
 mod stats;
 #[cfg(test)]

@@ -174,6 +174,10 @@ impl Driver {
             Some(PowerRequest::Sleep) | None => {}
         }
         match exit {
+            Exit::Stopped(stop) if p.shut_down_on_purpose(&self.parts.memory, &stop) => {
+                self.reset_processor();
+                (self.parts.mailbox.power() != PowerState::Crashed).then_some(Exit::Attention)
+            }
             Exit::Stopped(stop) => {
                 let sentence = self.sentence(&stop);
                 self.crash(CrashReason::Cpu(stop), sentence);
