@@ -46,7 +46,7 @@ use regs::{
     CMOS_BYTES, CRYSTAL_HZ, D, D_VRT, DATA, DAY, DAY_OF_WEEK, EXTENDED_MEMORY,
     EXTENDED_MEMORY_POST, FIRST_UPDATE_NS, FLAGS, HOURS, HOURS_ALARM, HOURS_PM, INDEX, INDEX_MASK,
     INDEX_NMI_MASK, MEMORY_ABOVE_4G, MEMORY_ABOVE_16M, MINUTES, MINUTES_ALARM, MONTH, SECONDS,
-    SECONDS_ALARM, SHUTDOWN_STATUS, UIP_NS, YEAR,
+    SECONDS_ALARM, SHUTDOWN_CODE, UIP_NS, YEAR,
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -323,8 +323,8 @@ impl Rtc {
     }
 
     /// Leaves a byte for the firmware that says what the next reset is for (index 0Fh).
-    pub fn set_shutdown_status(&mut self, value: u8) {
-        self.state.cmos[usize::from(SHUTDOWN_STATUS)] = value;
+    pub fn set_shutdown_code(&mut self, value: u8) {
+        self.state.cmos[usize::from(SHUTDOWN_CODE)] = value;
     }
 
     /// Whether the alarm asks for an interrupt.

@@ -40,8 +40,6 @@ pub const B: u8 = 0x0B;
 pub const C: u8 = 0x0C;
 /// Register D.
 pub const D: u8 = 0x0D;
-/// Shutdown status: what a reset is for.
-pub const SHUTDOWN_STATUS: u8 = 0x0F;
 /// Century, as PCs keep it.
 pub const CENTURY: u8 = 0x32;
 

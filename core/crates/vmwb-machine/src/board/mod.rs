@@ -57,7 +57,7 @@ const SMI_SENTENCE: &str = "the guest sent a system management interrupt (SMI); 
 /// Value of the reset control register CF9h that resets: hard reset, reset CPU.
 const RESET_VALUE: u8 = 0x06;
 const RESET_PORT: u16 = 0xCF9;
-/// Shutdown status by which QEMU tells SeaBIOS (src/resume.c) that a sleeping system is woken.
+/// Shutdown code by which QEMU tells SeaBIOS (src/resume.c) that a sleeping system is woken.
 const SHUTDOWN_SLEEP: u8 = 0xFE;
 /// ELCR2 with lines 9 (SCI), 10 and 11 (PCI) level triggered, as firmware leaves it.
 const ELCR2_LEVELS: u32 = 0b1110;
@@ -204,10 +204,10 @@ impl Board {
         self.settle(now, None);
     }
 
-    /// The guest goes to sleep in its RAM; firmware will know by the shutdown status that it is to be woken.
+    /// The guest goes to sleep in its RAM; firmware will know by the shutdown code that it is to be woken.
     pub fn sleep(&mut self, retired: u64) {
         self.reset(ResetKind::Sleep, retired);
-        self.devices.rtc.set_shutdown_status(SHUTDOWN_SLEEP);
+        self.devices.rtc.set_shutdown_code(SHUTDOWN_SLEEP);
     }
 
     /// Whether the guest sleeps in its RAM: no processor runs then.
