@@ -8,7 +8,7 @@
 //! ```text
 //! keyboard (16 bytes) --translate--\
 //! mouse (16 bytes) -----------------> output buffer --> port 60h, IRQ 1 or IRQ 12
-//! answer of the controller ---------/
+//! answer of the controller ---------/   (goes in front)
 //! ```
 //!
 //! | Registers | Offset | |
@@ -30,7 +30,7 @@
 //! | Mouse floods | movement adds up to at most 4,096 counts; a report goes out when the last one was read, at the sample rate |
 //! | A held key that nobody reads | repeats only into an empty buffer |
 //! | Address line 20 closed while a driver runs | one state for port 92h and this controller, in the memory |
-//! | Commands without end | answers are at most 4 bytes and replace each other |
+//! | Commands without end | answers are at most 4 bytes and replace each other; one displaced byte is kept |
 //! | Restored queues and states | lengths and values are checked |
 
 mod keyboard;
@@ -41,7 +41,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub use snapshot::{I8042V1, I8042V2, I8042V3, KeyboardV1, KeyboardV2, MouseV1, MouseV2};
+pub use snapshot::{I8042V1, I8042V2, I8042V3, I8042V4, KeyboardV1, KeyboardV2, MouseV1, MouseV2};
 
 use vmwb_hw::{
     AccessSize, Ctx, Device, IrqLine, Nanos, Payload, PioDevice, PowerRequest, ResetKind,
@@ -55,7 +55,7 @@ use regs::{
     DATA, INPUT_PORT, MODE_AUX_INT, MODE_AUX_OFF, MODE_KBD_INT, MODE_KBD_OFF, MODE_POWER_ON,
     MODE_SYS, MODE_TRANSLATE, OUTPUT_A20, OUTPUT_AUX_FULL, OUTPUT_IDLE, OUTPUT_KBD_FULL,
     OUTPUT_NO_RESET, SCAN_CODE_NS, STATUS_AUX, STATUS_COMMAND, STATUS_COMMAND_LAST, STATUS_OBF,
-    STATUS_SYS, STATUS_UNLOCKED, TEST_INPUTS, command,
+    STATUS_SYS, STATUS_UNLOCKED, TEST_INPUTS, command, device::ACK,
 };
 
 /// A byte for the guest.
@@ -76,8 +76,8 @@ struct State {
     output: Option<Output>,
     /// What a read of the empty buffer gives: the last byte.
     last: u8,
-    /// An answer of the controller that waits for the buffer.
-    answer: Option<Output>,
+    /// A byte that an answer of the controller has taken the buffer from; it comes back when that is read.
+    displaced: Option<Output>,
     /// Command whose data byte is expected at port 60h.
     expects: Option<u8>,
     command_last: bool,
@@ -99,7 +99,7 @@ impl State {
             memory,
             output: None,
             last: 0,
-            answer: None,
+            displaced: None,
             expects: None,
             command_last: false,
             breaking: false,
@@ -143,8 +143,8 @@ impl State {
     /// Moves the next byte into the empty output buffer.
     fn fill(&mut self, now: Nanos) {
         while self.output.is_none() {
-            if let Some(answer) = self.answer.take() {
-                self.output = Some(answer);
+            if let Some(displaced) = self.displaced.take() {
+                self.output = Some(displaced);
             } else if let Some(byte) = self.next_of_keyboard(now) {
                 self.output = self
                     .translated(byte)
@@ -202,8 +202,15 @@ impl State {
         due.into_iter().flatten().min()
     }
 
-    fn answer(&mut self, byte: u8) {
-        self.answer = Some(Output { byte, aux: false });
+    /// The controller answers: its byte takes the buffer at once, whatever nobody has fetched. Drivers read it right behind
+    /// their command, and one that takes a scan code for the command byte or the output port switches the keyboard off or
+    /// resets the machine. A scan code or a byte of the mouse comes again afterwards; the keyboard's acknowledgement of a
+    /// command whose driver has gone on without it is lost.
+    fn answer(&mut self, byte: u8, aux: bool) {
+        let before = self.output.replace(Output { byte, aux });
+        if self.displaced.is_none() {
+            self.displaced = before.filter(|o| o.aux || o.byte != ACK);
+        }
     }
 
     /// A command at port 64h. Says whether the machine is to be reset.
@@ -211,27 +218,27 @@ impl State {
         self.expects = None;
         match byte {
             command::READ_MEMORY..=command::READ_MEMORY_LAST => {
-                self.answer(self.memory[usize::from(byte & 0x1F)]);
+                self.answer(self.memory[usize::from(byte & 0x1F)], false);
             }
             command::WRITE_MEMORY..=command::WRITE_MEMORY_LAST
             | command::WRITE_OUTPUT
             | command::WRITE_KBD_BUFFER
             | command::WRITE_AUX_BUFFER
             | command::WRITE_AUX => self.expects = Some(byte),
-            command::TEST_PASSWORD => self.answer(command::NO_PASSWORD),
+            command::TEST_PASSWORD => self.answer(command::NO_PASSWORD, false),
             command::AUX_OFF => self.set_mode(MODE_AUX_OFF, true),
             command::AUX_ON => self.set_mode(MODE_AUX_OFF, false),
-            command::AUX_TEST | command::KBD_TEST => self.answer(command::INTERFACE_OK),
+            command::AUX_TEST | command::KBD_TEST => self.answer(command::INTERFACE_OK, false),
             command::SELF_TEST => {
                 self.set_mode(MODE_SYS, true);
-                self.answer(command::SELF_TEST_OK);
+                self.answer(command::SELF_TEST_OK, false);
             }
             command::KBD_OFF => self.set_mode(MODE_KBD_OFF, true),
             command::KBD_ON => self.set_mode(MODE_KBD_OFF, false),
-            command::READ_INPUT => self.answer(INPUT_PORT),
-            command::READ_OUTPUT => self.answer(self.output_port(ctx.memory.a20())),
+            command::READ_INPUT => self.answer(INPUT_PORT, false),
+            command::READ_OUTPUT => self.answer(self.output_port(ctx.memory.a20()), false),
             command::A20_OFF | command::A20_ON => ctx.memory.set_a20(byte == command::A20_ON),
-            command::READ_TEST => self.answer(TEST_INPUTS),
+            command::READ_TEST => self.answer(TEST_INPUTS, false),
             // Bits 3-0 that are 0 are pulsed low; bit 0 is the reset line.
             command::PULSE.. => return byte & OUTPUT_NO_RESET == 0,
             _ => {}
@@ -249,8 +256,8 @@ impl State {
                 ctx.memory.set_a20(byte & OUTPUT_A20 != 0);
                 return byte & OUTPUT_NO_RESET == 0;
             }
-            Some(command::WRITE_KBD_BUFFER) => self.answer(byte),
-            Some(command::WRITE_AUX_BUFFER) => self.answer = Some(Output { byte, aux: true }),
+            Some(command::WRITE_KBD_BUFFER) => self.answer(byte, false),
+            Some(command::WRITE_AUX_BUFFER) => self.answer(byte, true),
             Some(command::WRITE_AUX) => {
                 // Sending switches the interface on (PS/2 Technical Reference, command D4h).
                 self.set_mode(MODE_AUX_OFF, false);
@@ -361,14 +368,15 @@ impl Device for I8042 {
     }
 
     fn save(&self) -> Result<Payload, SnapshotError> {
-        Payload::encode(self.name(), &I8042V3::from(&self.state))
+        Payload::encode(self.name(), &I8042V4::from(&self.state))
     }
 
     fn restore(&mut self, ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
         let saved = match payload.version {
-            1 => I8042V2::from(payload.decode::<I8042V1>()?).into(),
-            2 => payload.decode::<I8042V2>()?.into(),
-            _ => payload.decode::<I8042V3>()?,
+            1 => I8042V3::from(I8042V2::from(payload.decode::<I8042V1>()?)).into(),
+            2 => I8042V3::from(payload.decode::<I8042V2>()?).into(),
+            3 => payload.decode::<I8042V3>()?.into(),
+            _ => payload.decode::<I8042V4>()?,
         };
         self.state = State::try_from(saved)?;
         ctx.scheduler.set(self.timer, self.state.deadline(ctx.now));

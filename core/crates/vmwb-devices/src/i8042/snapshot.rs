@@ -20,7 +20,7 @@ pub struct I8042V1 {
     pub output_aux: bool,
     /// Last byte that was read.
     pub last: u8,
-    /// Answer that waits for the buffer.
+    /// Answer that waits for the buffer. From version 4 on answers do not wait, and this is empty.
     pub answer: Option<u8>,
     /// That answer goes out as the mouse's.
     pub answer_aux: bool,
@@ -165,6 +165,57 @@ impl From<I8042V2> for I8042V3 {
     }
 }
 
+/// Version 4: an answer of the controller takes the buffer from the byte that was there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct I8042V4 {
+    /// What version 3 has.
+    pub base: I8042V3,
+    /// Byte that comes into the output buffer when it is empty again.
+    pub displaced: Option<u8>,
+    /// That byte is the mouse's.
+    pub displaced_aux: bool,
+}
+
+impl From<I8042V3> for I8042V4 {
+    fn from(base: I8042V3) -> Self {
+        // An answer that waited for the buffer goes out behind the byte in it, as it would have then.
+        let (displaced, displaced_aux) = (base.base.base.answer, base.base.base.answer_aux);
+        Self {
+            base,
+            displaced,
+            displaced_aux,
+        }
+    }
+}
+
+impl Schema for I8042V4 {
+    const KIND: &'static str = "i8042";
+    const VERSION: u32 = 4;
+}
+
+impl From<&State> for I8042V4 {
+    fn from(s: &State) -> Self {
+        Self {
+            base: I8042V3::from(s),
+            displaced: s.displaced.map(|o| o.byte),
+            displaced_aux: s.displaced.is_some_and(|o| o.aux),
+        }
+    }
+}
+
+impl TryFrom<I8042V4> for State {
+    type Error = SnapshotError;
+
+    fn try_from(v: I8042V4) -> Result<Self, SnapshotError> {
+        let aux = v.displaced_aux;
+        Ok(Self {
+            displaced: v.displaced.map(|byte| Output { byte, aux }),
+            ..Self::try_from(v.base)?
+        })
+    }
+}
+
 impl Schema for I8042V3 {
     const KIND: &'static str = "i8042";
     const VERSION: u32 = 3;
@@ -268,8 +319,8 @@ impl From<&State> for I8042V1 {
             output: s.output.map(|o| o.byte),
             output_aux: s.output.is_some_and(|o| o.aux),
             last: s.last,
-            answer: s.answer.map(|o| o.byte),
-            answer_aux: s.answer.is_some_and(|o| o.aux),
+            answer: None,
+            answer_aux: false,
             expects: s.expects,
             command_last: s.command_last,
             breaking: s.breaking,
@@ -294,7 +345,7 @@ impl TryFrom<I8042V1> for State {
             memory,
             output: output(v.output, v.output_aux),
             last: v.last,
-            answer: output(v.answer, v.answer_aux),
+            displaced: None,
             expects: v.expects,
             command_last: v.command_last,
             breaking: v.breaking,

@@ -264,6 +264,47 @@ fn controller_answers_its_tests_and_command_byte() {
 }
 
 #[test]
+fn controller_answer_goes_before_an_acknowledgement_that_nobody_fetched() {
+    // AlgorithMan's "Write your own operating system", the drivers of keyboard and mouse, whose init reads without a look.
+    let (mut b, mut k) = controller();
+    b.out(&mut k, DATA, 0xF4);
+    b.out(&mut k, STATUS_COMMAND, 0xA8);
+    b.out(&mut k, STATUS_COMMAND, 0x20);
+    let mode = b.inp(&mut k, DATA);
+    b.out(&mut k, STATUS_COMMAND, 0x60);
+    b.out(&mut k, DATA, mode | MODE_AUX_INT);
+    b.out(&mut k, STATUS_COMMAND, 0xD4);
+    b.out(&mut k, DATA, 0xF4);
+    let answer = b.inp(&mut k, DATA);
+    assert_eq!((mode, answer), (0x45, 0xFA));
+    assert!(read_all(&mut b, &mut k).is_empty());
+}
+
+#[test]
+fn scan_code_comes_again_after_an_answer_of_the_controller() {
+    let (mut b, mut k) = controller();
+    k.key(&mut b.ctx(), 0xE048, true);
+    b.out(&mut k, STATUS_COMMAND, 0xD0);
+    let port = b.inp(&mut k, DATA);
+    let _ = b.take_lines();
+    assert_eq!((port, read_all(&mut b, &mut k)), (0xD3, vec![0xE0, 0x48]));
+    let edges = [(1, false), (1, true), (1, false)];
+    assert_eq!(b.take_lines(), edges);
+}
+
+#[test]
+fn mouse_report_keeps_its_order_around_an_answer_of_the_controller() {
+    let (mut b, mut k) = controller();
+    let _ = mouse(&mut b, &mut k, &[0xF4]);
+    k.pointer_motion(&mut b.ctx(), 3, 0, 0, 0);
+    b.out(&mut k, STATUS_COMMAND, 0x20);
+    let mode = b.inp(&mut k, DATA);
+    let back = b.inp(&mut k, STATUS_COMMAND) & STATUS_AUX;
+    assert_eq!((mode, back), (0x45, STATUS_AUX));
+    assert_eq!(read_all(&mut b, &mut k), [8, 3, 0]);
+}
+
+#[test]
 fn aux_loop_comes_back_as_the_mouses_byte() {
     let (mut b, mut k) = controller();
     b.out(&mut k, STATUS_COMMAND, 0xD3);
@@ -511,4 +552,19 @@ fn state_of_version_2_still_opens() {
     k.restore(&mut b.ctx(), &payload).expect("version 2 opens");
     assert_eq!((k.leds(), k.state.mouse.identity), (5, 3));
     assert_eq!(k.state.wire_free, Nanos(0));
+}
+
+#[test]
+fn state_of_version_3_still_opens_with_the_answer_that_waited() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/i8042-v3.cbor");
+    let payload = Payload {
+        name: "i8042".to_owned(),
+        kind: "i8042".to_owned(),
+        version: 3,
+        bytes: std::fs::read(path).expect("the golden file is there"),
+    };
+    let (mut b, mut k) = controller();
+    k.restore(&mut b.ctx(), &payload).expect("version 3 opens");
+    let read = [0; 2].map(|_: u8| b.inp(&mut k, DATA));
+    assert_eq!(read, [0x09, 0xE3]);
 }
