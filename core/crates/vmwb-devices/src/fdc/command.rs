@@ -79,17 +79,17 @@ impl Fdc {
         match code {
             Some(SPECIFY) => self.state.specify = [arg(1), arg(2)],
             Some(SENSE_DRIVE) => self.sense_drive(arg(1)),
-            Some(RECALIBRATE) => self.recalibrate(ctx, arg(1) & UNIT),
-            Some(SEEK) => self.seek(ctx, arg(1) & UNIT, arg(2)),
+            Some(RECALIBRATE) => self.recalibrate(ctx, arg(1)),
+            Some(SEEK) => self.seek(ctx, arg(1), arg(2)),
             Some(RELATIVE_SEEK) => {
-                let (unit, steps) = (arg(1) & UNIT, arg(2));
-                let from = self.state.pcn[usize::from(unit)];
+                let steps = arg(2);
+                let from = self.state.pcn[usize::from(arg(1) & UNIT)];
                 let to = if arg(0) & RELATIVE_INWARDS != 0 {
                     from.saturating_add(steps)
                 } else {
                     from.saturating_sub(steps)
                 };
-                self.seek(ctx, unit, to);
+                self.seek(ctx, arg(1), to);
             }
             Some(SENSE_INTERRUPT) => self.sense_interrupt(ctx),
             Some(VERSION) => self.result(&[VERSION_82077]),
@@ -180,10 +180,13 @@ impl Fdc {
         (u64::from(steps) * step_ns).clamp(SHORT_NS, LONGEST_SEEK_NS)
     }
 
-    fn start_seek(&mut self, ctx: &mut Ctx<'_>, unit: u8, cylinder: u8, steps: i16) {
+    /// `select` is the command's second byte: drive and side.
+    fn start_seek(&mut self, ctx: &mut Ctx<'_>, select: u8, cylinder: u8, steps: i16) {
         let until = ctx.now.plus(self.seek_ns(steps.unsigned_abs()));
-        let n = usize::from(unit);
+        let n = usize::from(select & UNIT);
         self.state.sense[n] = None;
+        self.state.sides &= !(1 << n);
+        self.state.sides |= u8::from(select & HEAD != 0) << n;
         self.state.seeks[n] = Some(Seek {
             until,
             cylinder,
@@ -192,18 +195,19 @@ impl Fdc {
         });
     }
 
-    fn seek(&mut self, ctx: &mut Ctx<'_>, unit: u8, cylinder: u8) {
-        let steps = i16::from(cylinder) - i16::from(self.state.pcn[usize::from(unit)]);
-        self.start_seek(ctx, unit, cylinder, steps);
+    fn seek(&mut self, ctx: &mut Ctx<'_>, select: u8, cylinder: u8) {
+        let steps = i16::from(cylinder) - i16::from(self.state.pcn[usize::from(select & UNIT)]);
+        self.start_seek(ctx, select, cylinder, steps);
     }
 
     /// Steps outwards until the drive reports track 0.
-    fn recalibrate(&mut self, ctx: &mut Ctx<'_>, unit: u8) {
+    fn recalibrate(&mut self, ctx: &mut Ctx<'_>, select: u8) {
+        let unit = select & UNIT;
         let steps = match self.drive(unit) {
             Some(drive) => drive.head.min(RECALIBRATE_STEPS),
             None => RECALIBRATE_STEPS,
         };
-        self.start_seek(ctx, unit, 0, -i16::from(steps));
+        self.start_seek(ctx, select, 0, -i16::from(steps));
         if let Some(seek) = &mut self.state.seeks[usize::from(unit)] {
             seek.recalibrate = true;
         }
@@ -227,7 +231,12 @@ impl Fdc {
             } else {
                 0
             };
-            self.state.sense[n] = Some(ST0_SEEK_END | trouble | unit);
+            let side = if self.state.sides >> n & 1 != 0 {
+                HEAD
+            } else {
+                0
+            };
+            self.state.sense[n] = Some(ST0_SEEK_END | trouble | side | unit);
             self.raise(ctx);
         }
     }

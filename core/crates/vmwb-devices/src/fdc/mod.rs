@@ -45,7 +45,7 @@ mod transfer;
 pub use format::{
     DriveType, FloppyFormat, NotAFloppy, SECTOR_BYTES, cmos_drive_types, cmos_equipment,
 };
-pub use snapshot::{DriveV1, FdcV1, PhaseV1, SeekV1, StepV1, TransferV1};
+pub use snapshot::{DriveV1, FdcV1, FdcV2, PhaseV1, SeekV1, StepV1, TransferV1};
 
 use vmwb_hw::{
     AccessSize, BlockBackend, BlockClient, BlockReply, Ctx, Device, DmaPeer, IrqLine, Nanos,
@@ -106,6 +106,8 @@ struct State {
     /// Cylinder numbers as the controller counts them.
     pcn: [u8; UNITS],
     seeks: [Option<Seek>; UNITS],
+    /// Sides that the last SEEK of each drive has named, by bit: ST0 shows them when it has ended.
+    sides: u8,
     /// ST0 that SENSE INTERRUPT STATUS has still to tell, by drive.
     sense: [Option<u8>; UNITS],
     /// When the interrupt of a reset comes.
@@ -133,6 +135,7 @@ impl State {
             last_eot: 0,
             pcn: [0; UNITS],
             seeks: [None; UNITS],
+            sides: 0,
             sense: [None; UNITS],
             reset_done: None,
             phase: Phase::Command(Vec::new()),
@@ -429,12 +432,15 @@ impl Device for Fdc {
     }
 
     fn save(&self) -> Result<Payload, SnapshotError> {
-        Payload::encode(self.name(), &FdcV1::from(self))
+        Payload::encode(self.name(), &FdcV2::from(self))
     }
 
     fn restore(&mut self, ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
-        let saved = payload.decode::<FdcV1>()?;
-        for (drive, v) in self.drives.iter_mut().zip(&saved.drives) {
+        let saved = match payload.version {
+            1 => FdcV2::from(payload.decode::<FdcV1>()?),
+            _ => payload.decode::<FdcV2>()?,
+        };
+        for (drive, v) in self.drives.iter_mut().zip(&saved.base.drives) {
             if v.head > drive.kind.last_cylinder() {
                 return Err(SnapshotError::damaged(
                     "fdc",

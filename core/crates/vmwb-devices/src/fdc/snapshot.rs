@@ -158,6 +158,48 @@ impl Schema for FdcV1 {
     const VERSION: u32 = 1;
 }
 
+/// Version 2: a seek remembers its side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FdcV2 {
+    /// What version 1 has.
+    pub base: FdcV1,
+    /// Sides that the last SEEK of each drive has named: bit n for drive n.
+    pub sides: u8,
+}
+
+impl Schema for FdcV2 {
+    const KIND: &'static str = "fdc";
+    const VERSION: u32 = 2;
+}
+
+impl From<FdcV1> for FdcV2 {
+    fn from(base: FdcV1) -> Self {
+        Self { base, sides: 0 }
+    }
+}
+
+impl From<&Fdc> for FdcV2 {
+    fn from(fdc: &Fdc) -> Self {
+        Self {
+            base: FdcV1::from(fdc),
+            sides: fdc.state.sides,
+        }
+    }
+}
+
+impl TryFrom<FdcV2> for State {
+    type Error = SnapshotError;
+
+    fn try_from(v: FdcV2) -> Result<Self, SnapshotError> {
+        check(v.sides >> UNITS == 0, "a drive does not exist")?;
+        Ok(Self {
+            sides: v.sides,
+            ..Self::try_from(v.base)?
+        })
+    }
+}
+
 fn check(holds: bool, reason: &str) -> Result<(), SnapshotError> {
     if holds {
         Ok(())
@@ -269,6 +311,7 @@ impl TryFrom<FdcV1> for State {
                     recalibrate: seek.recalibrate,
                 })
             }),
+            sides: 0,
             sense: v.sense,
             reset_done: v.reset_done_ns.map(Nanos),
             phase: v.phase.try_into()?,

@@ -6,6 +6,8 @@ mod heads;
 mod transfers;
 mod trouble;
 
+mod drivers;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
@@ -209,7 +211,7 @@ impl Subject for FdcSubject {
             &[0x13, 0, 0x47, 3],
             &[0x12, 0x85],
             &[0x03, 0xDF, 0x02],
-            &[0x0F, 1, 20],
+            &[0x0F, 5, 20],
             &[0x46, 0, 0, 0, 1, 2, 18, 0x1B, 0xFF],
         ];
         for byte in commands.concat() {
