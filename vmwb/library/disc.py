@@ -8,6 +8,8 @@ that a link there points to.
 
 from __future__ import annotations
 
+import io
+import itertools
 import os
 import stat
 import threading
@@ -27,18 +29,21 @@ BYTES_MAX: Final = 8 << 30
 FILE_MAX_BYTES: Final = (4 << 30) - 2048
 DEPTH_MAX: Final = 32
 NAME_MAX_CHARACTERS: Final = 64
+# Room for the number of a name that is cut like another's: a tilde and the digits of FILES_MAX.
+NUMBER_MAX_CHARACTERS: Final = 6
 JOLIET_FORBIDDEN: Final = frozenset("*/:;?\\")
 VOLUME_MAX_CHARACTERS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A file or folder: where it is, its names from the top, its size (-1: a folder), its date."""
+    """A file or folder: where it is, its names from the top, size (-1: a folder), date, mode."""
 
     path: Path
     names: tuple[str, ...]
     size: int
     changed: float
+    mode: int
 
 
 class _Clock:
@@ -84,7 +89,9 @@ def build_disc(folder: Path, image: Path) -> None:
 
     with storage_errors("The folder cannot be made into a CD", folder):
         changed = folder.stat().st_mtime
-        entries = sorted(_walk(folder, ()), key=lambda entry: entry.names)
+        # One more than there may be: who names the root of a host waits for no walk of all of it.
+        found = itertools.islice(_walk(folder, ()), FILES_MAX + 1)
+        entries = sorted(found, key=lambda entry: entry.names)
     _check(folder, entries)
     disc = pycdlib.PyCdlib()
     temporary = image.with_name(f".{image.name}.{os.getpid()}.tmp")
@@ -117,7 +124,7 @@ def build_disc(folder: Path, image: Path) -> None:
 
 def _walk(folder: Path, names: tuple[str, ...]) -> Iterator[_Entry]:
     with os.scandir(folder) as found:
-        children = list(found)
+        children = list(itertools.islice(found, FILES_MAX + 1))
     for child in children:
         status = child.stat(follow_symlinks=False)
         entry = (*names, child.name)
@@ -127,18 +134,19 @@ def _walk(folder: Path, names: tuple[str, ...]) -> Iterator[_Entry]:
                     f"The folder {child.path} lies too deep for a CD: at most {DEPTH_MAX} folders "
                     "in one another are possible."
                 )
-            yield _Entry(Path(child.path), entry, -1, status.st_mtime)
+            yield _Entry(Path(child.path), entry, -1, status.st_mtime, status.st_mode)
             yield from _walk(Path(child.path), entry)
         elif stat.S_ISREG(status.st_mode):
-            yield _Entry(Path(child.path), entry, status.st_size, status.st_mtime)
+            path = Path(child.path)
+            yield _Entry(path, entry, status.st_size, status.st_mtime, status.st_mode)
 
 
 def _check(folder: Path, entries: list[_Entry]) -> None:
     size = sum(max(0, entry.size) for entry in entries)
     if len(entries) > FILES_MAX or size > BYTES_MAX:
         raise StorageError(
-            f"The folder {folder} is too large for a CD: {len(entries)} files with {size >> 20} "
-            f"MiB; at most {FILES_MAX} files and {BYTES_MAX >> 30} GiB are possible.",
+            f"The folder {folder} is too large for a CD: {_many(len(entries))} files with "
+            f"{size >> 20} MiB; at most {FILES_MAX} files and {BYTES_MAX >> 30} GiB are possible.",
             {"path": str(folder)},
         )
     for entry in entries:
@@ -149,6 +157,82 @@ def _check(folder: Path, entries: list[_Entry]) -> None:
             )
 
 
+def _many(files: int) -> str:
+    return f"more than {FILES_MAX}" if files > FILES_MAX else str(files)
+
+
+class _Content(io.RawIOBase):
+    """What is in a file of the folder, which is open only while it is read.
+
+    Whoever can write to the folder may put something else in its place meanwhile: a link or a pipe
+    is not followed or waited for, and a file that has become shorter is told.
+    """
+
+    mode = "rb"
+
+    def __init__(self, entry: _Entry) -> None:
+        super().__init__()
+        self._entry = entry
+        self._at = 0
+        self._handle: int | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence != os.SEEK_SET:
+            raise io.UnsupportedOperation("only places from the start are known")
+        self._at = offset
+        return offset
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._entry.size - self._at)
+        wanted = left if size < 0 else min(size, left)
+        if self._handle is None:
+            self._handle = _open_again(self._entry)
+        data = b""
+        while len(data) < wanted:
+            part = os.pread(self._handle, wanted - len(data), self._at)
+            if not part:
+                raise _changed(self._entry)
+            self._at += len(part)
+            data += part
+        if self._at >= self._entry.size:
+            self._release()
+        return data
+
+    def close(self) -> None:
+        self._release()
+        super().close()
+
+    def _release(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def _open_again(entry: _Entry) -> int:
+    handle = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise _changed(entry)
+    return handle
+
+
+def _changed(entry: _Entry) -> StorageError:
+    return StorageError(
+        f"The file {entry.path} was changed while the CD was made: try again when nothing writes "
+        "there.",
+        {"path": str(entry.path)},
+    )
+
+
 class _Places:
     """Where folders are on the disc: their paths by plain and by Joliet names."""
 
@@ -156,19 +240,24 @@ class _Places:
         self.plain: dict[tuple[str, ...], str] = {(): ""}
         self.joliet: dict[tuple[str, ...], str] = {(): ""}
         self._taken: set[str] = set()
+        # The number behind the last name that was cut to this, so that many alike cost no search.
+        self._numbers: dict[str, int] = {}
 
     def joliet_path(self, names: tuple[str, ...]) -> str:
         """Give a new entry's Joliet path; a name that is cut like another's gets a number."""
         name = "".join("_" if letter in JOLIET_FORBIDDEN else letter for letter in names[-1])
+        folder = self.joliet[names[:-1]]
+        # Windows finds names without regard to case, so they have to differ in more.
+        alike = f"{folder}/{_cut(name, NAME_MAX_CHARACTERS - NUMBER_MAX_CHARACTERS)}".casefold()
         number = 0
         while True:
             end = f"~{number}" if number else ""
-            path = f"{self.joliet[names[:-1]]}/{_cut(name, NAME_MAX_CHARACTERS - len(end))}{end}"
-            # Windows finds names without regard to case, so they have to differ in more.
+            path = f"{folder}/{_cut(name, NAME_MAX_CHARACTERS - len(end))}{end}"
             if path.casefold() not in self._taken:
                 self._taken.add(path.casefold())
                 return path
-            number += 1
+            number = max(number, self._numbers.get(alike, 0)) + 1
+            self._numbers[alike] = number
 
 
 def _cut(name: str, units: int) -> str:
@@ -188,8 +277,13 @@ def _add(disc: object, entry: _Entry, number: int, places: _Places) -> None:
         places.joliet[entry.names] = joliet
         disc.add_directory(place, rr_name=name, joliet_path=joliet)  # type: ignore[attr-defined]
     else:
-        disc.add_file(  # type: ignore[attr-defined]
-            str(entry.path), f"{parent}/F{number:07}.;1", rr_name=name, joliet_path=joliet
+        disc.add_fp(  # type: ignore[attr-defined]
+            _Content(entry),
+            entry.size,
+            f"{parent}/F{number:07}.;1",
+            rr_name=name,
+            joliet_path=joliet,
+            file_mode=entry.mode,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pycdlib
@@ -147,3 +148,68 @@ def test_names_that_would_be_alike_are_kept_apart(folder: Path, tmp_path: Path) 
     assert len({name.casefold() for name in joliet}) == len(NAMES) + len(alike) + 3
     assert rock_ridge[f"/{long}d/below"] == b"below"
     assert rock_ridge["/README.TXT"] != rock_ridge["/readme.txt"]
+
+
+def test_many_names_that_are_cut_alike_cost_no_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "many").mkdir()
+    for number in range(300):
+        (tmp_path / "many" / f"{'n' * disc.NAME_MAX_CHARACTERS}{number}").touch()
+    cuts: list[str] = []
+    cut = disc._cut
+    monkeypatch.setattr(disc, "_cut", lambda name, units: cuts.append(name) or cut(name, units))
+
+    build_disc(tmp_path / "many", tmp_path / "cd.iso")
+
+    assert len(set(content(tmp_path / "cd.iso", "joliet_path"))) == 300
+    assert len(cuts) <= 4 * 300
+
+
+def test_folder_of_too_much_is_not_walked_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(50):
+        (tmp_path / "many" / f"{number}" / "below").mkdir(parents=True)
+    monkeypatch.setattr(disc, "FILES_MAX", 5)
+    walked: list[object] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: walked.append(path) or scandir(path))
+
+    with pytest.raises(StorageError, match="more than 5 files"):
+        build_disc(tmp_path / "many", tmp_path / "cd.iso")
+    assert len(walked) <= 7
+
+
+def shorten(path: Path) -> None:
+    path.write_bytes(b"x")
+
+
+def put_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def put_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("change", [shorten, put_pipe, put_folder])
+def test_file_that_changes_while_the_disc_is_made_is_told(
+    tmp_path: Path, change: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    file = tmp_path / "folder" / "file"
+    file.write_bytes(bytes(5000))
+    write = pycdlib.PyCdlib.write
+
+    def changed_before(self: pycdlib.PyCdlib, name: str) -> None:
+        change(file)
+        write(self, name)
+
+    monkeypatch.setattr(pycdlib.PyCdlib, "write", changed_before)
+
+    with pytest.raises(StorageError, match="was changed while the CD was made"):
+        build_disc(tmp_path / "folder", tmp_path / "cd.iso")
+    assert not (tmp_path / "cd.iso").exists()
