@@ -15,9 +15,16 @@ from vmwb.client.worker_client import WorkerClient
 from vmwb.ipc.framing import LENGTH, encode_frame
 from vmwb.ipc.messages import Hello, Op, PowerVerb, Request
 from vmwb.ipc.platform_linux import send_with_handles
-from vmwb.model.errors import NotSupportedError, TimedOutError, VmwbError, WorkerGoneError
+from vmwb.model.errors import (
+    BusyError,
+    NotSupportedError,
+    TimedOutError,
+    VmwbError,
+    WorkerGoneError,
+)
 from vmwb.model.power import PowerState
 from vmwb.services.types import WaitFor, WaitKind
+from vmwb.worker.serial import CLIENTS_MAX
 
 WAIT = Request(0, "wait", {"kind": "serial", "text": "never"}).to_json()
 HELLO = encode_frame(Hello("test").to_json())
@@ -241,6 +248,25 @@ async def test_requests_with_wrong_arguments_are_refused_and_the_session_goes_on
             await client._request(op, args)
 
     assert await client.state() is PowerState.RUNNING
+    await client.close()
+
+
+async def test_consoles_beyond_the_bound_are_refused_until_one_is_closed(bench: Bench) -> None:
+    client = await WorkerClient.connect(await running(bench))
+    consoles = [await client.console() for _ in range(CLIENTS_MAX)]
+    with pytest.raises(BusyError, match="close some"):
+        await client.console()
+
+    consoles.pop().close()
+    async with asyncio.timeout(20):
+        while len(consoles) < CLIENTS_MAX:
+            try:
+                consoles.append(await client.console())
+            except BusyError:
+                # The worker has not seen yet that one was closed.
+                await client.state()
+    for console in consoles:
+        console.close()
     await client.close()
 
 

@@ -358,7 +358,8 @@ class MachineHost:
                 self._sentence = sentence
                 self._log.write("error", f"The guest cannot run on: {sentence}")
             case NoBootDeviceEvent(sentence=sentence):
-                self._log.write("warn", sentence)
+                # A guest can write what the firmware writes, again and again.
+                self._log.core("warn", sentence)
                 self._notice_is(NO_BOOT_DEVICE, sentence)
             case SleepEvent(asleep=asleep):
                 self._notice_is(ASLEEP, SLEEPS if asleep else "")

@@ -17,9 +17,12 @@ import os
 import socket
 from typing import Final
 
+from vmwb.model.errors import BusyError
+
 HISTORY_MAX_BYTES: Final = 1024 * 1024
 CLIENT_WAITING_MAX_BYTES: Final = 1024 * 1024
 INPUT_WAITING_MAX_BYTES: Final = 64 * 1024
+CLIENTS_MAX: Final = 32
 CHUNK: Final = 65_536
 NEEDLE_MAX_BYTES: Final = 4096
 
@@ -150,7 +153,15 @@ class SerialHub:
         self._loop.add_reader(self._console.fileno(), self._read)
 
     def open_client(self, *, replay: bool) -> int:
-        """Give a new stream of this port; the descriptor is the caller's to pass on."""
+        """Give a new stream of this port; the descriptor is the caller's to pass on.
+
+        Raises:
+            BusyError: there are as many streams as there may be.
+        """
+        if len(self._clients) >= CLIENTS_MAX:
+            raise BusyError(
+                f"The serial port {self.port} has {CLIENTS_MAX} consoles open: close some."
+            )
         ours, theirs = socket.socketpair()
         client = _Client(self, ours)
         self._clients.append(client)

@@ -37,6 +37,7 @@ HELLO_SECONDS: Final = 5.0
 LINGER_SECONDS: Final = 2.0
 UNDER_WAY_SECONDS: Final = 5.0
 BUSY_SECONDS: Final = 60.0
+ACCEPT_AGAIN_SECONDS: Final = 1.0
 
 
 async def serve(booted: Booted, first: socket.socket, log: Log) -> None:
@@ -123,8 +124,15 @@ class _Server:
             return
         try:
             sock, _ = self._listener.accept()
+        except BlockingIOError:
+            # It left before it was let in.
+            return
         except OSError as error:
+            # No descriptor is free, say. It waits at the door: to ask on would be all that is done.
             self._log.write("warn", f"A client could not be accepted: {error}")
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._listener.fileno())
+            loop.call_later(ACCEPT_AGAIN_SECONDS, self.accept_clients)
             return
         if peer_uid(sock) != os.getuid():
             self._log.write("warn", "A client of another user was refused.")
