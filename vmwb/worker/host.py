@@ -60,6 +60,10 @@ BACKLOG_MAX: Final = 1024
 EFFECT_SECONDS: Final = 10.0
 LAST_STATS_SECONDS: Final = 2.0
 SCREEN_POLL_SECONDS: Final = 0.05
+# A guest can cause events without end (resets, pointers, trays). Of what it repeats the core keeps
+# the latest; beyond so many turns a second we look for it less often.
+TURNS_MAX: Final = 200
+TURN_REST_SECONDS: Final = 0.05
 KEY_INTERVAL_SECONDS: Final = 0.008
 SLEEPS: Final = "The guest sleeps. A key or its power button wakes it."
 
@@ -103,6 +107,8 @@ class MachineHost:
         self._reaching: list[tuple[frozenset[PowerState] | set[PowerState], asyncio.Event]] = []
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
+        # Second of the loop's time, and how often the core's events were taken in it.
+        self._turns = (0, 0)
         self.serial = {
             port: SerialHub(port, console, file) for port, console, file in booted.consoles
         }
@@ -111,7 +117,7 @@ class MachineHost:
         """Hang the machine onto the running loop and take the events that wait already."""
         for hub in self.serial.values():
             hub.attach()
-        asyncio.get_running_loop().add_reader(self._machine.event_handle(), self.pump)
+        self._listen()
         self.pump()
 
     @property
@@ -153,6 +159,21 @@ class MachineHost:
                 self._log.write("error", f"An event of the core cannot be read: {error}")
                 continue
             self._apply(event)
+
+    def _listen(self) -> None:
+        if not self._finishing:
+            asyncio.get_running_loop().add_reader(self._machine.event_handle(), self._turn)
+
+    def _turn(self) -> None:
+        """Take events that have come, and rest before the next look if there was no end of them."""
+        loop = asyncio.get_running_loop()
+        second, turns = self._turns
+        turns = turns + 1 if second == int(loop.time()) else 1
+        self._turns = (int(loop.time()), turns)
+        if turns > TURNS_MAX:
+            loop.remove_reader(self._machine.event_handle())
+            loop.call_later(TURN_REST_SECONDS, self._listen)
+        self.pump()
 
     async def power(self, verb: PowerVerb) -> None:
         """Make one power request and wait for its effect.
