@@ -339,7 +339,11 @@ class FakeMachine:
             self._set("off")
         elif word == "crash":
             self._say(
-                {"kind": "crashed", "stop": {"reason": "triple_fault"}, "sentence": "Triple fault."}
+                {
+                    "kind": "crashed",
+                    "stop": {"reason": "triple_fault", "rip": 16, "vector": 13},
+                    "sentence": "Triple fault.",
+                }
             )
             self._set("crashed")
         elif word == "exit":

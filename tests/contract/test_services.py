@@ -253,6 +253,7 @@ async def test_machine_that_finds_nothing_to_boot_has_a_problem_until_its_reset(
 
     assert (told.state, told.problem) == (PowerState.RUNNING, "Nothing boots.")
     assert told.problem_code == "no_boot_device"
+    assert told.problem_facts == {"reason": "no_boot_device"}
     assert (after.state, after.problem) == (PowerState.RUNNING, None)
 
 
@@ -494,6 +495,7 @@ async def test_guest_crash_is_told_and_the_machine_starts_again(bench: Bench) ->
     assert isinstance(seen[0], PowerEvent)
     machine = await bench.services.machines.show("deb")
     assert (machine.state, machine.problem) == (PowerState.CRASHED, "Triple fault.")
+    assert machine.problem_facts == {"reason": "triple_fault", "rip": 16, "vector": 13}
     assert (await bench.services.power.start("deb")).state is PowerState.RUNNING
 
 

@@ -28,6 +28,7 @@ from vmwb.model.power import PowerState
 from vmwb_ui.errors import KINDS, error_text, problem_text
 from vmwb_ui.library.new_machine import NewMachineDialog
 from vmwb_ui.machine.log_dialog import LogDialog
+from vmwb_ui.problems import EXCEPTIONS, INTERRUPT, SENTENCES
 
 UI = Path(__file__).resolve().parents[2] / "ui"
 GERMAN = UI / "translations" / "vmwb_de.ts"
@@ -110,6 +111,55 @@ def test_error_with_its_facts_is_wholly_german(german) -> None:
         "deb: ausgeschaltet. Das geht jetzt nicht."
     )
     assert error_text(errors.NotFoundError("English.", {"path": "/k"})).startswith("/k gibt es")
+
+
+ALL_FACTS = {
+    "rip": 0x10,
+    "address": 0x7C10,
+    "bytes": "0f ff c0",
+    "cpu_model": "486",
+    "processor": 1,
+    "detail": "a detail",
+    "role": "driver",
+    "call": 59,
+}
+
+
+def test_problem_with_its_facts_is_wholly_german(german) -> None:
+    facts = {**ALL_FACTS, "vector": 6}
+
+    said = [problem_text("", "English.", {**facts, "reason": reason}) for reason in SENTENCES]
+
+    assert all("486. Es war Prozessor 1." in text for text in said)
+    assert not [text for text in said if "English" in text or "{" in text or " the " in text]
+    assert not set(said) & set(SENTENCES.values())
+
+
+def test_exception_of_every_vector_is_german(german) -> None:
+    facts = {"reason": "triple_fault", "rip": 0xFFF0}
+    english = {*EXCEPTIONS.values(), INTERRUPT}
+
+    said = [problem_text("", "English.", {**facts, "vector": vector}) for vector in range(256)]
+
+    assert all(f"(Ausnahme {vector}) bei 0xfff0" in text for vector, text in enumerate(said))
+    assert not [text for text in said for error in english if f" {error} " in text]
+    assert len({text.split("konnte ")[1].split(" (")[0] for text in said}) == len(english)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{}, {"reason": "of another version"}, {"reason": "triple_fault"}, {"reason": "sandbox"}],
+)
+def test_problem_without_all_its_facts_keeps_its_sentence(german, facts) -> None:
+    said = problem_text("guest_crashed", "What happened.", facts)
+
+    assert said == "Der Gast kann nicht weiterlaufen. (What happened.)"
+
+
+def test_linear_address_that_is_the_guest_s_own_is_not_said_twice(german) -> None:
+    facts = {"reason": "halted_for_good", "rip": 5, "address": 5}
+
+    assert "lineare" not in problem_text("guest_crashed", "English.", facts)
 
 
 def test_error_in_english_is_the_services_own_sentence(look, qapp) -> None:

@@ -52,7 +52,7 @@
             <translation>&amp;Vollbild</translation>
         </message>
         <message>
-            <source>Show nothing but the machine's screen; again: end that</source>
+            <source>Show nothing but the machine&apos;s screen; again: end that</source>
             <translation>Nichts als den Bildschirm der Maschine zeigen; noch einmal: das beenden</translation>
         </message>
         <message>
@@ -290,8 +290,8 @@
             <translation>Der Emulator hat abgelehnt oder versagt.</translation>
         </message>
         <message>
-            <source>The guest sleeps. A key or its power button wakes it.</source>
-            <translation>Der Gast schläft. Eine Taste oder sein Netzschalter weckt ihn.</translation>
+            <source>The guest sleeps.</source>
+            <translation>Der Gast schläft.</translation>
         </message>
         <message>
             <source>No device that can boot was found.</source>
@@ -684,6 +684,129 @@
         <message>
             <source>Create</source>
             <translation>Anlegen</translation>
+        </message>
+    </context>
+    <context>
+        <name>Problems</name>
+        <message>
+            <source>The guest sleeps. A key or its power button wakes it.</source>
+            <translation>Der Gast schläft. Eine Taste oder sein Netzschalter weckt ihn.</translation>
+        </message>
+        <message>
+            <source>The guest&apos;s processor shut down after a triple fault: its system could not handle {error} (exception {vector}) at {rip}, nor the errors that followed.</source>
+            <translation>Der Prozessor des Gastes hat sich nach einem dreifachen Fehler abgeschaltet: Sein System konnte {error} (Ausnahme {vector}) bei {rip} nicht behandeln und auch die Fehler danach nicht.</translation>
+        </message>
+        <message>
+            <source>The guest halted its processor with interrupts disabled (at {rip}): nothing can wake it.</source>
+            <translation>Der Gast hat seinen Prozessor mit gesperrten Interrupts angehalten (bei {rip}): Nichts kann ihn wecken.</translation>
+        </message>
+        <message>
+            <source>The kernel or its RAM disk could not be loaded again ({detail}).</source>
+            <translation>Der Kernel oder seine RAM-Disk ließ sich nicht noch einmal laden ({detail}).</translation>
+        </message>
+        <message>
+            <source>The emulator failed inside itself ({detail}). This is a defect of the program; please report it.</source>
+            <translation>Der Emulator hat in sich versagt ({detail}). Das ist ein Fehler des Programms; bitte melden Sie ihn.</translation>
+        </message>
+        <message>
+            <source>No device that can boot was found. Give the machine a disk, a CD or a floppy with a system on it, or another boot order, then reset it.</source>
+            <translation>Es wurde kein Gerät gefunden, von dem gestartet werden kann. Geben Sie der Maschine eine Festplatte, eine CD oder eine Diskette mit einem System darauf oder eine andere Startreihenfolge, dann setzen Sie sie zurück.</translation>
+        </message>
+        <message>
+            <source>The machine&apos;s process died without last words: look at its log, then start it again.</source>
+            <translation>Der Prozess der Maschine ist ohne letzte Worte gestorben: Sehen Sie in ihr Protokoll, dann starten Sie sie wieder.</translation>
+        </message>
+        <message>
+            <source>The machine&apos;s process was stopped by its own sandbox: its thread {role} made the system call {call}, which it may not make. The guest may have tried to break out: look at the log, and report it before you start the machine again.</source>
+            <translation>Der Prozess der Maschine wurde von seiner eigenen Sandbox angehalten: Sein Thread {role} rief die Systemfunktion {call} auf, was er nicht darf. Vielleicht hat der Gast versucht auszubrechen: Sehen Sie in das Protokoll und melden Sie es, bevor Sie die Maschine wieder starten.</translation>
+        </message>
+        <message>
+            <source>The linear address is {address}.</source>
+            <translation>Die lineare Adresse ist {address}.</translation>
+        </message>
+        <message>
+            <source>The bytes there, {bytes}, are no valid instruction of the processor model {cpu_model}.</source>
+            <translation>Die Bytes dort, {bytes}, sind kein gültiger Befehl des Prozessormodells {cpu_model}.</translation>
+        </message>
+        <message>
+            <source>It was processor {processor}.</source>
+            <translation>Es war Prozessor {processor}.</translation>
+        </message>
+        <message>
+            <source>Start the machine again.</source>
+            <translation>Starten Sie die Maschine wieder.</translation>
+        </message>
+        <message>
+            <source>a division error</source>
+            <translation>einen Divisionsfehler</translation>
+        </message>
+        <message>
+            <source>a debug exception</source>
+            <translation>eine Debug-Ausnahme</translation>
+        </message>
+        <message>
+            <source>a non-maskable interrupt</source>
+            <translation>einen nicht maskierbaren Interrupt</translation>
+        </message>
+        <message>
+            <source>a breakpoint</source>
+            <translation>einen Haltepunkt</translation>
+        </message>
+        <message>
+            <source>an overflow</source>
+            <translation>einen Überlauf</translation>
+        </message>
+        <message>
+            <source>an index out of bounds</source>
+            <translation>einen Index außerhalb der Grenzen</translation>
+        </message>
+        <message>
+            <source>an invalid instruction</source>
+            <translation>einen ungültigen Befehl</translation>
+        </message>
+        <message>
+            <source>the lack of a coprocessor</source>
+            <translation>das Fehlen eines Koprozessors</translation>
+        </message>
+        <message>
+            <source>a double fault</source>
+            <translation>einen doppelten Fehler</translation>
+        </message>
+        <message>
+            <source>an invalid task-state segment</source>
+            <translation>ein ungültiges Task-State-Segment</translation>
+        </message>
+        <message>
+            <source>a segment that is not present</source>
+            <translation>ein nicht vorhandenes Segment</translation>
+        </message>
+        <message>
+            <source>a stack fault</source>
+            <translation>einen Stapelfehler</translation>
+        </message>
+        <message>
+            <source>a general protection fault</source>
+            <translation>eine allgemeine Schutzverletzung</translation>
+        </message>
+        <message>
+            <source>a page fault</source>
+            <translation>einen Seitenfehler</translation>
+        </message>
+        <message>
+            <source>a floating-point error</source>
+            <translation>einen Gleitkommafehler</translation>
+        </message>
+        <message>
+            <source>an unaligned access</source>
+            <translation>einen nicht ausgerichteten Zugriff</translation>
+        </message>
+        <message>
+            <source>an SSE floating-point error</source>
+            <translation>einen SSE-Gleitkommafehler</translation>
+        </message>
+        <message>
+            <source>an interrupt</source>
+            <translation>einen Interrupt</translation>
         </message>
     </context>
     <context>

@@ -2,7 +2,8 @@
 
 The services' sentences are English. In another language the window says what kind of error it is
 by its code, with the facts of its context where it has them, and gives the sentence after it, so
-that nothing is lost and a report can be searched for.
+that nothing is lost and a report can be searched for. What facts tell whole (``problems``) needs no
+English.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication
 from vmwb.model.errors import VmwbError
 from vmwb.model.power import PowerState
 from vmwb_ui import texts
+from vmwb_ui.problems import known_problem
 
 # By code: what kind of error it is.
 KINDS: Final[dict[str, str]] = {
@@ -37,7 +39,7 @@ KINDS: Final[dict[str, str]] = {
     "kernel": QT_TRANSLATE_NOOP("Errors", "The kernel or its RAM disk cannot be booted."),
     "engine": QT_TRANSLATE_NOOP("Errors", "The emulator refused or failed."),
     "no_boot_device": QT_TRANSLATE_NOOP("Errors", "No device that can boot was found."),
-    "asleep": QT_TRANSLATE_NOOP("Errors", "The guest sleeps. A key or its power button wakes it."),
+    "asleep": QT_TRANSLATE_NOOP("Errors", "The guest sleeps."),
     "sandbox": QT_TRANSLATE_NOOP("Errors", "The machine's process was stopped by its own sandbox."),
 }
 # By code: the whole sentence, for contexts that have all its facts.
@@ -68,6 +70,9 @@ def problem_text(
     translated = QCoreApplication.translate("Errors", kind)
     if translated == kind:
         return sentence
+    known = known_problem(context or {})
+    if known is not None:
+        return known
     facts = dict(context or {})
     state = facts.get("state")
     if isinstance(state, str) and state in set(PowerState):

@@ -84,6 +84,7 @@ def machine_json(machine: MachineSummary) -> dict[str, object]:
         "path": str(machine.path),
         "problem": machine.problem,
         "problem_code": machine.problem_code,
+        "problem_facts": dict(machine.problem_facts),
         "config": None if machine.config is None else config_json(machine.config),
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from vmwb.library.layout import Bundle
@@ -21,8 +22,25 @@ _SANDBOX: Final = re.compile(
 )
 
 
-def stopped_by_sandbox(bundle: Bundle) -> str | None:
-    """Give the sentence if the bundle's last worker was stopped by its own sandbox."""
+@dataclass(frozen=True, slots=True)
+class SandboxStop:
+    """A worker's end by its own sandbox: the thread that made a system call, and its number."""
+
+    role: str
+    call: int
+
+    @property
+    def sentence(self) -> str:
+        """The sentence for the user."""
+        return (
+            f"The worker was stopped by its own sandbox: its {self.role} thread made the system "
+            f"call {self.call}, which it may not make. The guest may have tried to break out: look "
+            "at `vmwb logs`, and report it before you start the machine again."
+        )
+
+
+def stopped_by_sandbox(bundle: Bundle) -> SandboxStop | None:
+    """Tell how the bundle's last worker was stopped by its own sandbox, if it was."""
     try:
         descriptor = os.open(bundle.log, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
@@ -37,9 +55,5 @@ def stopped_by_sandbox(bundle: Bundle) -> str | None:
     found = _SANDBOX.findall(tail)
     if not found:
         return None
-    role, call = (part.decode() for part in found[-1])
-    return (
-        f"The worker was stopped by its own sandbox: its {role} thread made the system call "
-        f"{call}, which it may not make. The guest may have tried to break out: look at "
-        "`vmwb logs`, and report it before you start the machine again."
-    )
+    role, call = found[-1]
+    return SandboxStop(role.decode(), int(call))

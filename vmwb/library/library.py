@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +46,8 @@ class BundleStatus:
     a sentence, and ``problem_code`` its kind for programs: ``worker`` (the process died),
     ``sandbox`` (stopped by its own), ``guest_crashed``, ``failed`` (it never ran),
     ``no_boot_device`` (it runs, and found nothing to boot), ``asleep`` (it runs, its guest sleeps).
+    ``problem_facts`` are what the sentence is made of, if that is known: ``reason``, and what
+    belongs to it.
     """
 
     state: PowerState
@@ -53,6 +55,7 @@ class BundleStatus:
     record: RunRecord | None
     problem: str | None = None
     problem_code: str | None = None
+    problem_facts: Mapping[str, object] = field(default_factory=dict)
 
 
 def bundle_status(bundle: Bundle) -> BundleStatus:
@@ -60,8 +63,12 @@ def bundle_status(bundle: Bundle) -> BundleStatus:
     record = read_run_record(bundle)
     if record is not None and record.state not in AT_REST:
         if is_locked(bundle):
-            notice = (record.notice or None, record.notice_code or None)
-            return BundleStatus(record.state, True, record, *notice)
+            if not record.notice:
+                return BundleStatus(record.state, True, record)
+            facts: Mapping[str, object] = {"reason": record.notice_code}
+            return BundleStatus(
+                record.state, True, record, record.notice, record.notice_code, facts
+            )
         # Look again: between the two looks the worker may have begun, or left its last words.
         if is_locked(bundle) or read_run_record(bundle) != record:
             return bundle_status(bundle)
@@ -69,18 +76,27 @@ def bundle_status(bundle: Bundle) -> BundleStatus:
             return BundleStatus(PowerState.SUSPENDED, False, record)
         stopped = stopped_by_sandbox(bundle)
         if stopped is not None:
-            return BundleStatus(PowerState.CRASHED, False, record, stopped, "sandbox")
-        return BundleStatus(PowerState.CRASHED, False, record, _DIED, WorkerError.code)
+            facts = {"reason": "sandbox", "role": stopped.role, "call": stopped.call}
+            sentence = stopped.sentence
+            return BundleStatus(PowerState.CRASHED, False, record, sentence, "sandbox", facts)
+        return _died(record)
     if suspended_state(bundle) is not None:
         return BundleStatus(PowerState.SUSPENDED, False, record)
     if record is None:
         return BundleStatus(PowerState.OFF, False, None)
     if record.state is PowerState.CRASHED:
-        code = GuestCrashedError.code if record.sentence else WorkerError.code
-        return BundleStatus(PowerState.CRASHED, False, record, record.sentence or _DIED, code)
+        if not record.sentence:
+            return _died(record)
+        code, facts = GuestCrashedError.code, record.facts
+        return BundleStatus(PowerState.CRASHED, False, record, record.sentence, code, facts)
     if not record.sentence:
         return BundleStatus(PowerState.OFF, False, record)
     return BundleStatus(PowerState.OFF, False, record, record.sentence, VmwbError.code)
+
+
+def _died(record: RunRecord) -> BundleStatus:
+    facts = {"reason": "worker_died"}
+    return BundleStatus(PowerState.CRASHED, False, record, _DIED, WorkerError.code, facts)
 
 
 class Library:

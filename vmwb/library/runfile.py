@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from vmwb.library.files import read_bounded, write_somehow
@@ -20,6 +20,7 @@ RUN_VERSION: Final = 1
 RUN_BYTES: Final = 2048
 NO_BOOT_DEVICE: Final = "no_boot_device"
 ASLEEP: Final = "asleep"
+FACTS_MAX: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class RunRecord:
     """The record. ``started`` is seconds since 1970; ``sentence`` says why it ended badly.
 
     ``notice`` says what is the matter with a machine that runs, ``notice_code`` which of those it
-    is: ``no_boot_device`` (it found nothing to boot), ``asleep`` (its guest sleeps).
+    is: ``no_boot_device`` (it found nothing to boot), ``asleep`` (its guest sleeps). ``facts`` are
+    those of a guest that crashed, as its event ``crashed`` tells them in ``stop``.
     """
 
     pid: int
@@ -38,6 +40,7 @@ class RunRecord:
     sentence: str = ""
     notice: str = ""
     notice_code: str = ""
+    facts: Mapping[str, object] = field(default_factory=dict)
     version: int = RUN_VERSION
 
     def write(self, bundle: Bundle, *, durable: bool) -> None:
@@ -45,9 +48,15 @@ class RunRecord:
 
         Errors are the operating system's.
         """
-        data = json.dumps({**asdict(self), "state": self.state.value}).encode()
+        data = self._encoded()
+        if len(data) > RUN_BYTES:
+            # The sentence has them, too.
+            data = replace(self, facts={})._encoded()
         # All of one length, so that the last words fit into the place of the first ones.
         write_somehow(bundle.run, data.ljust(RUN_BYTES), durable=durable)
+
+    def _encoded(self) -> bytes:
+        return json.dumps({**asdict(self), "state": self.state.value}).encode()
 
 
 def read_run_record(bundle: Bundle) -> RunRecord | None:
@@ -75,4 +84,12 @@ def _parse(data: Mapping[str, object]) -> RunRecord | None:
         sentence=str(data.get("sentence", "")),
         notice=str(data.get("notice", "")),
         notice_code=str(data.get("notice_code", "")),
+        facts=_facts(data.get("facts")),
     )
+
+
+def _facts(found: object) -> Mapping[str, object]:
+    """Read the facts: few, flat, and nothing but texts and whole numbers."""
+    if not isinstance(found, dict) or len(found) > FACTS_MAX:
+        return {}
+    return {name: fact for name, fact in found.items() if isinstance(fact, str | int)}

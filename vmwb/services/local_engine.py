@@ -216,13 +216,14 @@ class LocalEngine:
     def _summary(self, bundle: Bundle, *, damaged_ok: bool) -> MachineSummary:
         status = bundle_status(bundle)
         problem, problem_code = status.problem, status.problem_code
+        facts = status.problem_facts
         config: VmConfig | None = None
         try:
             config = self._config(bundle)
         except VmwbError as error:
             if not damaged_ok and not isinstance(error, CorruptError):
                 raise
-            problem, problem_code = error.sentence, error.code
+            problem, problem_code, facts = error.sentence, error.code, {}
         return MachineSummary(
             id=config.id if config is not None else "",
             name=bundle.name,
@@ -232,6 +233,7 @@ class LocalEngine:
             pid=status.record.pid if status.live and status.record is not None else None,
             problem=problem,
             problem_code=problem_code,
+            problem_facts=facts,
         )
 
     def _config(self, bundle: Bundle) -> VmConfig:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -37,6 +38,8 @@ class MachineSummary:
     read (then ``config`` is ``None``), when the last run ended badly, or when a machine that runs
     found nothing to boot or has a guest that sleeps; ``problem_code`` is an error's code,
     ``sandbox`` for a worker that was stopped by its own, ``no_boot_device`` or ``asleep``.
+    ``problem_facts`` are what the sentence is made of, where that is known: ``reason`` and what
+    belongs to it, as ``docs/cli.md`` lists them.
     """
 
     id: str
@@ -47,6 +50,7 @@ class MachineSummary:
     pid: int | None = None
     problem: str | None = None
     problem_code: str | None = None
+    problem_facts: Mapping[str, object] = field(default_factory=dict)
 
 
 class StopKind(StrEnum):

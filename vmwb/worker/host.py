@@ -96,6 +96,7 @@ class MachineHost:
         self._subscribers: set[Callable[[Event], None]] = set()
         self._ended_by = "power_off"
         self._sentence = ""
+        self._facts: Mapping[str, object] = {}
         #: What is wrong with a machine that runs.
         self._notice = self._notice_code = ""
         self._debug_exit: int | None = None
@@ -374,9 +375,10 @@ class MachineHost:
             case DebugExitEvent(value=value):
                 self._ended_by = "debug_exit"
                 self._debug_exit = value
-            case CrashedEvent(sentence=sentence):
+            case CrashedEvent(sentence=sentence, stop=stop):
                 self._ended_by = "crashed"
                 self._sentence = sentence
+                self._facts = stop
                 self._log.write("error", f"The guest cannot run on: {sentence}")
             case NoBootDeviceEvent(sentence=sentence):
                 # A guest can write what the firmware writes, again and again.
@@ -567,4 +569,5 @@ class MachineHost:
             sentence=self._sentence if self.state in AT_REST else "",
             notice="" if self.state in AT_REST else self._notice,
             notice_code="" if self.state in AT_REST else self._notice_code,
+            facts=self._facts if self.state in AT_REST else {},
         ).write(self.bundle, durable=durable)

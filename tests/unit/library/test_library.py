@@ -13,7 +13,7 @@ from vmwb.library.files import read_bounded, remove_tree, storage_errors, write_
 from vmwb.library.lastwords import stopped_by_sandbox
 from vmwb.library.layout import LOG_KEEP, Bundle, BundleLock, is_locked, rotate_logs
 from vmwb.library.library import Library, bundle_status
-from vmwb.library.runfile import RunRecord, read_run_record
+from vmwb.library.runfile import RUN_BYTES, RunRecord, read_run_record
 from vmwb.library.schema import decode_definition, encode_definition
 from vmwb.library.states import StateWriter, load_state, remove_states, suspended_state
 from vmwb.model.config import (
@@ -114,7 +114,8 @@ def test_end_that_the_sandbox_made_is_told_from_the_log(bundle: Bundle) -> None:
     sentence = stopped_by_sandbox(bundle)
 
     assert sentence is not None
-    assert "its driver thread made the system call 59, which" in sentence
+    assert (sentence.role, sentence.call) == ("driver", 59)
+    assert "its driver thread made the system call 59, which" in sentence.sentence
 
 
 def test_machine_that_runs_and_found_nothing_to_boot_has_a_problem(bundle: Bundle) -> None:
@@ -133,7 +134,8 @@ def test_machine_that_runs_and_found_nothing_to_boot_has_a_problem(bundle: Bundl
         "Nothing boots.",
         "no_boot_device",
     )
-    assert (quiet.problem, quiet.problem_code) == (None, None)
+    assert told.problem_facts == {"reason": "no_boot_device"}
+    assert (quiet.problem, quiet.problem_code, quiet.problem_facts) == (None, None, {})
 
 
 def test_tree_that_is_removed_takes_no_link_s_target_along(tmp_path: Path) -> None:
@@ -365,26 +367,67 @@ class TestStatus:
         record(PowerState.CRASHED, "Triple fault.").write(bundle, durable=False)
 
         assert bundle_status(bundle).problem == "Triple fault."
+        assert bundle_status(bundle).problem_facts == {}
+
+    def test_crash_is_told_with_its_facts(self, bundle: Bundle) -> None:
+        facts = {"reason": "triple_fault", "rip": 2**63, "vector": 13}
+        crashed = replace(record(PowerState.CRASHED, "Triple fault."), facts=facts)
+        crashed.write(bundle, durable=False)
+
+        assert bundle_status(bundle).problem_facts == facts
+
+    def test_facts_that_do_not_fit_the_record_are_left_out(self, bundle: Bundle) -> None:
+        facts = {"reason": "boot_failed", "detail": "x" * RUN_BYTES}
+        crashed = replace(record(PowerState.CRASHED, "Not loaded."), facts=facts)
+        crashed.write(bundle, durable=False)
+
+        assert bundle.run.stat().st_size == RUN_BYTES
+        assert bundle_status(bundle).problem == "Not loaded."
+        assert bundle_status(bundle).problem_facts == {}
 
     @pytest.mark.parametrize(
-        ("state", "sentence", "log", "code"),
+        ("facts", "kept"),
         [
-            (PowerState.RUNNING, "", "", "worker"),
-            (PowerState.RUNNING, "", MARK, "sandbox"),
-            (PowerState.CRASHED, "Triple fault.", "", "guest_crashed"),
-            (PowerState.CRASHED, "", "", "worker"),
-            (PowerState.OFF, "No kernel.", "", "failed"),
-            (PowerState.OFF, "", "", None),
+            (None, {}),
+            (["rip"], {}),
+            ({str(n): n for n in range(17)}, {}),
+            ({"rip": 1, "detail": "x", "deep": {"a": 1}, "none": None}, {"rip": 1, "detail": "x"}),
         ],
     )
-    def test_problem_has_a_code(
-        self, bundle: Bundle, state: PowerState, sentence: str, log: str, code: str | None
+    def test_facts_that_make_no_sense_are_left_out(
+        self, bundle: Bundle, facts: object, kept: dict[str, object]
+    ) -> None:
+        crashed = replace(record(PowerState.CRASHED, "Triple fault."), facts=facts)
+        crashed.write(bundle, durable=False)
+
+        assert bundle_status(bundle).problem_facts == kept
+
+    @pytest.mark.parametrize(
+        ("state", "sentence", "log", "code", "reason"),
+        [
+            (PowerState.RUNNING, "", "", "worker", "worker_died"),
+            (PowerState.RUNNING, "", MARK, "sandbox", "sandbox"),
+            (PowerState.CRASHED, "Triple fault.", "", "guest_crashed", None),
+            (PowerState.CRASHED, "", "", "worker", "worker_died"),
+            (PowerState.OFF, "No kernel.", "", "failed", None),
+            (PowerState.OFF, "", "", None, None),
+        ],
+    )
+    def test_problem_has_a_code_and_perhaps_a_reason(
+        self,
+        bundle: Bundle,
+        state: PowerState,
+        sentence: str,
+        log: str,
+        code: str | None,
+        reason: str | None,
     ) -> None:
         record(state, sentence).write(bundle, durable=False)
         bundle.logs.mkdir(exist_ok=True)
         bundle.log.write_text(log)
 
-        assert bundle_status(bundle).problem_code == code
+        told = bundle_status(bundle)
+        assert (told.problem_code, told.problem_facts.get("reason")) == (code, reason)
 
     def test_lock_held_by_an_editor_does_not_look_like_a_run(self, bundle: Bundle) -> None:
         record(PowerState.OFF).write(bundle, durable=False)

@@ -86,7 +86,9 @@ class LibraryModel(QAbstractListModel):
                 return state_icon(machine.state)
             case Qt.ItemDataRole.ToolTipRole:
                 if machine.problem is not None:
-                    return problem_text(machine.problem_code, machine.problem)
+                    return problem_text(
+                        machine.problem_code, machine.problem, machine.problem_facts
+                    )
                 return texts.state_text(machine.state)
             case Qt.ItemDataRole.AccessibleTextRole:
                 return f"{machine.name}, {texts.state_text(machine.state)}"

@@ -93,7 +93,8 @@ class MachinePresenter(QObject):
         if summary.pid != before.pid:
             self._follow()
         if summary.pid is not None and summary.problem and summary.problem != before.problem:
-            self.failed.emit(problem_text(summary.problem_code, summary.problem))
+            said = problem_text(summary.problem_code, summary.problem, summary.problem_facts)
+            self.failed.emit(said)
         self.summary_changed.emit()
 
     def press(self, press: KeyPress) -> None:

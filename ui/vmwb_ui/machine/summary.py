@@ -77,7 +77,7 @@ class SummaryPage(QScrollArea):
         self._render_start(summary.state)
         problem = ""
         if summary.problem is not None:
-            problem = problem_text(summary.problem_code, summary.problem)
+            problem = problem_text(summary.problem_code, summary.problem, summary.problem_facts)
         self._render_problem(problem, log_tail)
         rows = () if summary.config is None else texts.settings_rows(summary.config)
         rows += ((self.tr("Folder"), str(summary.path)),)

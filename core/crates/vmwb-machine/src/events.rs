@@ -44,9 +44,81 @@ pub enum CrashReason {
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum HostFailure {
     /// Kernel or initial RAM disk could not be loaded again.
-    BootFailed,
+    BootFailed {
+        /// The loader's sentence.
+        detail: String,
+    },
     /// The emulator has a defect.
-    EmulatorFailed,
+    EmulatorFailed {
+        /// What it said last.
+        detail: String,
+    },
+}
+
+/// The facts of a crash: what a sentence in any language is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Crash {
+    /// Why the guest cannot run on.
+    #[serde(flatten)]
+    pub reason: CrashReason,
+    /// Linear address where the processor stood; `None`: there was no processor yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<u64>,
+    /// The first bytes there, in hexadecimal, if the processor took them for no valid instruction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<String>,
+    /// Model of the processor that took them so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_model: Option<String>,
+    /// Number of the processor, in a machine of several of which one stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processor: Option<usize>,
+}
+
+impl Crash {
+    /// A crash of which nothing but the reason is known.
+    #[must_use]
+    pub fn because(reason: CrashReason) -> Self {
+        Self {
+            reason,
+            address: None,
+            bytes: None,
+            cpu_model: None,
+            processor: None,
+        }
+    }
+
+    /// The English sentence for the user: of an invalid instruction with its bytes, of several processors with the one that
+    /// it was.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let mut sentence = match &self.reason {
+            CrashReason::Cpu(stop) => stop.sentence(),
+            CrashReason::Host(HostFailure::BootFailed { detail }) => detail.clone(),
+            CrashReason::Host(HostFailure::EmulatorFailed { detail }) => format!(
+                "The emulator failed inside itself ({detail}, guest at {:#x}). This is a defect of the program; please \
+                 report it.",
+                self.address.unwrap_or(0)
+            ),
+        };
+        if let (CrashReason::Cpu(stop), Some(address)) = (&self.reason, self.address)
+            && stop.rip() != address
+        {
+            sentence.push_str(&format!(" The linear address is {address:#x}."));
+        }
+        if let (Some(bytes), Some(model)) = (&self.bytes, &self.cpu_model) {
+            sentence.push_str(&format!(
+                " The linear address is 0x7c05. The bytes there, {bytes}, are no valid instruction of the processor model {model}."
+            ));
+        }
+        if let Some(processor) = self.processor {
+            sentence.push_str(&format!(" It was processor {processor}."));
+        }
+        if matches!(self.reason, CrashReason::Cpu(_)) {
+            sentence.push_str(" Start the machine again.");
+        }
+        sentence
+    }
 }
 
 /// What happened.
@@ -64,8 +136,8 @@ pub enum Event {
     GuestReset,
     /// The guest cannot run on.
     Crashed {
-        /// Why, for programs.
-        stop: CrashReason,
+        /// Why, for programs and other languages.
+        stop: Crash,
         /// Why, for the user.
         sentence: String,
     },
@@ -230,6 +302,8 @@ impl EventQueue {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::sys::{Interest, poll};
 
@@ -312,21 +386,54 @@ mod tests {
     #[test]
     fn crashed_event_carries_reason_and_sentence() {
         let q = EventQueue::new().unwrap();
-        let stop = CpuStop::TripleFault {
+        let reason = CrashReason::Cpu(CpuStop::TripleFault {
             rip: 0x1000,
             vector: 13,
-        };
-        q.push(
-            1,
-            Event::Crashed {
-                sentence: stop.sentence(),
-                stop: CrashReason::Cpu(stop),
-            },
-        );
+        });
+        let stop = Crash::because(reason);
+        let sentence = stop.sentence();
+        q.push(1, Event::Crashed { stop, sentence });
         let v: serde_json::Value = serde_json::from_str(&q.drain()[0]).unwrap();
+        assert_eq!(v["kind"], "crashed");
         assert_eq!(
-            (v["kind"].as_str(), v["stop"]["reason"].as_str()),
-            (Some("crashed"), Some("triple_fault"))
+            v["stop"],
+            json!({"reason": "triple_fault", "rip": 0x1000, "vector": 13})
         );
+    }
+
+    #[test]
+    fn crash_with_all_its_facts_has_them_as_fields_and_in_its_sentence() {
+        let crash = Crash {
+            reason: CrashReason::Cpu(CpuStop::TripleFault { rip: 5, vector: 6 }),
+            address: Some(0x7C05),
+            bytes: Some("0f ff".to_owned()),
+            cpu_model: Some("486".to_owned()),
+            processor: Some(1),
+        };
+        let fields = json!({
+            "reason": "triple_fault", "rip": 5, "vector": 6, "address": 0x7C05, "bytes": "0f ff",
+            "cpu_model": "486", "processor": 1,
+        });
+        assert_eq!(serde_json::to_value(&crash).unwrap(), fields);
+        let sentence = crash.sentence();
+        assert!(
+            sentence.ends_with(
+                " The bytes there, 0f ff, are no valid instruction of the processor model 486. It was \
+                 processor 1. Start the machine again."
+            ),
+            "{sentence}"
+        );
+    }
+
+    #[test]
+    fn failure_of_the_host_tells_its_detail_as_a_field() {
+        let detail = "broken".to_owned();
+        let crash = Crash {
+            address: Some(0x10),
+            ..Crash::because(CrashReason::Host(HostFailure::EmulatorFailed { detail }))
+        };
+        let fields = json!({"reason": "emulator_failed", "detail": "broken", "address": 0x10});
+        assert_eq!(serde_json::to_value(&crash).unwrap(), fields);
+        assert!(crash.sentence().contains("(broken, guest at 0x10)"));
     }
 }

@@ -109,17 +109,25 @@ pub enum CpuStop {
 }
 
 impl CpuStop {
+    /// Where the processor stood: RIP as the guest sees it.
+    #[must_use]
+    pub fn rip(&self) -> u64 {
+        match self {
+            Self::TripleFault { rip, .. } | Self::HaltedForGood { rip } => *rip,
+        }
+    }
+
     /// One English sentence for the user.
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
             Self::TripleFault { rip, vector } => format!(
                 "The guest's processor shut down after a triple fault: its system could not handle {} (exception {vector}) \
-                 at {rip:#x}, nor the errors that followed. Reset it to start it again.",
+                 at {rip:#x}, nor the errors that followed.",
                 exception(*vector)
             ),
             Self::HaltedForGood { rip } => format!(
-                "The guest halted its processor with interrupts disabled (at {rip:#x}); only a reset can wake it."
+                "The guest halted its processor with interrupts disabled (at {rip:#x}): nothing can wake it."
             ),
         }
     }

@@ -46,7 +46,7 @@ use crate::boot::{BootError, BootOptions, Start};
 use crate::clock::{Clock, MonotonicHost, Pacer};
 use crate::drives::AllCounters;
 use crate::error::MachineError;
-use crate::events::{CrashReason, Event, HostFailure, LogLevel};
+use crate::events::{Crash, CrashReason, Event, HostFailure, LogLevel};
 use crate::mailbox::{Command, Mailbox, MediaChange};
 use crate::power::{PowerCommand, PowerState};
 use crate::regions::Regions;
@@ -307,7 +307,7 @@ impl Driver {
                 self.run_on();
                 self.parts.mailbox.arrive(PowerState::Running);
             }
-            Err(e) => self.crash(CrashReason::Host(HostFailure::BootFailed), e.to_string()),
+            Err(e) => self.boot_failed(&e),
         }
     }
 
@@ -415,7 +415,7 @@ impl Driver {
             self.parts.memory.clear_all().map_err(MachineError::from)
         };
         if let Err(e) = cleared.and_then(|()| self.load()) {
-            self.crash(CrashReason::Host(HostFailure::BootFailed), e.to_string());
+            self.boot_failed(&e);
         }
     }
 
@@ -486,9 +486,16 @@ impl Driver {
         }
     }
 
-    fn crash(&mut self, stop: CrashReason, sentence: String) {
+    fn boot_failed(&mut self, error: &MachineError) {
+        let detail = error.to_string();
+        let reason = CrashReason::Host(HostFailure::BootFailed { detail });
+        self.crash(Crash::because(reason));
+    }
+
+    fn crash(&mut self, stop: Crash) {
         self.stand_still();
         self.finish_display();
+        let sentence = stop.sentence();
         let event = Event::Crashed { stop, sentence };
         self.parts
             .mailbox

@@ -10,7 +10,7 @@ use vmwb_x86::{CpuStop, Exit};
 use super::Driver;
 use super::budget::Budget;
 use crate::debug::Space;
-use crate::events::{CrashReason, Event, HostFailure, LogLevel};
+use crate::events::{Crash, CrashReason, Event, HostFailure, LogLevel};
 use crate::input::Stamp;
 use crate::power::PowerState;
 
@@ -35,16 +35,17 @@ impl Driver {
 
     /// A defect of the emulator ends the guest, not the process.
     pub(super) fn emulator_failed(&mut self, panic: &(dyn std::any::Any + Send)) {
-        let what = panic
+        let detail = panic
             .downcast_ref::<&str>()
             .map(ToString::to_string)
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "no message".to_owned());
-        let at = self.powered.as_ref().map_or(0, |p| p.vcpu.linear_rip());
-        let sentence = format!(
-            "The emulator failed inside itself ({what}, guest at {at:#x}). This is a defect of the program; please report it."
-        );
-        self.crash(CrashReason::Host(HostFailure::EmulatorFailed), sentence);
+        let reason = CrashReason::Host(HostFailure::EmulatorFailed { detail });
+        let address = self.powered.as_ref().map(|p| p.vcpu.linear_rip());
+        self.crash(Crash {
+            address,
+            ..Crash::because(reason)
+        });
     }
 
     fn slice(&mut self) {
@@ -179,41 +180,44 @@ impl Driver {
                 (self.parts.mailbox.power() != PowerState::Crashed).then_some(Exit::Attention)
             }
             Exit::Stopped(stop) => {
-                let sentence = self.sentence(&stop);
-                self.crash(CrashReason::Cpu(stop), sentence);
+                let crash = self.facts(stop);
+                self.crash(crash);
                 None
             }
             other => Some(other),
         }
     }
 
-    /// Why the guest cannot run on, for the user: of an invalid instruction with its bytes, of several processors with the
-    /// one that it was.
-    fn sentence(&mut self, stop: &CpuStop) -> String {
-        let mut sentence = stop.sentence();
-        let Some(p) = &mut self.powered else {
-            return sentence;
+    /// What is known about a processor that stopped.
+    fn facts(&mut self, stop: CpuStop) -> Crash {
+        let fault = match stop {
+            CpuStop::TripleFault { vector, .. } => Some(vector),
+            CpuStop::HaltedForGood { .. } => None,
         };
-        if matches!(stop, CpuStop::TripleFault { vector, .. } if *vector == vector::UD) {
+        let mut crash = Crash::because(CrashReason::Cpu(stop));
+        let Some(p) = &mut self.powered else {
+            return crash;
+        };
+        if fault.is_none() && p.vcpu.count() > 1 {
+            // It is the end of all of them.
+            return crash;
+        }
+        let at = p.vcpu.linear_rip();
+        crash.address = Some(at);
+        if fault == Some(vector::UD) {
             let mut bytes = [0; SHOWN_BYTES];
-            let at = p.vcpu.linear_rip();
             let peeked = p.peek(&self.parts.memory, Space::Linear, at, &mut bytes);
             let shown: Vec<String> = bytes[..peeked.unwrap_or(0)]
                 .iter()
                 .map(|byte| format!("{byte:02x}"))
                 .collect();
             if !shown.is_empty() {
-                let model = &self.parts.spec.cpu.model;
-                let shown = shown.join(" ");
-                sentence.push_str(&format!(
-                    " The bytes there, {shown}, are no valid instruction of the processor model {model}."
-                ));
+                crash.bytes = Some(shown.join(" "));
+                crash.cpu_model = Some(self.parts.spec.cpu.model.to_string());
             }
         }
-        if p.vcpu.count() > 1 {
-            sentence.push_str(&format!(" It was processor {}.", p.vcpu.focus()));
-        }
-        sentence
+        crash.processor = (p.vcpu.count() > 1).then(|| p.vcpu.focus());
+        crash
     }
 
     /// The guest's own end: told as such, then the machine goes off.

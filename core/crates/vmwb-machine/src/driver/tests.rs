@@ -335,6 +335,10 @@ fn triple_fault_crashes_with_its_sentence_and_start_works_again() {
             .unwrap()
             .contains("triple fault")
     );
+    assert_eq!(crashed["stop"]["vector"], 6);
+    assert_eq!(crashed["stop"]["rip"], 0x1234);
+    assert!(crashed["stop"]["address"].is_u64());
+    assert!(crashed["stop"].get("processor").is_none());
     m.power(PowerCommand::Start).unwrap();
     let _ = event(&m, "crashed", None);
 }
@@ -345,6 +349,8 @@ fn panic_in_the_emulator_is_a_crash_of_the_guest_not_of_the_process() {
     m.power(PowerCommand::Start).unwrap();
     let crashed = event(&m, "crashed", None);
     assert!(crashed["sentence"].as_str().unwrap().contains("scripted"));
+    assert_eq!(crashed["stop"]["reason"], "emulator_failed");
+    assert_eq!(crashed["stop"]["detail"], "scripted");
     m.power(PowerCommand::PowerOff).unwrap();
     off(&m);
 }
