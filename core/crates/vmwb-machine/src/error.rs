@@ -21,8 +21,13 @@ pub enum MachineError {
     #[error(transparent)]
     Boot(#[from] BootError),
     /// A medium was refused.
-    #[error(transparent)]
-    Drive(#[from] DriveError),
+    #[error("Drive {slot}: {source}")]
+    Drive {
+        /// The drive that it is for.
+        slot: String,
+        /// Why.
+        source: DriveError,
+    },
     /// The host has no memory for the guest.
     #[error(transparent)]
     Memory(#[from] MemError),
@@ -75,7 +80,7 @@ impl MachineError {
         match self {
             Self::Spec(_) => "bad_spec",
             Self::Boot(e) => e.code(),
-            Self::Drive(e) => e.code(),
+            Self::Drive { source, .. } => source.code(),
             Self::Memory(_) => "no_memory",
             Self::Display(_) => "bad_firmware",
             Self::Snapshot(_) => "bad_state",

@@ -218,10 +218,12 @@ fn open_drive(
         confined,
         waker: Box::new(move || mailbox.drive_answered()),
     };
-    let opened = drives::open(images, options)?;
-    if drive.kind == DriveKind::Floppy {
-        drives::check_floppy(&opened, raw_bytes)?;
-    }
+    let refused = |source| MachineError::Drive {
+        slot: drive.slot.clone(),
+        source,
+    };
+    let opened = drives::open(images, options).map_err(refused)?;
+    drives::check_size(drive.kind, &opened, raw_bytes).map_err(refused)?;
     Ok(opened)
 }
 

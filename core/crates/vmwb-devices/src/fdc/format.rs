@@ -12,7 +12,7 @@ pub const SECTOR_BYTES: u32 = 512;
 #[error(
     "A floppy image of {bytes} bytes fits no PC format: it has 160, 180, 320, 360, 720, 800, 1200, 1440 or 2880 KiB, \
      20 to 24 sectors on each track of a 1440 KiB disk (1600 to 1920 KiB), two or three more cylinders than 80, \
-     or it is the beginning of a 1440 KiB disk in whole sectors of 512 bytes."
+     or it is the beginning of a 1440 KiB disk in whole sectors of 512 bytes. Choose another image."
 )]
 pub struct NotAFloppy {
     /// Size of the image.

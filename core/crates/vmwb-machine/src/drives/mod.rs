@@ -29,9 +29,12 @@ use vmwb_block::{Image, ImageError, ImageFormat, Layer};
 use vmwb_devices::fdc::{FloppyFormat, NotAFloppy};
 use vmwb_hw::{BlockBackend, Nanos};
 
-use crate::spec::DriveSlot;
+use crate::spec::{DriveKind, DriveSlot};
 pub use counters::{DriveCounters, DriveStats};
 use file_drive::FileDrive;
+
+/// Bytes of a sector of a data CD (ECMA-130, section 14).
+const CD_SECTOR_BYTES: u64 = 2048;
 
 /// How long a request of a deterministic machine takes: 100 microseconds of virtual time.
 pub const LATENCY: Nanos = Nanos(100_000);
@@ -87,6 +90,20 @@ pub enum DriveError {
     /// No floppy disk has this size.
     #[error(transparent)]
     Floppy(#[from] NotAFloppy),
+    /// No CD is so small.
+    #[error(
+        "A CD image of {bytes} bytes holds not even one sector of 2048 bytes: choose an image of a CD, or a folder to make \
+         one of."
+    )]
+    NoDisc {
+        /// Size of the image.
+        bytes: u64,
+    },
+    /// A disk without a sector.
+    #[error(
+        "The disk image is empty: give it a size, for example with `truncate -s 8G`, or choose another."
+    )]
+    NoSectors,
     /// The host has no thread to give, or does not let it be locked in.
     #[error("The drive's thread could not be started: {0}.")]
     Thread(#[source] io::Error),
@@ -98,7 +115,7 @@ impl DriveError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Image(error) => error.code(),
-            Self::Floppy(_) => "wrong_format",
+            Self::Floppy(_) | Self::NoDisc { .. } | Self::NoSectors => "wrong_format",
             Self::Thread(_) => "host_error",
         }
     }
@@ -136,13 +153,23 @@ pub fn raw_bytes(image: &ImageFile) -> Option<u64> {
     metadata.map(|m| m.len())
 }
 
-/// Refuses a medium that no floppy drive reads. `raw_bytes`: see [`raw_bytes`].
+/// Refuses a medium that no drive of its kind reads. `raw_bytes`: see [`raw_bytes`].
 ///
 /// # Errors
-/// No floppy disk has this size.
-pub fn check_floppy(opened: &OpenDrive, raw_bytes: Option<u64>) -> Result<(), DriveError> {
+/// No medium of this kind has this size.
+pub fn check_size(
+    kind: DriveKind,
+    opened: &OpenDrive,
+    raw_bytes: Option<u64>,
+) -> Result<(), DriveError> {
     let bytes = raw_bytes.or(opened.backend.info().map(|info| info.bytes));
-    FloppyFormat::of_size(bytes.unwrap_or(0))?;
+    let bytes = bytes.unwrap_or(0);
+    match kind {
+        DriveKind::Floppy => FloppyFormat::of_size(bytes).map(drop)?,
+        DriveKind::Cdrom if bytes < CD_SECTOR_BYTES => return Err(DriveError::NoDisc { bytes }),
+        DriveKind::Disk if bytes == 0 => return Err(DriveError::NoSectors),
+        DriveKind::Cdrom | DriveKind::Disk => {}
+    }
     Ok(())
 }
 

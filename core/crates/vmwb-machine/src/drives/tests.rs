@@ -8,6 +8,7 @@ use vmwb_block::{HostFile, qcow2};
 use vmwb_hw::{BlockError, BlockReply, BlockRequest, MAX_IN_FLIGHT};
 
 use super::*;
+use crate::error::MachineError;
 
 const KIB: usize = 1024;
 
@@ -333,10 +334,48 @@ fn floppy_image_of_odd_size_is_refused_although_its_sectors_are_rounded() {
     let check = |bytes: usize| {
         let file = disk(&vec![0; bytes]);
         let raw = raw_bytes(&image_file(&file));
-        check_floppy(&drive(&file).0, raw).map_err(|e| (e.code(), e.to_string()))
+        check_size(DriveKind::Floppy, &drive(&file).0, raw).map_err(|e| (e.code(), e.to_string()))
     };
     assert_eq!((check(360 * KIB), check(1_296_384)), (Ok(()), Ok(())));
     let (code, sentence) = check(1_474_559).unwrap_err();
     assert_eq!(code, "wrong_format");
     assert!(sentence.contains("1474559 bytes"));
+}
+
+#[test]
+fn medium_without_a_sector_is_refused_by_its_kind() {
+    let check = |kind, content: &[u8]| {
+        let file = disk(content);
+        let raw = raw_bytes(&image_file(&file));
+        check_size(kind, &drive(&file).0, raw).map_err(|e| (e.code(), e.to_string()))
+    };
+    let (code, sentence) = check(DriveKind::Cdrom, &[0; 2047]).unwrap_err();
+    assert_eq!(code, "wrong_format");
+    assert!(
+        sentence.starts_with("A CD image of 2047 bytes"),
+        "{sentence}"
+    );
+    let (code, sentence) = check(DriveKind::Disk, &[]).unwrap_err();
+    assert_eq!(code, "wrong_format");
+    assert!(
+        sentence.starts_with("The disk image is empty"),
+        "{sentence}"
+    );
+    assert_eq!(check(DriveKind::Cdrom, &[0; 2048]), Ok(()));
+    assert_eq!(check(DriveKind::Disk, &[0; 1]), Ok(()));
+}
+
+#[test]
+fn refusal_of_a_machine_names_the_drive() {
+    let source = DriveError::NoSectors;
+    let error = MachineError::Drive {
+        slot: "ide0".to_owned(),
+        source,
+    };
+    assert_eq!(error.code(), "wrong_format");
+    assert!(
+        error
+            .to_string()
+            .starts_with("Drive ide0: The disk image is empty")
+    );
 }
