@@ -186,7 +186,7 @@ class FakeMachine:
         if slot not in {drive["slot"] for drive in drives if drive["kind"] != "disk"}:
             raise FakeCoreError("not_found", f"There is no drive {slot!r} for other media.")
         if slot in self._trays and not force:
-            raise FakeCoreError("busy", f"The guest holds the tray of {slot}.")
+            raise FakeCoreError("tray_held", f"The guest holds the tray of {slot}.")
         what = "empty" if handle is None else os.pread(handle, 8, 0).decode()
         with self._lock:
             self._screen.append(f"{slot} {what}{'' if read_only else ' writable'}")

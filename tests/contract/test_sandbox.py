@@ -25,7 +25,7 @@ from vmwb.library.disc import build_disc
 from vmwb.model.config import BootConfig, VmConfig
 from vmwb.model.debug import TRACE_CLASSES, TraceSettings
 from vmwb.model.drives import DriveConfig, DriveKind
-from vmwb.model.errors import EngineFailedError, StorageError, VmwbError
+from vmwb.model.errors import BusyError, EngineFailedError, StorageError, VmwbError
 from vmwb.services.api import Services
 from vmwb.services.types import Motion, Place, StopKind, WaitFor, WaitKind
 from vmwb.worker.sandbox import LockedDown, locked_down_from_json
@@ -272,6 +272,27 @@ async def test_locked_in_worker_changes_media_and_moves_the_pointer(
     assert [drive.image for drive in shown.config.drives] == [None, None]
     _, _, after = log.partition("The worker is locked in")
     assert [line for line in after.splitlines() if "import time:" in line] == []
+
+
+@pytest.mark.parametrize("library", [WORKER_COMMAND], indirect=True)
+async def test_image_put_into_a_running_machine_is_locked_as_one_it_starts_with(
+    library: Services, media: tuple[Path, Path, Path]
+) -> None:
+    _, floppy, _ = media
+    drive = DriveConfig("floppy0", DriveKind.FLOPPY)
+    for name in ("one", "two"):
+        await library.machines.create(VmConfig(name=name, memory_mib=32, drives=(drive,)))
+        await library.power.start(name)
+
+    await library.media.insert("one", "floppy", floppy)
+    with pytest.raises(BusyError, match="in use") as refused:
+        await library.media.insert("two", "floppy", floppy)
+    await library.media.eject("one", "floppy")
+    await library.media.insert("two", "floppy", floppy)
+    await library.power.stop("one")
+    await library.power.stop("two")
+
+    assert refused.value.context["reason"] == "in_use"
 
 
 @pytest.mark.parametrize("library", [WORKER_COMMAND], indirect=True)

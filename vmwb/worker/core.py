@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from vmwb.model.errors import (
     BootFileError,
+    BusyError,
     CorruptError,
     EngineFailedError,
     VmwbError,
@@ -24,6 +25,9 @@ from vmwb.worker.sandbox import LockedDown, locked_down_from_json
 _BOOT_FILES: Final = frozenset(
     {"bad_kernel", "kernel_truncated", "bad_initrd", "too_large", "read_error"}
 )
+
+# What is busy is not the machine: an image that somebody else uses, a tray that the guest holds.
+_IN_THE_WAY: Final = frozenset({"in_use", "tray_held"})
 
 
 class CoreMachine(Protocol):
@@ -133,6 +137,8 @@ class Core:
                 raise BootFileError(sentence, {**(context or {}), "reason": code}) from error
             if code == "bad_state":
                 raise CorruptError(sentence, context) from error
+            if code in _IN_THE_WAY:
+                raise BusyError(sentence, {**(context or {}), "reason": code}) from error
             built = error_from_json(code, sentence, context)
             if type(built) is VmwbError:
                 built = EngineFailedError(sentence, built.context)

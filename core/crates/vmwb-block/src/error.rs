@@ -110,7 +110,7 @@ impl ImageError {
         match self {
             Self::Host { .. } if self.is_full() => "disk_full",
             Self::Host { .. } => "host_error",
-            Self::Busy => "busy",
+            Self::Busy => "in_use",
             Self::NotWritable => "not_writable",
             Self::ReadOnly => "read_only",
             Self::OutOfRange => "out_of_range",
@@ -119,7 +119,7 @@ impl ImageError {
             Self::Damaged { .. } => "damaged",
             Self::MarkedCorrupt => "marked_corrupt",
             Self::Lost => "lost",
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } => "image_too_large",
             Self::BackingMissing { .. } => "backing_missing",
             Self::BackingUnexpected => "backing_unexpected",
             Self::BadArgument(_) => "bad_argument",

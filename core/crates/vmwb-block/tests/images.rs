@@ -315,8 +315,11 @@ fn create_refuses_what_makes_no_sense() {
     );
     assert_eq!(refuse(1 << 20, |o| o.refcount_bits = 3), "bad_argument");
     assert_eq!(refuse(1 << 20, |o| o.version = 4), "bad_argument");
-    assert_eq!(refuse(1 << 40, |o| o.cluster_bytes = 512), "too_large");
-    assert_eq!(refuse(u64::MAX, |_| ()), "too_large");
+    assert_eq!(
+        refuse(1 << 40, |o| o.cluster_bytes = 512),
+        "image_too_large"
+    );
+    assert_eq!(refuse(u64::MAX, |_| ()), "image_too_large");
     let long_name = |o: &mut CreateOptions| {
         o.backing = Some(qcow2::Backing {
             name: "x".repeat(1024),

@@ -43,6 +43,9 @@ pub enum MachineError {
     /// There is no room or no time for it now; it may be tried again.
     #[error("{0}")]
     Busy(String),
+    /// The guest has locked the tray of a drive.
+    #[error("{0}")]
+    TrayHeld(String),
     /// There is no such port, slot or thing.
     #[error("{0}")]
     NotFound(String),
@@ -86,6 +89,7 @@ impl MachineError {
             Self::Snapshot(_) => "bad_state",
             Self::WrongState(_) => "wrong_state",
             Self::Busy(_) => "busy",
+            Self::TrayHeld(_) => "tray_held",
             Self::NotFound(_) => "not_found",
             Self::BadArgument(_) => "bad_argument",
             Self::Host { .. } => "host_error",

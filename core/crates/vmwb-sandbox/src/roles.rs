@@ -189,6 +189,9 @@ const CONTROL: &[c_long] = &[
     libc::SYS_ftruncate,
     libc::SYS_fsync,
     libc::SYS_flock,
+    // For the images that are put into drives while the machine runs: the threads of those drives are made here, and what
+    // is refused here is refused there.
+    libc::SYS_fdatasync,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_mkdir,
     libc::SYS_mkdirat,
@@ -301,6 +304,9 @@ fn control_rules() -> Result<Rules, BackendError> {
         F_SETFL,
         F_ADD_SEALS,
         F_GET_SEALS,
+        // Locks of images, likewise.
+        F_OFD_SETLK,
+        F_OFD_GETLK,
     ];
     // Every bit of a socket's type but the two that do not matter.
     let kind = MaskedEq(bits(!(SOCK_CLOEXEC | SOCK_NONBLOCK)));
@@ -386,6 +392,22 @@ mod tests {
             lengths.iter().zip(most).all(|(&n, most)| n <= most),
             "{lengths:?}, at most {most:?}"
         );
+    }
+
+    #[test]
+    fn control_allows_what_the_threads_of_drives_do_that_it_makes() {
+        let control = Lists::of(Role::Control).unwrap().allowed;
+        let drive = Lists::of(Role::Drive).unwrap().allowed;
+        let missing: Vec<_> = drive.keys().filter(|c| !control.contains_key(c)).collect();
+        // Only disks are discarded from, and no disk is put into a machine that runs.
+        assert_eq!(missing, [&libc::SYS_fallocate]);
+        let commands = |of: &Rules| format!("{:?}", of[&libc::SYS_fcntl]);
+        for command in [F_OFD_SETLK, F_OFD_GETLK, F_GETFL, F_GETFD] {
+            let only = one_of(1, &[bits(command)]).unwrap();
+            let shown = format!("{:?}", only[0]);
+            assert!(commands(&control).contains(&shown), "{shown}");
+            assert!(commands(&drive).contains(&shown), "{shown}");
+        }
     }
 
     #[test]

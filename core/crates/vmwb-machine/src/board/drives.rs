@@ -194,7 +194,7 @@ impl Board {
                 .ide
                 .change_medium(&mut ctx, usize::from(n), medium, force)
                 .map_err(|refused| match refused {
-                    ChangeRefused::Locked(..) => MachineError::Busy(format!(
+                    ChangeRefused::Locked(..) => MachineError::TrayHeld(format!(
                         "The guest holds the tray of {slot} and was asked to let it go; eject it in the guest, or force it."
                     )),
                     ChangeRefused::NotRemovable(..) => fixed(slot),

@@ -151,7 +151,7 @@ fn image_of_another_machine_is_refused_until_that_is_gone() {
     let file = disk(&[3; 64 * KIB]);
     let (first, _told) = drive(&file);
     let again = || open(vec![image_file(&file)], options(false, Box::new(|| ())));
-    assert_eq!(again().unwrap_err().code(), "busy");
+    assert_eq!(again().unwrap_err().code(), "in_use");
     drop(first);
     again().unwrap();
 }
