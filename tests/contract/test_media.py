@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from contract.bench import Bench
 
 from vmwb.library.layout import Bundle
 from vmwb.model.drives import DriveConfig, DriveKind, ImageFile
-from vmwb.model.errors import BusyError, NotFoundError, UsageError, WrongStateError
+from vmwb.model.errors import BusyError, ConfigError, NotFoundError, UsageError, WrongStateError
 from vmwb.model.events import EjectedEvent, PointerEvent
 from vmwb.services.types import MachineEvent, Motion, Place, WaitFor, WaitKind
 
@@ -24,6 +25,12 @@ def image(tmp_path: Path) -> Path:
     made = tmp_path / "image.img"
     made.write_bytes(b"contents of an image")
     return made
+
+
+@pytest.fixture
+def odd(image: Path) -> Path:
+    """Give an image whose name is no UTF-8."""
+    return image.rename(os.fsdecode(os.fsencode(image) + b"\xff"))
 
 
 async def create(bench: Bench, *drives: DriveConfig) -> None:
@@ -100,8 +107,9 @@ async def test_tray_that_the_guest_holds_opens_by_force_only(bench: Bench, image
     await bench.services.console.send("deb", b"lock ide2\nscreen locked\n")
     await screen(bench, "locked")
 
-    with pytest.raises(BusyError, match="tray"):
+    with pytest.raises(BusyError, match="tray") as refused:
         await bench.services.media.eject("deb", "cdrom")
+    assert refused.value.context["reason"] == "tray_held"
     assert (await drives(bench))[0].image is not None
     await bench.services.media.eject("deb", "cdrom", force=True)
 
@@ -165,3 +173,18 @@ async def test_pointer_of_a_paused_machine_is_refused(bench: Bench) -> None:
 
     with pytest.raises(WrongStateError):
         await bench.services.console.point("deb", Motion(1, 1))
+
+
+async def test_image_whose_name_is_no_utf8_is_refused_before_the_guest_sees_it(
+    bench: Bench, odd: Path
+) -> None:
+    await create(bench, FLOPPY)
+    await bench.services.power.start("deb")
+
+    with pytest.raises(ConfigError, match="not valid UTF-8"):
+        await bench.services.media.insert("deb", "floppy", odd)
+    await bench.services.console.send("deb", b"screen nothing\n")
+    await screen(bench, "nothing")
+
+    assert "contents" not in (await bench.services.console.screen_text("deb") or "")
+    assert await drives(bench) == (FLOPPY,)

@@ -42,9 +42,9 @@ _DIED: Final = "Its process died without last words: look at `vmwb logs`, then s
 class BundleStatus:
     """The power state of a bundle as the disk tells it, and the record it was told by.
 
-    ``record`` belongs to a live worker when ``live``; else it holds the last words. ``problem`` is
-    a sentence, and ``problem_code`` its kind for programs: ``worker`` (the process died),
-    ``sandbox`` (stopped by its own), ``guest_crashed``, ``failed`` (it never ran),
+        ``record`` belongs to a live worker when ``live``; else it holds the last words. ``problem`` is
+        a sentence, and ``problem_code`` its kind for programs: ``worker`` (the process died),
+        ``sandbox`` (stopped by its own), ``guest_crashed``, the error's that kept it from running,
     ``no_boot_device`` (it runs, and found nothing to boot), ``asleep`` (it runs, its guest sleeps).
     ``problem_facts`` are what the sentence is made of, if that is known: ``reason``, and what
     belongs to it.
@@ -91,7 +91,9 @@ def bundle_status(bundle: Bundle) -> BundleStatus:
         return BundleStatus(PowerState.CRASHED, False, record, record.sentence, code, facts)
     if not record.sentence:
         return BundleStatus(PowerState.OFF, False, record)
-    return BundleStatus(PowerState.OFF, False, record, record.sentence, VmwbError.code)
+    facts = dict(record.facts)
+    code = str(facts.pop("code", VmwbError.code))
+    return BundleStatus(PowerState.OFF, False, record, record.sentence, code, facts)
 
 
 def _died(record: RunRecord) -> BundleStatus:
@@ -172,7 +174,7 @@ class Library:
                 write_atomically(hidden / "machine.json", encode_definition(made))
                 _rename_new(hidden, bundle.path, name)
                 sync_directory(self.root)
-            except (OSError, VmwbError):
+            except BaseException:
                 shutil.rmtree(hidden, ignore_errors=True)
                 raise
         return made

@@ -8,6 +8,7 @@ and where its serial port goes. Reading definitions from disk is ``vmwb.library`
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import PurePath
@@ -15,7 +16,7 @@ from typing import Final
 
 from vmwb.model.drives import DriveConfig, drive_problems
 from vmwb.model.errors import ConfigError
-from vmwb.model.names import check_machine_name
+from vmwb.model.names import check_machine_name, is_unicode
 from vmwb.model.sizes import MEMORY_MAX_MIB, MEMORY_MIN_MIB
 
 SPEC_VERSION: Final = 1
@@ -208,6 +209,11 @@ class VmConfig:
             found.append(f"A time-stamp counter of {self.cpu.tsc_hz} Hz is not possible.")
         found.extend(self._boot_problems())
         found.extend(drive_problems(self.drives))
+        found.extend(
+            f"{text[:200]!a} is not valid UTF-8: rename the file, or type the text anew."
+            for text in self._texts()
+            if not is_unicode(text)
+        )
         if len(self.serial) > SERIAL_PORTS_MAX:
             found.append(
                 f"A machine has at most {SERIAL_PORTS_MAX} serial ports: give --serial less often."
@@ -228,6 +234,17 @@ class VmConfig:
         if not 0 <= self.seed < 1 << 63:
             found.append("The seed must be a number from 0 to 2^63 - 1.")
         return tuple(found)
+
+    def _texts(self) -> Iterator[str]:
+        """Whatever the user has typed or chosen, the name aside."""
+        boot = self.boot
+        yield boot.append
+        yield from (path for path in (boot.kernel, boot.initrd, boot.firmware) if path)
+        for module in boot.modules:
+            yield from (module.path, module.arguments)
+        yield from (file.path for drive in self.drives for file in drive.files)
+        ports = (*self.serial, *([] if self.console is None else [self.console]))
+        yield from (port.path for port in ports if port.path)
 
     def _boot_problems(self) -> list[str]:
         found: list[str] = []

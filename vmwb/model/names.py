@@ -34,6 +34,11 @@ def check_machine_name(name: str) -> str:
     return composed
 
 
+def is_unicode(text: str) -> bool:
+    """Tell whether a text can be written down: a file name that is no UTF-8 holds surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _problem(name: str) -> str | None:
     if not name:
         return "a name needs at least one character"

@@ -59,16 +59,18 @@ class Media:
     async def _change(
         self, summary: MachineSummary, drive: DriveConfig, force: bool
     ) -> MachineSummary:
+        config = summary.config
+        if config is None:
+            raise ConfigError(f"The definition of {summary.name} is damaged.")
+        drives = tuple(drive if one.slot == drive.slot else one for one in config.drives)
+        # Before the guest sees anything of it.
+        changed = replace(config, drives=drives).validated()
         if summary.state.has_worker:
             session = await self._sessions.of(summary)
             handle = await asyncio.to_thread(_open, summary, drive)
             writable = drive.kind is DriveKind.FLOPPY and not drive.read_only
             await session.change_medium(drive.slot, handle, read_only=not writable, force=force)
-        config = summary.config
-        if config is None:
-            raise ConfigError(f"The definition of {summary.name} is damaged.")
-        drives = tuple(drive if one.slot == drive.slot else one for one in config.drives)
-        await self._engine.replace_media(summary, replace(config, drives=drives))
+        await self._engine.replace_media(summary, changed)
         return await self._engine.find(summary.name)
 
 

@@ -68,6 +68,30 @@ def test_validated_unsound_says_what(config: VmConfig, words: str) -> None:
     assert caught.value.context["problems"] == list(config.problems())
 
 
+BAD = "/\udcff.img"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        replace(SOUND, boot=BootConfig(BAD)),
+        replace(SOUND, boot=BootConfig("/k", BAD)),
+        replace(SOUND, boot=BootConfig("/k", append=BAD)),
+        replace(SOUND, boot=BootConfig("/k", modules=(ModuleConfig(BAD),))),
+        replace(SOUND, boot=BootConfig("/k", modules=(ModuleConfig("/m", BAD),))),
+        replace(PC, boot=BootConfig(firmware=BAD)),
+        replace(PC, drives=(DriveConfig("ide0", DriveKind.DISK, ImageFile(BAD)),)),
+        replace(PC, drives=(DriveConfig("ide0", DriveKind.DISK, QCOW2, (ImageFile(BAD),)),)),
+        replace(SOUND, serial=(SerialConfig(SerialKind.FILE, BAD),)),
+        replace(SOUND, console=SerialConfig(SerialKind.FILE, BAD)),
+    ],
+)
+def test_text_that_is_no_utf8_is_a_problem(config: VmConfig) -> None:
+    (problem,) = config.problems()
+
+    assert problem.startswith("'/\\udcff.img' is not valid UTF-8: rename the file")
+
+
 def test_validated_tells_all_problems_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         replace(SOUND, memory_mib=0, cpus=9).validated()
