@@ -18,7 +18,7 @@ from vmwb.ipc import framebuffer as fb
 from vmwb.ipc.framebuffer import FrameReader
 from vmwb.model.config import CONSOLE_PORT, BootConfig, DisplayKind, SerialConfig, VmConfig
 from vmwb.model.drives import DriveConfig, DriveKind, ImageFile
-from vmwb.model.errors import BusyError, NameTakenError, NotFoundError, TimedOutError
+from vmwb.model.errors import BusyError, NameTakenError, NotFoundError, TimedOutError, VmwbError
 from vmwb.model.events import Event
 from vmwb.model.keyboard import KeyPress
 from vmwb.model.power import Action, PowerState, require
@@ -106,6 +106,7 @@ class FakeMachine:
     log: str = "one\ntwo\nthe last line"
     deaf: bool = False
     held: set[str] = field(default_factory=set)
+    refused: dict[str, VmwbError] = field(default_factory=dict)
     runs: int = 0
 
 
@@ -222,6 +223,9 @@ class _Parts:
         finally:
             self.world.changed.remove(event)
 
+    async def nmi(self, machine: str) -> None:
+        self.world.calls.append(f"nmi {self.world.find(machine).summary.name}")
+
     async def show(self, machine: str) -> MachineSummary:
         return self.world.find(machine).summary
 
@@ -285,7 +289,7 @@ class _Parts:
 
 
 class _Media:
-    """Drives with removable media; a drive in ``held`` opens by force only."""
+    """Drives with removable media; one ``held`` opens by force only, one ``refused`` never."""
 
     def __init__(self, world: FakeWorld) -> None:
         self.world = world
@@ -298,22 +302,31 @@ class _Media:
     async def insert(
         self, machine: str, drive: str, path: Path, *, read_only: bool = False, force: bool = False
     ) -> MachineSummary:
-        return self._change(machine, drive, ImageFile(str(path)), force)
+        return self._change(machine, drive, ImageFile(str(path)), force, read_only=read_only)
 
     async def eject(self, machine: str, drive: str, *, force: bool = False) -> MachineSummary:
         return self._change(machine, drive, None, force)
 
     def _change(
-        self, machine: str, slot: str, image: ImageFile | None, force: bool
+        self,
+        machine: str,
+        slot: str,
+        image: ImageFile | None,
+        force: bool,
+        *,
+        read_only: bool = False,
     ) -> MachineSummary:
         found = self.world.find(machine)
         require(Action.MEDIA, found.summary.state, found.summary.name)
         if slot in found.held and not force:
-            raise BusyError("The guest holds the tray.")
+            raise BusyError("The guest holds the tray.", {"reason": "tray_held"})
+        if slot in found.refused:
+            raise found.refused[slot]
         config = found.summary.config
         assert config is not None
         drives = tuple(
-            replace(one, image=image) if one.slot == slot else one for one in config.drives
+            replace(one, image=image, read_only=read_only) if one.slot == slot else one
+            for one in config.drives
         )
         found.summary = replace(found.summary, config=replace(config, drives=drives))
         self.world.tell()

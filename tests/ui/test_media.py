@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QMenu, QMessageBox, QWidget
 from ui.support import until
 
 from vmwb.model.config import BootConfig, VmConfig
 from vmwb.model.drives import DriveConfig, DriveKind, ImageFile, ImageFormat
+from vmwb.model.errors import BusyError
 from vmwb.model.power import ALLOWED, Action, PowerState
 from vmwb_ui import texts
 from vmwb_ui.library.new_machine import NewMachineDialog
@@ -49,7 +52,7 @@ def test_menu_has_the_drives_with_removable_media(menu) -> None:
         "Floppy drive (floppy0): empty",
     ]
     names = [[action.objectName() for action in one.actions()] for one in submenus(menu)]
-    assert names == [["insert", "folder", "", "eject"], ["insert", "", "eject"]]
+    assert names == [["insert", "folder", "", "eject"], ["insert", "", "protect", "eject"]]
 
 
 @pytest.mark.parametrize("state", [None, *PowerState])
@@ -60,7 +63,7 @@ def test_menu_in_a_state_is_enabled_as_the_power_table_says(menu, state) -> None
         [action.isEnabled() for action in one.actions() if action.objectName()]
         for one in submenus(menu)
     ]
-    assert enabled == [[possible] * 3, [possible, False]]
+    assert enabled == [[possible] * 3, [possible, False, False]]
 
 
 def test_menu_without_drives_says_so(menu) -> None:
@@ -87,6 +90,41 @@ def test_image_is_chosen_and_inserted(run_ui, workbench, world, tmp_path: Path) 
             dialog.accept()
             await until(lambda: machine.summary.config.drives[1].image == ImageFile(str(image)))
             await until(lambda: "disc.iso" in submenus(bench.window.media)[1].title())
+
+    run_ui(main)
+
+
+def test_floppy_is_write_protected_and_back(run_ui, workbench, world) -> None:
+    full = replace(FLOPPY, image=ImageFile("/f.img"))
+
+    async def main() -> None:
+        machine = world.add("one", PowerState.RUNNING, drives=(full,))
+        async with workbench() as bench:
+            await until(lambda: bench.window.current)
+            action = bench.window.media.findChild(QAction, "protect")
+            assert not action.isChecked()
+            action.trigger()
+            await until(lambda: machine.summary.config.drives[0].read_only)
+            await until(lambda: bench.window.media.findChild(QAction, "protect").isChecked())
+            press(bench.window.media, "floppy0", "protect")
+            await until(lambda: not machine.summary.config.drives[0].read_only)
+            assert machine.summary.config.drives[0].image == full.image
+
+    run_ui(main)
+
+
+def test_protection_that_is_refused_looks_as_it_is(run_ui, workbench, world) -> None:
+    full = replace(FLOPPY, image=ImageFile("/f.img"))
+
+    async def main() -> None:
+        machine = world.add("one", PowerState.RUNNING, drives=(full,))
+        machine.refused["floppy0"] = BusyError("It is in use.", {"reason": "in_use"})
+        async with workbench() as bench:
+            await until(lambda: bench.window.current)
+            press(bench.window.media, "floppy0", "protect")
+            await until(lambda: bench.window.banner.text() == "It is in use.")
+            assert not bench.window.media.findChild(QAction, "protect").isChecked()
+            assert bench.window.findChild(QMessageBox) is None
 
     run_ui(main)
 
@@ -173,6 +211,7 @@ def test_new_machine_whose_image_is_missing_stays_open_with_a_sentence(
 def test_summary_names_firmware_and_drives() -> None:
     rows = dict(texts.settings_rows(VmConfig("pc", drives=(DISK, CDROM, FLOPPY))))
     assert rows["Firmware"] == "SeaBIOS"
+    assert rows["Boot order"] == "CD, disk, floppy"
     assert rows["Disk (ide0)"] == "/d.img (qcow2, read-only)"
     assert rows["CD drive (ide2)"] == "/isos/a&b.iso"
     assert rows["Floppy drive (floppy0)"] == "empty"
@@ -180,3 +219,4 @@ def test_summary_names_firmware_and_drives() -> None:
     direct = dict(texts.settings_rows(VmConfig("k", boot=BootConfig("/boot/linux"))))
     assert direct["Kernel"] == "/boot/linux"
     assert direct["Firmware"] == "none"
+    assert "Boot order" not in direct

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtWidgets import QLabel, QMessageBox, QWidget
 from ui.support import until
 
 from vmwb.model.config import CONSOLE_PORT, SerialConfig
@@ -139,6 +139,25 @@ def test_keys_reach_the_machine_in_order(run_ui, world, workbench) -> None:
             assert [item.code for item in machine.presses] == [0x26, 0x26, 0x1F, 0x1F]
             trigger(bench.window, Command.CTRL_ALT_DEL)
             await until(lambda: len(machine.presses) == 10)
+            trigger(bench.window, Command.NMI)
+            await until(lambda: "nmi one" in world.calls)
+
+    run_ui(main)
+
+
+def test_full_screen_from_a_grabbed_screen_says_how_to_leave_it(run_ui, world, workbench) -> None:
+    async def main() -> None:
+        world.add("one", PowerState.RUNNING)
+        async with workbench() as bench:
+            await until(lambda: bench.window.current and bench.window.current.presenter.picture)
+            view = bench.window.current.screen_view
+            hint = view.findChild(QLabel, "grab")
+            bench.window.current.give_keyboard()
+            assert "full screen" not in hint.text()
+            view.full_screen_wanted.emit()
+            assert "Ctrl+Alt+Enter ends the full screen" in hint.text()
+            view.full_screen_wanted.emit()
+            assert "full screen" not in hint.text()
 
     run_ui(main)
 

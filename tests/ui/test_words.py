@@ -125,6 +125,13 @@ ALL_FACTS = {
 }
 
 
+def test_refused_image_is_called_one(german) -> None:
+    refused = errors.EngineFailedError("Drive ide0: It is damaged.", {"remote_code": "damaged"})
+
+    said = error_text(refused)
+    assert said == "Das Abbild lässt sich nicht verwenden. (Drive ide0: It is damaged.)"
+
+
 def test_problem_with_its_facts_is_wholly_german(german) -> None:
     facts = {**ALL_FACTS, "vector": 6}
 

@@ -160,6 +160,14 @@
             <translation>Diese Tasten in der Maschine drücken (auch Strg+Alt+Einfg)</translation>
         </message>
         <message>
+            <source>Send &amp;NMI</source>
+            <translation>&amp;NMI senden</translation>
+        </message>
+        <message>
+            <source>Press the NMI button of the board: many systems then tell what they are doing</source>
+            <translation>Den NMI-Knopf der Platine drücken: Viele Systeme sagen dann, was sie gerade tun</translation>
+        </message>
+        <message>
             <source>Show &amp;Log...</source>
             <translation>&amp;Protokoll zeigen ...</translation>
         </message>
@@ -300,6 +308,10 @@
         <message>
             <source>The machine&apos;s process was stopped by its own sandbox.</source>
             <translation>Der Prozess der Maschine wurde von seiner eigenen Sandbox angehalten.</translation>
+        </message>
+        <message>
+            <source>The image cannot be used.</source>
+            <translation>Das Abbild lässt sich nicht verwenden.</translation>
         </message>
         <message>
             <source>There is a machine named {machine} already: choose another name.</source>
@@ -607,6 +619,10 @@
             <translation>&amp;Ordner einlegen ...</translation>
         </message>
         <message>
+            <source>&amp;Write-Protected</source>
+            <translation>&amp;Schreibgeschützt</translation>
+        </message>
+        <message>
             <source>&amp;Eject</source>
             <translation>Aus&amp;werfen</translation>
         </message>
@@ -711,6 +727,14 @@
         <message>
             <source>No device that can boot was found. Give the machine a disk, a CD or a floppy with a system on it, or another boot order, then reset it.</source>
             <translation>Es wurde kein Gerät gefunden, von dem gestartet werden kann. Geben Sie der Maschine eine Festplatte, eine CD oder eine Diskette mit einem System darauf oder eine andere Startreihenfolge, dann setzen Sie sie zurück.</translation>
+        </message>
+        <message>
+            <source>Another machine or program uses the image: power it off or end it, then try again.</source>
+            <translation>Eine andere Maschine oder ein anderes Programm benutzt das Abbild: Schalten Sie sie aus oder beenden Sie es, dann versuchen Sie es noch einmal.</translation>
+        </message>
+        <message>
+            <source>The guest has locked the drive: eject the disc in the guest, or force it.</source>
+            <translation>Der Gast hat das Laufwerk verriegelt: Werfen Sie die CD im Gast aus, oder erzwingen Sie es.</translation>
         </message>
         <message>
             <source>The machine&apos;s process died without last words: look at its log, then start it again.</source>
@@ -961,6 +985,22 @@
             <translation>Diskettenlaufwerk</translation>
         </message>
         <message>
+            <source>CD</source>
+            <translation>CD</translation>
+        </message>
+        <message>
+            <source>disk</source>
+            <translation>Festplatte</translation>
+        </message>
+        <message>
+            <source>floppy</source>
+            <translation>Diskette</translation>
+        </message>
+        <message>
+            <source>network</source>
+            <translation>Netz</translation>
+        </message>
+        <message>
             <source>empty</source>
             <translation>leer</translation>
         </message>
@@ -999,6 +1039,10 @@
         <message>
             <source>read-only</source>
             <translation>schreibgeschützt</translation>
+        </message>
+        <message>
+            <source>Boot order</source>
+            <translation>Startreihenfolge</translation>
         </message>
         <message>
             <source>Kernel</source>

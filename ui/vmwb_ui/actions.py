@@ -38,6 +38,7 @@ class Command(StrEnum):
     DISCARD = "discard"
     GRAB = "grab"
     CTRL_ALT_DEL = "ctrl-alt-del"
+    NMI = "nmi"
     LOG = "log"
     DELETE = "delete"
     ABOUT = "about"
@@ -211,6 +212,15 @@ ACTIONS: Final[dict[Command, ActionSpec]] = {
             power=Action.INPUT,
         ),
         ActionSpec(
+            Command.NMI,
+            QT_TRANSLATE_NOOP("Actions", "Send &NMI"),
+            QT_TRANSLATE_NOOP(
+                "Actions",
+                "Press the NMI button of the board: many systems then tell what they are doing",
+            ),
+            power=Action.INPUT,
+        ),
+        ActionSpec(
             Command.LOG,
             QT_TRANSLATE_NOOP("Actions", "Show &Log..."),
             QT_TRANSLATE_NOOP("Actions", "The last lines of the machine's log"),
@@ -245,7 +255,7 @@ MENUS: Final[tuple[tuple[str, tuple[Command | None, ...]], ...]] = (
             *(Command.START, Command.RESUME, Command.UNPAUSE, SEPARATOR),
             *(Command.PAUSE, Command.SUSPEND, Command.RESET, SEPARATOR),
             *(Command.SHUT_DOWN, Command.STOP, Command.DISCARD, SEPARATOR),
-            *(Command.GRAB, Command.CTRL_ALT_DEL, SEPARATOR),
+            *(Command.GRAB, Command.CTRL_ALT_DEL, Command.NMI, SEPARATOR),
             *(Command.LOG, Command.DELETE),
         ),
     ),

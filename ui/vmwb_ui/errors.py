@@ -42,6 +42,12 @@ KINDS: Final[dict[str, str]] = {
     "asleep": QT_TRANSLATE_NOOP("Errors", "The guest sleeps."),
     "sandbox": QT_TRANSLATE_NOOP("Errors", "The machine's process was stopped by its own sandbox."),
 }
+# By the core's word for what is wrong with an image.
+IMAGE: Final = QT_TRANSLATE_NOOP("Errors", "The image cannot be used.")
+_IMAGE_CODES: Final = frozenset(
+    {"wrong_format", "damaged", "unsupported", "marked_corrupt", "image_too_large"}
+    | {"not_writable", "backing_missing", "backing_unexpected"}
+)
 # By code: the whole sentence, for contexts that have all its facts.
 SENTENCES: Final[dict[str, str]] = {
     "name_taken": QT_TRANSLATE_NOOP(
@@ -67,6 +73,8 @@ def problem_text(
 ) -> str:
     """Give what the window says about a sentence of a code; the sentence itself in English."""
     kind = KINDS.get(code or "", KINDS["failed"])
+    if (context or {}).get("remote_code") in _IMAGE_CODES:
+        kind = IMAGE
     translated = QCoreApplication.translate("Errors", kind)
     if translated == kind:
         return sentence

@@ -38,6 +38,13 @@ SENTENCES: Final[dict[str, str]] = {
     "asleep": QT_TRANSLATE_NOOP(
         "Problems", "The guest sleeps. A key or its power button wakes it."
     ),
+    "in_use": QT_TRANSLATE_NOOP(
+        "Problems",
+        "Another machine or program uses the image: power it off or end it, then try again.",
+    ),
+    "tray_held": QT_TRANSLATE_NOOP(
+        "Problems", "The guest has locked the drive: eject the disc in the guest, or force it."
+    ),
     "worker_died": QT_TRANSLATE_NOOP(
         "Problems",
         "The machine's process died without last words: look at its log, then start it again.",

@@ -8,7 +8,14 @@ from typing import Final
 
 from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QLocale
 
-from vmwb.model.config import SEABIOS, DisplayKind, SerialConfig, SerialKind, VmConfig
+from vmwb.model.config import (
+    SEABIOS,
+    BootSource,
+    DisplayKind,
+    SerialConfig,
+    SerialKind,
+    VmConfig,
+)
 from vmwb.model.drives import DriveConfig, DriveKind
 from vmwb.model.power import PowerState
 from vmwb.model.sizes import format_mib
@@ -35,6 +42,12 @@ _DRIVES: Final[dict[DriveKind, str]] = {
     DriveKind.DISK: QT_TRANSLATE_NOOP("Texts", "Disk"),
     DriveKind.CDROM: QT_TRANSLATE_NOOP("Texts", "CD drive"),
     DriveKind.FLOPPY: QT_TRANSLATE_NOOP("Texts", "Floppy drive"),
+}
+_SOURCES: Final[dict[BootSource, str]] = {
+    BootSource.CDROM: QT_TRANSLATE_NOOP("Texts", "CD"),
+    BootSource.DISK: QT_TRANSLATE_NOOP("Texts", "disk"),
+    BootSource.FLOPPY: QT_TRANSLATE_NOOP("Texts", "floppy"),
+    BootSource.NETWORK: QT_TRANSLATE_NOOP("Texts", "network"),
 }
 _EMPTY: Final = QT_TRANSLATE_NOOP("Texts", "empty")
 
@@ -79,6 +92,7 @@ def settings_rows(config: VmConfig) -> tuple[tuple[str, str], ...]:
         (translate("Texts", "Processors"), f"{config.cpus} ({config.cpu.model})"),
         (translate("Texts", "Engine"), config.engine.value),
         (translate("Texts", "Firmware"), _firmware_text(config) or none),
+        *_order_rows(config),
         *_kernel_rows(config, none),
         *((drive_title(drive), medium_text(drive)) for drive in config.drives),
         (translate("Texts", "Display"), _tr(_DISPLAYS[config.display])),
@@ -118,6 +132,13 @@ def medium_text(drive: DriveConfig) -> str:
 def _firmware_text(config: VmConfig) -> str | None:
     chosen = config.boot.firmware_chosen
     return "SeaBIOS" if chosen == SEABIOS else chosen
+
+
+def _order_rows(config: VmConfig) -> list[tuple[str, str]]:
+    if config.boot.firmware_chosen is None:
+        return []
+    order = ", ".join(_tr(_SOURCES[source]) for source in config.boot.order)
+    return [(QCoreApplication.translate("Texts", "Boot order"), order)]
 
 
 def _kernel_rows(config: VmConfig, none: str) -> list[tuple[str, str]]:

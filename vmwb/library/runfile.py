@@ -29,7 +29,8 @@ class RunRecord:
 
     ``notice`` says what is the matter with a machine that runs, ``notice_code`` which of those it
     is: ``no_boot_device`` (it found nothing to boot), ``asleep`` (its guest sleeps). ``facts`` are
-    those of a guest that crashed, as its event ``crashed`` tells them in ``stop``.
+    those of a guest that crashed, as its event ``crashed`` tells them in ``stop``, or the context
+    of the error that kept the machine from running, with its ``code``.
     """
 
     pid: int

@@ -176,6 +176,7 @@ def record_failure(launch: Launch, error: VmwbError) -> None:
         state=state,
         ended_by="failed",
         sentence=error.sentence,
+        facts={**error.context, "code": error.code},
     )
     with contextlib.suppress(OSError):
         record.write(Bundle(Path(launch.bundle)), durable=True)

@@ -376,6 +376,14 @@ class TestStatus:
 
         assert bundle_status(bundle).problem_facts == facts
 
+    def test_machine_that_never_ran_says_why_by_the_error_s_code(self, bundle: Bundle) -> None:
+        facts = {"code": "not_found", "path": "/k"}
+        failed = replace(record(PowerState.OFF, "There is no /k."), facts=facts)
+        failed.write(bundle, durable=False)
+
+        told = bundle_status(bundle)
+        assert (told.problem_code, told.problem_facts) == ("not_found", {"path": "/k"})
+
     def test_facts_that_do_not_fit_the_record_are_left_out(self, bundle: Bundle) -> None:
         facts = {"reason": "boot_failed", "detail": "x" * RUN_BYTES}
         crashed = replace(record(PowerState.CRASHED, "Not loaded."), facts=facts)

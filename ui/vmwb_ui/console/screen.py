@@ -175,6 +175,11 @@ class ScreenView(QWidget):
             self._travel = Travel(at.x(), at.y())
         self._grab_told()
 
+    def tell_way_out(self) -> None:
+        """Say again who has the keyboard and what ends that: the window has become another."""
+        if self._grab.grabbed:
+            self._grab_told()
+
     def release_keyboard(self) -> None:
         """Take the keyboard back; keys that are down go up in the machine."""
         if self._grab.grabbed:

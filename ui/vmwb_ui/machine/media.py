@@ -24,6 +24,7 @@ class MediaMenu(QMenu):
     insert_wanted = Signal(str)
     folder_wanted = Signal(str)
     eject_wanted = Signal(str)
+    protection_wanted = Signal(str)
 
     def __init__(self, title: str, parent: QWidget) -> None:
         super().__init__(title, parent)
@@ -42,7 +43,10 @@ class MediaMenu(QMenu):
         for drive, menu in zip(drives, self._menus, strict=True):
             for action in menu.actions():
                 full = drive.image is not None
-                action.setEnabled(possible and (full or action.objectName() != "eject"))
+                inserts = action.objectName() in {"insert", "folder"}
+                action.setEnabled(possible and (full or inserts))
+                if action.isCheckable():
+                    action.setChecked(full and drive.read_only)
 
     def _fill(self, drives: tuple[DriveConfig, ...]) -> None:
         for menu in self._menus:
@@ -60,24 +64,32 @@ class MediaMenu(QMenu):
             if drive.kind is DriveKind.CDROM:
                 self._command(menu, "folder", self.tr("Insert &Folder..."), drive)
             menu.addSeparator()
+            if drive.kind is DriveKind.FLOPPY:
+                protect = self._command(menu, "protect", self.tr("&Write-Protected"), drive)
+                protect.setCheckable(True)
             self._command(menu, "eject", self.tr("&Eject"), drive)
             self.addMenu(menu)
             self._menus.append(menu)
 
-    def _command(self, menu: QMenu, name: str, text: str, drive: DriveConfig) -> None:
+    def _command(self, menu: QMenu, name: str, text: str, drive: DriveConfig) -> QAction:
         action = QAction(text, menu)
         action.setObjectName(name)
         action.setData(drive.slot)
         action.triggered.connect(self._triggered)
         menu.addAction(action)
+        return action
 
     def _triggered(self) -> None:
         action = self.sender()
         if isinstance(action, QAction):
+            if action.isCheckable():
+                # The click has turned it; whether that comes true is for the definition to say.
+                action.toggle()
             wanted = {
                 "insert": self.insert_wanted,
                 "folder": self.folder_wanted,
                 "eject": self.eject_wanted,
+                "protect": self.protection_wanted,
             }
             wanted[action.objectName()].emit(action.data())
 

@@ -122,9 +122,17 @@ class WorkbenchPresenter(QObject):
         return replace(drive, image=image)
 
     async def change_medium(
-        self, key: str, slot: str, path: Path | None, *, force: bool = False
+        self,
+        key: str,
+        slot: str,
+        path: Path | None,
+        *,
+        read_only: bool = False,
+        force: bool = False,
     ) -> None:
         """Put an image, or a folder as a CD, into a drive; ``None`` empties it.
+
+        ``read_only`` write-protects a floppy.
 
         Raises:
             BusyError: the guest holds the tray, and ``force`` is not set.
@@ -133,7 +141,7 @@ class WorkbenchPresenter(QObject):
         if path is None:
             summary = await media.eject(key, slot, force=force)
         else:
-            summary = await media.insert(key, slot, path, force=force)
+            summary = await media.insert(key, slot, path, read_only=read_only, force=force)
         self._replace(summary)
 
     async def deletion(self, key: str) -> DeletePlan:
@@ -148,6 +156,10 @@ class WorkbenchPresenter(QObject):
     async def ctrl_alt_del(self, key: str) -> None:
         """Press Ctrl+Alt+Del in a machine."""
         await self.services.console.press(key, combination("ctrl-alt-del"))
+
+    async def nmi(self, key: str) -> None:
+        """Send a machine a non-maskable interrupt."""
+        await self.services.debug.nmi(key)
 
     async def screen_text(self, key: str) -> str | None:
         """Text on a machine's screen."""

@@ -57,6 +57,8 @@ from vmwb_ui.workbench.presenter import POWER_COMMANDS, WorkbenchPresenter
 
 SIZE: Final = QSize(1180, 760)
 LIBRARY_WIDTH: Final = 220
+# The one refusal of a change of media that the user can overrule.
+TRAY_HELD: Final = "tray_held"
 _Work = Callable[[str], Coroutine[Any, Any, None]]
 
 
@@ -160,6 +162,7 @@ class MainWindow(QMainWindow):
         self.media.insert_wanted.connect(self._insert_image)
         self.media.folder_wanted.connect(self._insert_folder)
         self.media.eject_wanted.connect(self._eject)
+        self.media.protection_wanted.connect(self._protect)
         for title, commands in MENUS:
             if commands is MENUS[-1][1]:
                 bar.addMenu(self.media)
@@ -406,6 +409,7 @@ class MainWindow(QMainWindow):
             work: dict[Command, _Work] = {
                 Command.COPY_SCREEN: self._copy_screen,
                 Command.CTRL_ALT_DEL: self._presenter.ctrl_alt_del,
+                Command.NMI: self._presenter.nmi,
                 Command.LOG: self._show_log,
                 Command.DELETE: self._delete,
             }
@@ -434,6 +438,7 @@ class MainWindow(QMainWindow):
             bars = (self.menuBar(), self._toolbar, self.statusBar(), self.tabs.tabBar())
             self._full_screen.enter((*bars, self._dock, tab.pages.tabBar()))
             tab.give_keyboard()
+        tab.screen_view.tell_way_out()
         self._render()
 
     def _find(self) -> None:
@@ -480,6 +485,15 @@ class MainWindow(QMainWindow):
     def _eject(self, slot: str) -> None:
         self._change_medium(slot, lambda tab, drive: self._put(tab, drive, None))
 
+    def _protect(self, slot: str) -> None:
+        self._change_medium(slot, self._turn_protection)
+
+    async def _turn_protection(self, tab: MachineTab, drive: DriveConfig) -> None:
+        """Put the same floppy in again, with its notch open or closed."""
+        if drive.image is not None:
+            path = Path(drive.image.path)
+            await self._put(tab, drive, path, read_only=not drive.read_only)
+
     def _change_medium(
         self,
         slot: str,
@@ -498,12 +512,18 @@ class MainWindow(QMainWindow):
         if path is not None:
             await self._put(tab, drive, path)
 
-    async def _put(self, tab: MachineTab, drive: DriveConfig, path: Path | None) -> None:
+    async def _put(
+        self, tab: MachineTab, drive: DriveConfig, path: Path | None, *, read_only: bool = False
+    ) -> None:
         """Change a medium; a guest that holds the tray is overruled if the user says so."""
         self.banner.clear()
         try:
-            await self._presenter.change_medium(tab.presenter.key, drive.slot, path)
-        except BusyError:
+            await self._presenter.change_medium(
+                tab.presenter.key, drive.slot, path, read_only=read_only
+            )
+        except BusyError as error:
+            if error.context.get("reason") != TRAY_HELD:
+                raise
             answer = await ask(
                 self,
                 self.tr("Open the Drive"),
