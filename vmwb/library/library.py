@@ -42,9 +42,9 @@ _DIED: Final = "Its process died without last words: look at `vmwb logs`, then s
 class BundleStatus:
     """The power state of a bundle as the disk tells it, and the record it was told by.
 
-        ``record`` belongs to a live worker when ``live``; else it holds the last words. ``problem`` is
-        a sentence, and ``problem_code`` its kind for programs: ``worker`` (the process died),
-        ``sandbox`` (stopped by its own), ``guest_crashed``, the error's that kept it from running,
+    ``record`` belongs to a live worker when ``live``; else it holds the last words. ``problem`` is
+    a sentence, and ``problem_code`` its kind for programs: ``worker`` (the process died),
+    ``sandbox`` (stopped by its own), ``guest_crashed``, the error's that kept it from running,
     ``no_boot_device`` (it runs, and found nothing to boot), ``asleep`` (it runs, its guest sleeps).
     ``problem_facts`` are what the sentence is made of, if that is known: ``reason``, and what
     belongs to it.
