@@ -31,6 +31,7 @@ __all__ = [
     "linux",
     "memtest",
     "modules",
+    "services",
     "sixteen",
     "syslinux_floppy",
 ]
@@ -109,6 +110,12 @@ def hello() -> Path:
 def modules() -> Path:
     """Assemble the multiboot kernel of our own that tells what its loader gave it."""
     return _plain_image("modules", "0x100000")
+
+
+@cache
+def services() -> Path:
+    """Assemble the multiboot kernel of our own that asks a BIOS in real mode."""
+    return _plain_image("services", "0x100000")
 
 
 def _plain_image(name: str, address: str) -> Path:

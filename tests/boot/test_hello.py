@@ -171,6 +171,17 @@ def test_multiboot_kernel_is_told_its_modules_in_order(vmwb: Vmwb, tmp_path: Pat
     assert (done.returncode, done.stdout.split("\n")[:4]) == (0, told), done.stderr
 
 
+def test_kernel_in_real_mode_gets_an_answer_from_every_call_of_the_bios(vmwb: Vmwb) -> None:
+    machine = ("--memory", "16M", "--kernel", guests.services(), "--debug-exit")
+
+    done = vmwb.run("run", "--headless", *machine)
+
+    # The debug exit gives (number of failed checks << 1) | 1.
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "BAD" not in done.stdout
+    assert "ok INT 19h starts the machine anew" in done.stdout
+
+
 def test_modules_of_a_machine_are_kept_and_changed(vmwb: Vmwb, tmp_path: Path) -> None:
     module = tmp_path / "m"
     module.write_text("mod.")

@@ -8,7 +8,7 @@ use vmwb_x86::BootState;
 use super::error::BootError;
 use super::image::{Block, Image, Places};
 use super::layout::{BIOS_DATA, EBDA, LEGACY_START, MemoryMap};
-use super::{BootOptions, DirectBoot};
+use super::{BootOptions, DirectBoot, services};
 
 // Descriptors: present, accessed, 4 GiB flat, granularity 4 KiB (Intel SDM volume 3, "Segment Descriptors").
 /// 64-bit code.
@@ -21,18 +21,45 @@ pub const GDT_BYTES: usize = 32;
 /// Limit of the descriptor table.
 pub const GDT_LIMIT: u16 = 31;
 
-/// Writes the few words of the BIOS data area that kernels read (IBM PC/AT technical reference, "ROM data area").
+/// Writes what a BIOS leaves: vectors that answer, and the words of its data area that kernels read (IBM PC/AT technical
+/// reference, "ROM data area").
 ///
 /// # Errors
 /// There is no RAM.
-pub fn write_bios_data(memory: &GuestMemory, serial_ports: [u16; 4]) -> Result<(), BootError> {
-    for (i, port) in (0u64..).zip(serial_ports) {
-        memory.write(GuestAddress(BIOS_DATA + 2 * i), &port.to_le_bytes())?;
+pub fn write_bios(memory: &GuestMemory, options: &BootOptions<'_>) -> Result<(), BootError> {
+    services::write(memory)?;
+    let put = |offset: u64, value: u16| {
+        memory.write(GuestAddress(BIOS_DATA + offset), &value.to_le_bytes())
+    };
+    for (i, port) in (0u64..).zip(options.serial_ports) {
+        put(2 * i, port)?;
     }
-    let ebda_segment = u16::try_from(EBDA >> 4).expect("the EBDA lies below 1 MiB");
-    let base_kib = u16::try_from(EBDA >> 10).expect("base memory is below 1 MiB");
-    memory.write(GuestAddress(BIOS_DATA + 0x0E), &ebda_segment.to_le_bytes())?;
-    memory.write(GuestAddress(BIOS_DATA + 0x13), &base_kib.to_le_bytes())?;
+    let serial_ports = options.serial_ports.iter().filter(|&&p| p != 0).count();
+    let serial_ports = u16::try_from(serial_ports).expect("there are four");
+    put(
+        0x0E,
+        u16::try_from(EBDA >> 4).expect("the EBDA lies below 1 MiB"),
+    )?;
+    // Equipment: a coprocessor, and how many serial ports.
+    let mut equipment = 1 << 1 | serial_ports << 9;
+    if options.vga {
+        // 80 columns in colour: mode 3, bytes of a page, the CRT controller's port, the last row and dots of a row.
+        equipment |= 1 << 5;
+        for (offset, value) in [
+            (0x49, 3),
+            (0x4A, 80),
+            (0x4C, 0x1000),
+            (0x63, 0x3D4),
+            (0x84, 16 << 8 | 24),
+        ] {
+            put(offset, value)?;
+        }
+    }
+    put(0x10, equipment)?;
+    put(
+        0x13,
+        u16::try_from(EBDA >> 10).expect("base memory is below 1 MiB"),
+    )?;
     let ebda_kib = u8::try_from((LEGACY_START - EBDA) >> 10).expect("the EBDA has 1 KiB");
     memory.write(GuestAddress(EBDA), &[ebda_kib])?;
     Ok(())
@@ -92,7 +119,7 @@ impl<T: ProtectedEntry> DirectBoot for T {
         let places = self.places(&map, options)?;
         let (block, ebx) = self.block(places.block, &map, &places.modules, options);
         self.image().copy(memory, &places, &block)?;
-        write_bios_data(memory, options.serial_ports)?;
+        write_bios(memory, options)?;
         Ok(BootState::Protected32 {
             eip: self.entry(),
             esi: 0,

@@ -1,7 +1,8 @@
 //! Where a direct boot puts things.
 //!
 //! ```text
-//! 00000400  BIOS data area: serial port addresses, EBDA segment, base memory size
+//! 00000000  interrupt vectors of the stand-in for a BIOS
+//! 00000400  BIOS data area: serial port addresses, EBDA segment, equipment, base memory size, text mode
 //! 00001000  GDT
 //! 00002000  boot parameters ("zero page")
 //! 00003000  kernel command line, at most 2,047 bytes and a NUL
@@ -10,6 +11,7 @@
 //! 0009FC00  extended BIOS data area (reserved; its first byte is its size in KiB)
 //! 000A0000  display window, option ROM area (no RAM, or not used)
 //! 000F0000  RSDP (the reserved BIOS area)
+//! 000FE000  what the interrupt vectors lead to
 //! 00100000  RAM: kernel at its preferred address, initial RAM disk as high as it may
 //! top-64K   ACPI tables (reclaimable), last page: FACS (NVS)
 //! 4 GiB     RAM above the PCI hole

@@ -5,7 +5,7 @@ use std::fs::File;
 use vmwb_mem::{GuestAddress, GuestMemory};
 use vmwb_x86::BootState;
 
-use super::entry::{CODE_32, CODE_64, GDT_LIMIT, gdt, write_bios_data};
+use super::entry::{CODE_32, CODE_64, GDT_LIMIT, gdt, write_bios};
 use super::error::BootError;
 use super::files::{beginning, copy_in, length};
 use super::header::{HEADER_BYTES, SetupHeader};
@@ -109,7 +109,7 @@ impl DirectBoot for LinuxBoot {
         let mut line = options.append.as_bytes().to_vec();
         line.push(0);
         memory.write(GuestAddress(COMMAND_LINE), &line)?;
-        write_bios_data(memory, options.serial_ports)?;
+        write_bios(memory, options)?;
         if header.entry_64 {
             enter_64(memory, placement.kernel)
         } else {

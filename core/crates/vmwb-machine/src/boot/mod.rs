@@ -6,7 +6,7 @@
 //! * [`multiboot`] an ELF or plain image with a multiboot 1 header.
 //! * [`pvh`] an ELF image with the note of Xen's PVH entry, as an uncompressed Linux (vmlinux) has.
 //!
-//! [`elf`] and [`image`] serve the last two. Under a BIOS, [`linux16`] starts a Linux by its 16-bit entry, with an
+//! [`elf`] and [`image`] serve the last two, [`services`] stands for a BIOS. Under a BIOS, [`linux16`] starts a Linux by its 16-bit entry, with an
 //! [`option_rom`] of its own. Files are hostile: every field is checked before it is used.
 //! [`start`] joins direct boots with firmware.
 
@@ -23,6 +23,7 @@ mod multiboot;
 mod option_rom;
 mod params;
 mod pvh;
+mod services;
 mod start;
 
 use std::fmt::Debug;
