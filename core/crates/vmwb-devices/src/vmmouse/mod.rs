@@ -2,8 +2,8 @@
 //!
 //! Owns a queue of packets and nothing else of the backdoor. A call is an `IN EAX, DX` at port 5658h with a magic number
 //! in EAX; it reads and writes registers of the processor, which the processor hands over ([`VmMouse::backdoor`]). There
-//! is no interrupt: after [`VmMouse::position`] or [`VmMouse::movement`] the board lets the PS/2 mouse send a report
-//! (`pointer_nudge`), and the driver then looks here.
+//! is no interrupt: after [`VmMouse::position`] or [`VmMouse::movement`], and while a driver leaves packets behind, the
+//! board lets the PS/2 mouse send a report (`pointer_nudge`), and the driver then looks here.
 //!
 //! | ECX | Call |
 //! |---|---|
@@ -69,9 +69,17 @@ impl VmMouse {
         self.enabled && self.absolute
     }
 
-    /// A call: EAX, EBX, ECX, EDX, ESI, EDI with the magic in EAX. The answer replaces them.
-    pub fn backdoor(&mut self, registers: &mut [u32; REGISTERS]) {
-        match registers[ECX] & COMMAND {
+    /// A call: EAX, EBX, ECX, EDX, ESI, EDI with the magic in EAX. The answer replaces them. Says whether a driver has
+    /// fetched a packet and left another one: it is to be interrupted once more, for drivers that fetch one at a time.
+    #[must_use]
+    pub fn backdoor(&mut self, registers: &mut [u32; REGISTERS]) -> bool {
+        let command = registers[ECX] & COMMAND;
+        self.call(command, registers);
+        command == POINTER_DATA && self.queue.len() >= PACKET_WORDS
+    }
+
+    fn call(&mut self, command: u32, registers: &mut [u32; REGISTERS]) {
+        match command {
             GET_VERSION => {
                 (registers[EAX], registers[EBX], registers[ECX]) = (VERSION, MAGIC, PRODUCT);
             }

@@ -10,7 +10,7 @@ use crate::testbench::Bench;
 /// A call as a driver makes it: what the six registers hold afterwards.
 fn call(m: &mut VmMouse, command: u32, argument: u32) -> [u32; 6] {
     let mut registers = [MAGIC, argument, command, u32::from(regs::PORT), 0, 0];
-    m.backdoor(&mut registers);
+    let _ = m.backdoor(&mut registers);
     registers
 }
 
@@ -143,4 +143,13 @@ proptest! {
             prop_assert!(m.queue.len() <= MAX_PACKETS * PACKET_WORDS);
         }
     }
+}
+
+#[test]
+fn packet_that_a_driver_leaves_is_told() {
+    let mut m = listening();
+    m.position(1, 1, 0, 1);
+    m.position(1, 1, 0, 0);
+    let mut fetch = || m.backdoor(&mut [MAGIC, 4, POINTER_DATA, u32::from(regs::PORT), 0, 0]);
+    assert_eq!([fetch(), fetch()], [true, false]);
 }

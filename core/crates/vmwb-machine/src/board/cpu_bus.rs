@@ -78,11 +78,16 @@ impl CpuBus for Board {
         units
     }
 
-    fn backdoor(&mut self, registers: &mut [u32; 6], _retired: u64) -> bool {
+    fn backdoor(&mut self, registers: &mut [u32; 6], retired: u64) -> bool {
         let Some(pc) = &mut self.devices.pc else {
             return false;
         };
-        pc.vmmouse.backdoor(registers);
+        if pc.vmmouse.backdoor(registers) {
+            let now = self.clock.now(retired);
+            let mut ctx = self.common.ctx(now);
+            self.devices.keyboard.pointer_nudge(&mut ctx);
+            self.settle(now, None);
+        }
         true
     }
 

@@ -168,21 +168,26 @@ fn serial_input_longer_than_the_fifo_arrives_whole_and_in_order() {
     assert_eq!((read, b.waiting_serial_bytes()), (text, 0));
 }
 
-#[test]
-fn kernel_without_firmware_finds_floppy_drives_in_cmos_memory() {
-    let mut with_floppy = spec();
-    with_floppy.drives.push(DriveSpec {
+/// A machine with a floppy drive, so a whole PC.
+fn with_floppy() -> MachineSpec {
+    let mut spec = spec();
+    spec.drives.push(DriveSpec {
         slot: DriveSlot::Floppy(0).to_string(),
         kind: DriveKind::Floppy,
         formats: Vec::new(),
         read_only: false,
     });
+    spec
+}
+
+#[test]
+fn kernel_without_firmware_finds_floppy_drives_in_cmos_memory() {
     let types = |spec: &MachineSpec| {
         let mut b = board_of(spec, &Printed::default());
         out(&mut b, 0x70, 0x10);
         input(&mut b, 0x71, 0)
     };
-    assert_eq!((types(&spec()), types(&with_floppy)), (0, 0x40));
+    assert_eq!((types(&spec()), types(&with_floppy())), (0, 0x40));
 }
 
 #[test]
@@ -226,6 +231,46 @@ fn power_button_raises_the_sci_once_the_guest_listens() {
     b.deliver(Input::PowerButton, 0);
     assert_eq!(b.acknowledge_interrupt(0), Some(0x29));
     assert!(b.take_messages().is_empty());
+}
+
+#[test]
+fn absolute_pointer_interrupts_anew_while_a_driver_leaves_a_packet() {
+    const MAGIC: u32 = 0x564D_5868;
+    let mut b = board_of(&with_floppy(), &Printed::default());
+    let call = |b: &mut Board, command, argument| {
+        let mut registers = [MAGIC, argument, command, 0x5658, 0, 0];
+        assert!(b.backdoor(&mut registers, 0));
+        registers
+    };
+    // The mouse reports, its answer is read; the absolute pointer is on, its version is read.
+    for (port, value) in [(0x64, 0xD4), (0x60, 0xF4)] {
+        out(&mut b, port, value);
+    }
+    assert_eq!(input(&mut b, 0x60, 0), 0xFA);
+    for (command, argument) in [(41, 0x4541_4552), (39, 1), (41, 0x5342_4152)] {
+        call(&mut b, command, argument);
+    }
+    for buttons in [1, 0] {
+        let (x, y, wheel) = (7, 9, 0);
+        b.deliver(
+            Input::Position {
+                x,
+                y,
+                wheel,
+                buttons,
+            },
+            0,
+        );
+    }
+    // VBADOS fetches one packet when a report is through.
+    let mut fetched = Vec::new();
+    while input(&mut b, 0x64, 0) & 0x21 == 0x21 {
+        for _ in 0..3 {
+            input(&mut b, 0x60, 0);
+        }
+        fetched.push(call(&mut b, 39, 4)[0]);
+    }
+    assert_eq!(fetched, [0x20, 0]);
 }
 
 #[test]
