@@ -72,6 +72,16 @@ pub struct PortTarget {
     pub offset: u16,
 }
 
+/// What a port reads where nobody answers. The status registers of the IDE controller that a bare board lacks read as those
+/// of channels without drives do: kernels wait there until the busy bit is clear, many of them without end.
+#[must_use]
+pub fn nobody(port: u16) -> u32 {
+    match port {
+        0x177 | 0x1F7 | 0x376 | 0x3F6 => 0,
+        _ => 0xFF,
+    }
+}
+
 /// All 65,536 ports.
 #[derive(Debug)]
 pub struct PortMap {

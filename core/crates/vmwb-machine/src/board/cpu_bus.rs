@@ -4,7 +4,7 @@ use vmwb_devices::ide::Ide;
 use vmwb_hw::{AccessSize, GuestAddress, LocalInterrupts, Nanos};
 use vmwb_x86::CpuBus;
 
-use super::bus::PortDevice;
+use super::bus::{PortDevice, nobody};
 use super::{Board, low_byte, low_dword};
 
 impl Board {
@@ -33,7 +33,7 @@ impl CpuBus for Board {
                 Some(target) => low_byte(self.read_target(target, AccessSize::Byte, now)),
                 None => {
                     self.note_unknown(false, u64::from(at));
-                    0xFF
+                    nobody(at)
                 }
             };
             value |= byte << (8 * i);

@@ -274,6 +274,24 @@ fn absolute_pointer_interrupts_anew_while_a_driver_leaves_a_packet() {
 }
 
 #[test]
+fn bare_board_shows_ide_channels_without_drives_as_a_whole_one_does() {
+    let mut boards = [board(), board_of(&with_floppy(), &Printed::default())];
+    for (port, value) in [
+        (0x177, 0),
+        (0x376, 0),
+        (0x1F2, 0xFF),
+        (0x1F7, 0),
+        (0x3F6, 0),
+    ] {
+        assert_eq!(
+            boards.each_mut().map(|b| input(b, port, 0)),
+            [value; 2],
+            "port {port:#x}"
+        );
+    }
+}
+
+#[test]
 fn attention_is_asked_for_a_deadline_earlier_than_assumed() {
     let mut b = board();
     b.assume_deadlines();
