@@ -46,6 +46,7 @@ use dac::Dac;
 use dispi::{Dispi, Effect};
 pub use font::{GLYPH_ROWS, GLYPHS, font_8x16};
 use memory::Planes;
+pub use pci::LinearPicture;
 use picture::Cursor;
 pub use picture::{MAX_HEIGHT, MAX_WIDTH};
 use regs::port;

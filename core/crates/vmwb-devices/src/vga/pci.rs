@@ -10,7 +10,7 @@ use vmwb_hw::{AccessSize, Ctx, Nanos};
 
 use super::edid::{EDID_BYTES, edid};
 use super::vram::{VgaError, Vram};
-use super::{Vga, lanes, regs};
+use super::{Vga, dispi, lanes, regs};
 use crate::pci::{BarKind, ConfigSpace, PciDevice, PciFunction, ROM_BAR};
 
 /// Largest ROM: what fits from C0000h to DFFFFh.
@@ -37,6 +37,23 @@ const PORTS_UNTIL: u64 = 0x420;
 const PORTS_OFFSET: u16 = 0x10;
 const DISPI_FROM: u64 = 0x500;
 const DISPI_UNTIL: u64 = 0x516;
+
+/// A picture that lies in memory line by line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinearPicture {
+    /// Guest-physical address of the first dot.
+    pub base: u32,
+    /// Bytes from line to line.
+    pub pitch_bytes: u32,
+    /// Dots across.
+    pub width: u16,
+    /// Lines.
+    pub height: u16,
+    /// Bits of a dot: 15, 16, 24 or 32.
+    pub bits: u16,
+    /// Display memory in bytes.
+    pub memory_bytes: u64,
+}
 
 /// The configuration space of an adapter with this memory and ROM.
 pub(super) fn config_space(vram: &Vram, rom: &[u8]) -> Result<ConfigSpace, VgaError> {
@@ -98,6 +115,38 @@ impl Vga {
         self.config_write(ctx, bar(BAR_REGISTERS), registers, u32::MAX);
         let command = COMMAND_IO | COMMAND_MEMORY;
         self.config_write(ctx, COMMAND_STATUS, command, 0xFFFF);
+    }
+
+    /// Switches a picture on as a boot loader would that has asked the BIOS for one: `width` (1 to 2,560) by `height` (1 to
+    /// 1,600) dots of 15, 16, 24 or 32 bits. `None`, and nothing happens: the adapter has no such mode, or no base
+    /// addresses yet.
+    pub fn show_picture(&mut self, width: u16, height: u16, bits: u16) -> Option<LinearPicture> {
+        let base = self.config.bar(BAR_MEMORY)?.base;
+        let pitch_bytes = u32::from(width) * u32::from(bits.div_ceil(8));
+        let possible = (1..=dispi::MAX_X).contains(&width)
+            && (1..=dispi::MAX_Y).contains(&height)
+            && matches!(bits, 15 | 16 | 24 | 32)
+            && u64::from(pitch_bytes) * u64::from(height) <= self.vram.bytes();
+        if !possible {
+            return None;
+        }
+        for (register, value) in [
+            (dispi::index::ENABLE, 0),
+            (dispi::index::X_RES, width),
+            (dispi::index::Y_RES, height),
+            (dispi::index::BPP, bits),
+            (dispi::index::ENABLE, dispi::ENABLED | dispi::LINEAR),
+        ] {
+            self.write_dispi(register, value);
+        }
+        Some(LinearPicture {
+            base,
+            pitch_bytes,
+            width,
+            height,
+            bits,
+            memory_bytes: self.vram.bytes(),
+        })
     }
 
     fn peek_registers(&self, now: Nanos, offset: u64, size: AccessSize) -> u64 {

@@ -8,7 +8,7 @@ use vmwb_x86::BootState;
 use super::error::BootError;
 use super::image::{Block, Image, Places};
 use super::layout::{BIOS_DATA, EBDA, LEGACY_START, MemoryMap};
-use super::{BootOptions, DirectBoot, services};
+use super::{BootOptions, DirectBoot, PictureWish, services};
 
 // Descriptors: present, accessed, 4 GiB flat, granularity 4 KiB (Intel SDM volume 3, "Segment Descriptors").
 /// 64-bit code.
@@ -84,6 +84,9 @@ pub trait ProtectedEntry: Debug + Send {
     /// The entry's physical address.
     fn entry(&self) -> u32;
 
+    /// The picture that the kernel would like to find; `None`: text.
+    fn picture(&self) -> Option<PictureWish>;
+
     /// The boot structures at `base`, with modules at these starts and ends, and the address that EBX holds.
     fn block(
         &self,
@@ -108,6 +111,10 @@ pub trait ProtectedEntry: Debug + Send {
 impl<T: ProtectedEntry> DirectBoot for T {
     fn check(&self, map: &MemoryMap, append: &str) -> Result<(), BootError> {
         self.places(map, &BootOptions::plain(append)).map(|_| ())
+    }
+
+    fn picture(&self) -> Option<PictureWish> {
+        ProtectedEntry::picture(self)
     }
 
     fn load(

@@ -13,7 +13,7 @@ use super::layout::{
     BOOT_PARAMS, COMMAND_LINE, GDT, MAX_COMMAND_LINE, MemoryMap, PAGE_TABLES, STACK_TOP, place,
 };
 use super::params::{ParamsInput, build};
-use super::{BootOptions, DirectBoot};
+use super::{BootOptions, DirectBoot, PictureWish};
 
 /// Offset of the 64-bit entry point from the load address.
 const ENTRY_64: u64 = 0x200;
@@ -75,6 +75,10 @@ impl DirectBoot for LinuxBoot {
             });
         }
         place(&self.header, self.initrd_bytes(), map).map(|_| ())
+    }
+
+    fn picture(&self) -> Option<PictureWish> {
+        None
     }
 
     fn load(
@@ -197,6 +201,7 @@ pub(crate) mod tests {
             append,
             rsdp: 0xF_0000,
             vga: true,
+            picture: None,
             serial_ports: [0x3F8, 0, 0, 0],
         }
     }

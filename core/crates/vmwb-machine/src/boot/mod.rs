@@ -29,6 +29,7 @@ mod start;
 use std::fmt::Debug;
 use std::fs::File;
 
+use vmwb_devices::vga::{LinearPicture, Vga};
 use vmwb_mem::GuestMemory;
 use vmwb_x86::BootState;
 
@@ -48,8 +49,10 @@ pub struct BootOptions<'a> {
     pub append: &'a str,
     /// Address of the RSDP.
     pub rsdp: u64,
-    /// Whether a VGA adapter in text mode 3 is there.
+    /// Whether a VGA adapter is there, in text mode 3 unless it shows a picture.
     pub vga: bool,
+    /// The picture that it shows.
+    pub picture: Option<LinearPicture>,
     /// Addresses of the serial ports for the BIOS data area, 0 where there is none.
     pub serial_ports: [u16; 4],
 }
@@ -61,6 +64,7 @@ impl<'a> BootOptions<'a> {
             append,
             rsdp: 0,
             vga: false,
+            picture: None,
             serial_ports: [0; 4],
         }
     }
@@ -84,6 +88,37 @@ impl From<File> for Module {
     }
 }
 
+/// The picture that a kernel would like to find on the screen; a zero stands for no preference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PictureWish {
+    /// Dots across.
+    pub width: u32,
+    /// Lines.
+    pub height: u32,
+    /// Bits of a dot.
+    pub bits: u32,
+}
+
+impl PictureWish {
+    /// What stands for no preference, and for a wish that cannot be met.
+    const USUAL: (u16, u16, u16) = (1024, 768, 32);
+
+    /// Switches the picture on, or the usual one where the adapter has none of this size. A depth that it has not becomes 32
+    /// bits.
+    pub fn meet(self, vga: &mut Vga) -> Option<LinearPicture> {
+        let (usual_width, usual_height, usual_bits) = Self::USUAL;
+        let or = |wish: u32, usual: u16| match wish {
+            0 => usual,
+            size => u16::try_from(size).unwrap_or(u16::MAX),
+        };
+        let (width, height) = (or(self.width, usual_width), or(self.height, usual_height));
+        let bits = or(self.bits, usual_bits);
+        vga.show_picture(width, height, bits)
+            .or_else(|| vga.show_picture(width, height, usual_bits))
+            .or_else(|| vga.show_picture(usual_width, usual_height, usual_bits))
+    }
+}
+
 /// A kernel and its modules, checked and ready to be loaded any number of times (each reset loads again).
 pub trait DirectBoot: Debug + Send {
     /// Checks that everything fits, without touching memory.
@@ -91,6 +126,9 @@ pub trait DirectBoot: Debug + Send {
     /// # Errors
     /// Kernel, a module or the command line too large.
     fn check(&self, map: &MemoryMap, append: &str) -> Result<(), BootError>;
+
+    /// The picture that the kernel would like to find; `None`: text.
+    fn picture(&self) -> Option<PictureWish>;
 
     /// Writes kernel, modules and boot structures into memory, which is all zeros, and gives the entry state.
     ///

@@ -1,17 +1,21 @@
 //! Direct boot of kernels with a multiboot header, version 1. Source: Multiboot Specification 0.6.96.
 //!
 //! The image is an ELF file, or any file whose header says itself where it belongs ("a.out kludge"). The kernel is told:
-//! sizes of memory and a memory map, command line, modules, the loader's name, and the text screen. Not told: drives,
-//! symbols, BIOS tables, VBE modes; a wish for a graphics mode is not met, which the specification allows.
+//! sizes of memory and a memory map, command line, modules, the loader's name, and the screen: text, or the picture that
+//! its header asks for (`vbe.rs` has the older form of that). Not told: drives, symbols, BIOS tables.
+
+mod vbe;
 
 use std::fs::File;
+
+use vmwb_devices::vga::LinearPicture;
 
 use super::elf::Elf;
 use super::entry::ProtectedEntry;
 use super::error::BootError;
 use super::image::{Block, Image, ModulePlace, Segment, low};
 use super::layout::{EBDA, MemoryMap, ONE_MIB};
-use super::{BootOptions, Module};
+use super::{BootOptions, Module, PictureWish};
 
 /// The header lies within so many bytes of the file's beginning.
 pub const SEARCH_BYTES: usize = 8192;
@@ -21,9 +25,15 @@ const LOADER_MAGIC: u32 = 0x2BAD_B002;
 const HEADER_BYTES: usize = 12;
 /// Header with addresses.
 const LONG_HEADER_BYTES: usize = 32;
+/// Header with a video mode.
+const VIDEO_HEADER_BYTES: usize = 48;
 /// Flags that a loader must know, and those that this one does: aligned modules, memory, a video mode.
 const FLAGS_REQUIRED: u32 = 0xFFFF;
 const FLAGS_KNOWN: u32 = 0b111;
+/// The header names a video mode.
+const FLAG_VIDEO: u32 = 1 << 2;
+/// Kind of a video mode: a linear picture.
+const VIDEO_LINEAR: u32 = 0;
 /// The header says where the image belongs.
 const FLAG_ADDRESSES: u32 = 1 << 16;
 
@@ -33,8 +43,11 @@ const INFO_COMMAND_LINE: u32 = 1 << 2;
 const INFO_MODULES: u32 = 1 << 3;
 const INFO_MEMORY_MAP: u32 = 1 << 6;
 const INFO_LOADER_NAME: u32 = 1 << 9;
+const INFO_VBE: u32 = 1 << 11;
 const INFO_FRAMEBUFFER: u32 = 1 << 12;
 const INFO_BYTES: usize = 116;
+/// Framebuffer type: direct colours.
+const FRAMEBUFFER_COLOURS: u8 = 1;
 /// Framebuffer type: EGA text.
 const FRAMEBUFFER_TEXT: u8 = 2;
 const TEXT_SCREEN: u64 = 0xB_8000;
@@ -50,6 +63,8 @@ pub struct Header {
     offset: u64,
     /// Addresses of the header, of the image's start, of the ends of its data and its zeros, and its entry.
     addresses: Option<[u32; 5]>,
+    /// The picture that it asks for.
+    picture: Option<PictureWish>,
 }
 
 fn u32_at(b: &[u8], at: usize) -> u32 {
@@ -85,9 +100,21 @@ pub fn find(start: &[u8]) -> Result<Option<Header>, BootError> {
         return Ok(Some(Header {
             offset: at as u64,
             addresses,
+            picture: wish(&start[at..], flags),
         }));
     }
     Ok(None)
+}
+
+/// The picture that a header of these flags asks for.
+fn wish(header: &[u8], flags: u32) -> Option<PictureWish> {
+    let has_mode = flags & FLAG_VIDEO != 0 && header.len() >= VIDEO_HEADER_BYTES;
+    let linear = has_mode && u32_at(header, 32) == VIDEO_LINEAR;
+    linear.then(|| PictureWish {
+        width: u32_at(header, 36),
+        height: u32_at(header, 40),
+        bits: u32_at(header, 44),
+    })
 }
 
 /// The segment of an image whose header carries addresses (section 3.1.3).
@@ -121,6 +148,7 @@ fn plain_segment(offset: u64, addresses: [u32; 5], file_bytes: u64) -> Result<Se
 pub struct MultibootBoot {
     image: Image,
     entry: u32,
+    picture: Option<PictureWish>,
 }
 
 impl MultibootBoot {
@@ -147,7 +175,11 @@ impl MultibootBoot {
             }
         };
         let image = Image::new(kernel, segments, modules, ModulePlace::AfterKernel)?;
-        Ok(Self { image, entry })
+        Ok(Self {
+            image,
+            entry,
+            picture: header.picture,
+        })
     }
 }
 
@@ -157,6 +189,29 @@ struct Info(Vec<u8>);
 impl Info {
     fn put(&mut self, at: usize, value: u32) {
         self.0[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+
+    /// The screen: address, bytes from line to line, width, height, bits and type.
+    fn put_screen(&mut self, address: u64, sizes: [u32; 3], bits: u8, kind: u8) {
+        self.0[88..96].copy_from_slice(&address.to_le_bytes());
+        for (at, size) in [96, 100, 104].into_iter().zip(sizes) {
+            self.put(at, size);
+        }
+        self.0[108..110].copy_from_slice(&[bits, kind]);
+    }
+
+    fn put_picture(&mut self, picture: &LinearPicture) {
+        let sizes = [
+            picture.pitch_bytes,
+            picture.width.into(),
+            picture.height.into(),
+        ];
+        let bits = u8::try_from(picture.bits).unwrap_or(32);
+        self.put_screen(picture.base.into(), sizes, bits, FRAMEBUFFER_COLOURS);
+        let fields = vbe::colour_fields(picture.bits);
+        for (place, (position, size)) in self.0[110..116].chunks_exact_mut(2).zip(fields) {
+            place.copy_from_slice(&[position, size]);
+        }
     }
 }
 
@@ -169,6 +224,10 @@ impl ProtectedEntry for MultibootBoot {
 
     fn entry(&self) -> u32 {
         self.entry
+    }
+
+    fn picture(&self) -> Option<PictureWish> {
+        self.picture
     }
 
     fn block(
@@ -210,13 +269,19 @@ impl ProtectedEntry for MultibootBoot {
         info.put(44, low(ranges.len() as u64));
         info.put(48, block.put(&ranges));
         info.put(64, block.text(LOADER_NAME));
-        if options.vga {
+        // Their place is taken whether the wish is met or not, so that what fits does not depend on it.
+        let tables = self.picture.map(|_| {
+            let (controller, mode) = vbe::tables(options.picture.as_ref());
+            (block.put(&controller), block.put(&mode))
+        });
+        if let (Some(picture), Some((controller, mode))) = (&options.picture, tables) {
+            flags |= INFO_FRAMEBUFFER | INFO_VBE;
+            info.put(72, controller);
+            info.put(76, mode);
+            info.put_picture(picture);
+        } else if options.vga {
             flags |= INFO_FRAMEBUFFER;
-            info.0[88..96].copy_from_slice(&TEXT_SCREEN.to_le_bytes());
-            info.put(96, 160);
-            info.put(100, 80);
-            info.put(104, 25);
-            info.0[108..110].copy_from_slice(&[16, FRAMEBUFFER_TEXT]);
+            info.put_screen(TEXT_SCREEN, [160, 80, 25], 16, FRAMEBUFFER_TEXT);
         }
         info.put(0, flags);
         let address = block.put(&info.0);
@@ -260,6 +325,7 @@ mod tests {
             append,
             rsdp: 0xF_0000,
             vga: true,
+            picture: None,
             serial_ports: [0x3F8, 0, 0, 0],
         }
     }
@@ -335,6 +401,75 @@ mod tests {
         assert_eq!(map_bytes, u32::try_from(entries * 24).unwrap());
         assert_eq!((word(&memory, map), word(&memory, map + 20)), (20, 1));
         assert_eq!((at(88), at(108) & 0xFFFF), (0xB_8000, 0x0210));
+    }
+
+    #[test]
+    fn picture_that_was_asked_for_is_told_in_both_forms() {
+        let kernel = headed(
+            0x1_0007,
+            &[0x10_0000, 0x10_0000, 0, 0, 0x10_0030, 0, 640, 480, 16],
+            &[0xF4],
+        );
+        let memory = GuestMemory::new(8 << 20).unwrap();
+        let boot = open(file_of(&kernel), Vec::new()).unwrap();
+        let (width, height, bits) = (640, 480, 16);
+        let wish = PictureWish {
+            width,
+            height,
+            bits,
+        };
+        assert_eq!(boot.picture(), Some(wish));
+        let picture = LinearPicture {
+            base: 0xFD00_0000,
+            pitch_bytes: 1280,
+            width: 640,
+            height: 480,
+            bits: 16,
+            memory_bytes: 16 << 20,
+        };
+        let given = BootOptions {
+            picture: Some(picture),
+            ..options("")
+        };
+        let (_, info, _) = entry(boot.load(&memory, &given).unwrap());
+        let at = |place: u32| word(&memory, place);
+        assert_eq!(at(info) >> 11 & 3, 3);
+        let own = [88, 92, 96, 100, 104, 108, 112].map(|field| at(info + field));
+        let colours = [0x050B_0110, 0x0500_0605];
+        let sizes = [0xFD00_0000, 0, 1280, 640, 480];
+        assert_eq!(own[..5], sizes);
+        assert_eq!(own[5..], colours);
+        let (controller, mode) = (at(info + 72), at(info + 76));
+        assert_eq!(
+            (at(controller), at(controller + 18) & 0xFFFF),
+            (0x4153_4556, 256)
+        );
+        assert_eq!(
+            (at(mode + 16), at(mode + 20)),
+            (640 << 16 | 1280, 16 << 24 | 8 << 16 | 480)
+        );
+        assert_eq!(at(mode + 40), 0xFD00_0000);
+    }
+
+    #[test]
+    fn picture_that_was_asked_for_is_text_without_an_adapter_of_that_kind() {
+        let kernel = headed(
+            0x1_0004,
+            &[0x10_0000, 0x10_0000, 0, 0, 0x10_0030, 0, 640, 480, 32],
+            &[0xF4],
+        );
+        let (memory, state) = load(&kernel, &[]).unwrap();
+        let (_, info, _) = entry(state);
+        assert_eq!(word(&memory, info) >> 11 & 3, 2);
+        assert_eq!(word(&memory, info + 88), 0xB_8000);
+    }
+
+    #[test]
+    fn wish_for_text_is_none() {
+        let addresses = [0x10_0000, 0x10_0000, 0, 0, 0x10_0030, 1, 80, 25, 0];
+        let kernel = headed(0x1_0004, &addresses, &[0xF4]);
+        let boot = open(file_of(&kernel), Vec::new()).unwrap();
+        assert_eq!(boot.picture(), None);
     }
 
     #[test]

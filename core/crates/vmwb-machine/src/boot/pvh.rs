@@ -10,7 +10,7 @@ use super::entry::ProtectedEntry;
 use super::error::BootError;
 use super::image::{Block, Image, ModulePlace};
 use super::layout::MemoryMap;
-use super::{BootOptions, Module};
+use super::{BootOptions, Module, PictureWish};
 
 const NOTE_NAME: &[u8] = b"Xen\0";
 /// Kind of the note whose contents are the entry's physical address.
@@ -52,6 +52,10 @@ impl ProtectedEntry for PvhBoot {
 
     fn entry(&self) -> u32 {
         self.entry
+    }
+
+    fn picture(&self) -> Option<PictureWish> {
+        None
     }
 
     fn block(
@@ -119,6 +123,7 @@ mod tests {
             append: "quiet",
             rsdp: 0xF_0000,
             vga: false,
+            picture: None,
             serial_ports: [0; 4],
         };
         let state = open(file_of(image), modules)?.load(&memory, &options)?;

@@ -56,19 +56,51 @@ fn multiboot_kernel_reads_its_command_line_and_its_module() {
     assert_eq!(exit_value(spec("A"), files), 0x42);
 }
 
+#[test]
+fn multiboot_kernel_that_wants_a_picture_draws_into_it() {
+    let draw: [&[u8]; 7] = [
+        &[0x8B, 0x7B, 88],                     // mov edi, [ebx + frame buffer]
+        &[0x03, 0x7B, 96],                     // add edi, [ebx + pitch]
+        &[0xC7, 0x07, 0x56, 0x34, 0x12, 0x00], // mov dword [edi], 00123456h
+        &[0x8B, 0x43, 100],                    // mov eax, [ebx + width]
+        &[0x03, 0x07],                         // add eax, [edi]
+        &[0x66, 0xBA, 0x01, 0x05],             // mov dx, 501h
+        &[0xEF, 0xF4],                         // out dx, eax; hlt
+    ];
+    let drawn = |width: u32, height: u32| {
+        let files = MachineFiles {
+            kernel: Some(multiboot_with(4, &[0, width, height, 32], &draw)),
+            ..MachineFiles::default()
+        };
+        exit_value(spec(""), files)
+    };
+    assert_eq!(drawn(800, 600), 0x12_3456 + 800);
+    // No preference, and what the adapter has not.
+    assert_eq!(drawn(0, 0), 0x12_3456 + 1024);
+    assert_eq!(drawn(5000, 5000), 0x12_3456 + 1024);
+}
+
 /// A multiboot kernel without ELF, whose code follows its header.
 fn multiboot(code: &[&[u8]]) -> File {
-    let words: [u32; 8] = [
+    multiboot_with(0, &[], code)
+}
+
+/// The same with these flags, and these words behind the header's addresses.
+fn multiboot_with(flags: u32, more: &[u32], code: &[&[u8]]) -> File {
+    let flags = flags | 1 << 16;
+    let entry = 0x10_0020 + 4 * u32::try_from(more.len()).unwrap();
+    let words = [
         0x1BAD_B002,
-        1 << 16,
-        0u32.wrapping_sub(0x1BAD_B002 + (1 << 16)),
+        flags,
+        0u32.wrapping_sub(0x1BAD_B002 + flags),
         0x10_0000,
         0x10_0000,
         0,
         0,
-        0x10_0020,
+        entry,
     ];
-    let mut kernel: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+    let words = words.iter().chain(more);
+    let mut kernel: Vec<u8> = words.flat_map(|w| w.to_le_bytes()).collect();
     kernel.extend(code.concat());
     file_of(&kernel)
 }

@@ -373,9 +373,11 @@ impl Driver {
             None if parts.spec.boot.has_firmware() => return Err(BootError::NoFirmware.into()),
             None => return Err(BootError::NoKernel.into()),
         };
-        if let Some(vga) = powered.board.vga_mut() {
+        let wish = kernel.picture();
+        let picture = powered.board.vga_mut().and_then(|vga| {
             vga.show_text_screen();
-        }
+            wish.and_then(|wish| wish.meet(vga))
+        });
         powered.board.install_tables(&parts.spec)?;
         let append = parts.spec.boot.append();
         let mut serial_ports = [0; 4];
@@ -390,6 +392,7 @@ impl Driver {
             append,
             rsdp: RSDP_ADDRESS,
             vga: parts.spec.display == DisplayChoice::Vga,
+            picture,
             serial_ports,
         };
         let state = kernel.load(&parts.memory, &options)?;

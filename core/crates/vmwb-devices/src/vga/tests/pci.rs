@@ -51,6 +51,38 @@ fn base_address_0_shows_the_memory_while_memory_is_enabled() {
 }
 
 #[test]
+fn picture_for_a_boot_without_firmware_is_linear_at_base_address_0() {
+    let (mut b, mut vga) = adapter();
+    assert_eq!(vga.show_picture(800, 600, 24), None);
+    vga.set_up(&mut b.ctx(), 0xFD00_0000, 0xFEBF_0000);
+    let picture = vga
+        .show_picture(800, 600, 24)
+        .expect("there is such a mode");
+    assert_eq!((picture.base, picture.pitch_bytes), (0xFD00_0000, 2400));
+    let (width, height) = (800, 600);
+    assert_eq!(vga.mode(), ScanoutMode { width, height });
+    vga.bar_write(&mut b.ctx(), 0, 2400, AccessSize::Dword, 0x0012_3456);
+    let mut line = [0; 800];
+    vga.draw(1, &mut line, 800);
+    assert_eq!(line[0], 0x0012_3456);
+}
+
+#[test]
+fn picture_that_the_adapter_has_not_changes_nothing() {
+    let (mut b, mut vga) = adapter();
+    vga.set_up(&mut b.ctx(), 0xFD00_0000, 0xFEBF_0000);
+    let impossible = [(0, 1, 32), (2561, 1, 32), (1, 1601, 32), (1024, 768, 8)];
+    assert!(
+        impossible
+            .iter()
+            .all(|&(w, h, bits)| vga.show_picture(w, h, bits).is_none())
+    );
+    assert!(vga.text().is_some());
+    // 16,384,000 bytes: the largest one fits exactly.
+    assert!(vga.show_picture(2560, 1600, 32).is_some());
+}
+
+#[test]
 fn boot_without_firmware_finds_the_base_addresses_set() {
     let (mut b, mut vga) = adapter();
     vga.set_up(&mut b.ctx(), 0xFC00_0000, 0xFEBF_0000);
