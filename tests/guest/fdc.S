@@ -173,6 +173,35 @@ main:   cli
         call    receive
         testb   $0x50, %al
         check   z, "not at track 0, not write-protected"
+
+        cli                                     # the 8259 polled, as boot programs do that have no interrupt table
+        inb     $0x21, %al
+        pushw   %ax
+        movb    $0xbf, %al                      # IRQ 6 alone
+        outb    %al, $0x21
+        movb    $10, cylinder
+        call    start_seek
+        call    poll
+        cmpb    $0x07, %al
+        check   e, "poll without a request"
+2:      call    poll
+        testb   $1, %al
+        jnz     2b
+        cmpb    $0x86, %al
+        check   e, "poll of the seek's end"
+        movb    $0x20, %al                      # the poll has acknowledged it
+        outb    %al, $0x20
+        call    sense
+        cmpw    $0x0a20, %ax
+        check   e, "polled seek ends at cylinder 10"
+        popw    %ax
+        outb    %al, $0x21
+        sti
+        ret
+
+poll:   movb    $0x0c, %al                      # AL: the poll word
+        outb    %al, $0x20
+        inb     $0x20, %al
         ret
 
 irq_6:  pushw   %ax
@@ -212,13 +241,16 @@ sense:  movb    $0x08, %al                      # AL status 0, AH cylinder
         movb    %cl, %al
         ret
 
-seek:   movb    $0, fired                       # ZF: it ended at `cylinder`
+start_seek:
+        movb    $0, fired
         movb    $0x0f, %al
         call    send
         movb    $0, %al
         call    send
         movb    cylinder, %al
-        call    send
+        jmp     send
+
+seek:   call    start_seek                      # ZF: it ended at `cylinder`
         call    wait_irq
         call    sense
         subb    $0x20, %al
