@@ -17,7 +17,7 @@
 //! | Threat | Answer |
 //! |---|---|
 //! | Page numbers that are no RAM | ignored |
-//! | Giant lists | 64 KiB a request; runs of pages go back in one call |
+//! | Giant lists | 64 KiB a request; runs of pages go back in one call, at most 4,096 of them a notification: the pages of others stay |
 //! | A guest that balloons its own kernel away | hurts itself alone |
 
 mod snapshot;
@@ -38,6 +38,9 @@ const INFLATE: usize = 0;
 const QUEUE_SIZE: u16 = 128;
 /// Most bytes of one list of pages.
 const MAX_CHAIN_BYTES: u64 = 64 << 10;
+/// Most runs of pages that go back for one notification. Drivers of Linux, FreeBSD and Windows send at most 1,024 pages and
+/// wait for them; a full ring of scattered ones would keep the machine busy for seconds.
+const MAX_RUNS: usize = 4096;
 /// Offset of `actual`.
 const ACTUAL: usize = 4;
 
@@ -53,8 +56,8 @@ pub struct Balloon {
     actual: u32,
 }
 
-/// Gives the pages of a list of 32-bit numbers back to the host.
-fn give_back(memory: &GuestMemory, list: &[u8]) {
+/// Gives the pages of a list of 32-bit numbers back to the host, in at most `runs_left` runs, which it counts down.
+fn give_back(memory: &GuestMemory, list: &[u8], runs_left: &mut usize) {
     let (numbers, _) = list.as_chunks::<4>();
     let mut pages: Vec<u64> = numbers
         .iter()
@@ -63,7 +66,8 @@ fn give_back(memory: &GuestMemory, list: &[u8]) {
         .collect();
     pages.sort_unstable();
     pages.dedup();
-    for run in pages.chunk_by(|a, b| a + 1 == *b) {
+    for run in pages.chunk_by(|a, b| a + 1 == *b).take(*runs_left) {
+        *runs_left -= 1;
         // A run across a hole or a refusal of the host costs nothing but the memory that stays.
         let _ = memory.discard(run[0], run.len() as u64);
     }
@@ -104,6 +108,7 @@ impl VirtioFunction for Balloon {
     }
 
     fn serve(&mut self, ctx: &mut Ctx<'_>, t: &mut Transport, queue: usize) {
+        let mut runs_left = MAX_RUNS;
         for _ in 0..t.size(queue) {
             let Some(chain) = t.pop(ctx, queue) else {
                 break;
@@ -115,7 +120,7 @@ impl VirtioFunction for Balloon {
                 if t.check(ctx, queue, read).is_none() {
                     break;
                 }
-                give_back(ctx.memory, &list);
+                give_back(ctx.memory, &list, &mut runs_left);
             }
             t.push(ctx, queue, &chain, 0);
         }

@@ -85,6 +85,25 @@ fn pages_that_are_no_ram_are_ignored() {
 }
 
 #[test]
+fn runs_beyond_those_of_a_notification_stay() {
+    let b = Bench::new();
+    for page in [0x180, 0x190, 0x191, 0x1A0_u64] {
+        b.memory.write(GuestAddress(page << 12), &[5]).unwrap();
+    }
+    let Buffer::Out(list) = pages(&[0x1A0, 0x191, 0x180, 0x190]) else {
+        unreachable!("`pages` gives bytes to read")
+    };
+    let mut runs_left = 2;
+    give_back(&b.memory, &list, &mut runs_left);
+    let first_bytes = [0x180, 0x190, 0x191, 0x1A0].map(|page: u64| {
+        let mut byte = [0];
+        b.memory.read(GuestAddress(page << 12), &mut byte).unwrap();
+        byte[0]
+    });
+    assert_eq!((first_bytes, runs_left), ([0, 0, 0, 5], 0));
+}
+
+#[test]
 fn deflated_pages_come_back_and_the_size_is_the_driver_s() {
     let mut rig = Rig::started(device(), 0);
     rig.request(1, &[pages(&[0x180])]);

@@ -3,9 +3,9 @@
 use vmwb_hw::{BlockRequest, Ctx};
 
 use super::regs::{
-    F_DISCARD, F_FLUSH, F_WRITE_ZEROES, HEAD_BYTES, ID_BYTES, MAX_DATA_BYTES, MAX_RANGES,
-    RANGE_BYTES, RANGE_UNMAP, S_IOERR, S_OK, S_UNSUPP, SECTOR_BYTES, T_DISCARD, T_FLUSH, T_GET_ID,
-    T_IN, T_OUT, T_WRITE_ZEROES,
+    F_DISCARD, F_FLUSH, F_WRITE_ZEROES, HEAD_BYTES, ID_BYTES, MAX_DATA_BYTES, MAX_RANGE_SECTORS,
+    MAX_RANGES, RANGE_BYTES, RANGE_UNMAP, S_IOERR, S_OK, S_UNSUPP, SECTOR_BYTES, T_DISCARD,
+    T_FLUSH, T_GET_ID, T_IN, T_OUT, T_WRITE_ZEROES,
 };
 use super::{Blk, PART_BYTES};
 use crate::virtio::{Chain, QueueFault};
@@ -164,7 +164,9 @@ impl Blk {
             }
             let sector = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
             let sectors = u64::from(u32::from_le_bytes([n0, n1, n2, n3]));
-            let Some((offset, len)) = self.range(sector, sectors) else {
+            // Longer ones would keep the medium busy for as long as the driver likes.
+            let fits = sectors <= u64::from(MAX_RANGE_SECTORS);
+            let Some((offset, len)) = self.range(sector, sectors).filter(|_| fits) else {
                 return Ok(Job::failed(S_IOERR));
             };
             if len > 0 {

@@ -17,7 +17,7 @@
 //!
 //! | Threat | Answer |
 //! |---|---|
-//! | Sectors beyond the end, lengths that are no sectors, data over 16 MiB | IOERR; nothing reaches the backend |
+//! | Sectors beyond the end, lengths that are no sectors, data over 16 MiB, ranges over 4 GiB | IOERR; nothing reaches the backend |
 //! | A reset while requests are under way | their answers are dropped, and nothing is taken from the ring before the last has come, so that an old write never lands after a new one |
 //! | Buffers of a read that are not RAM | found when the answer comes; the device asks for a reset |
 

@@ -17,6 +17,8 @@ const ALL: u64 = u64::MAX;
 #[derive(Debug)]
 struct Shelf {
     data: Vec<u8>,
+    /// The size that is told.
+    bytes: u64,
     read_only: bool,
     /// Answers stay away.
     held: bool,
@@ -36,6 +38,7 @@ impl Disk {
             .collect();
         Self(Arc::new(Mutex::new(Shelf {
             data,
+            bytes: sectors as u64 * 512,
             read_only: false,
             held: false,
             waiting: VecDeque::new(),
@@ -80,7 +83,7 @@ impl BlockBackend for Disk {
     fn info(&self) -> Option<BlockInfo> {
         self.with(|s| {
             Some(BlockInfo {
-                bytes: s.data.len() as u64,
+                bytes: s.bytes,
                 read_only: s.read_only,
             })
         })
@@ -380,6 +383,18 @@ fn broken_ranges_fail() {
         ),
     ];
     assert_eq!((answers, disk.asked()), ([S_IOERR; 3], vec![]));
+}
+
+#[test]
+fn range_longer_than_announced_fails() {
+    let (mut rig, disk) = rig(64, ALL);
+    disk.with(|s| s.bytes = 16 << 30);
+    let longer = [(0, MAX_RANGE_SECTORS + 1, 0)];
+    let answers = [T_DISCARD, T_WRITE_ZEROES].map(|kind| {
+        let request = [head(kind, 0), ranges(&longer), Buffer::In(1)];
+        ask(&mut rig, &request)
+    });
+    assert_eq!((answers, disk.asked()), ([S_IOERR; 2], vec![]));
 }
 
 #[test]
