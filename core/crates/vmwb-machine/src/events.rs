@@ -1,7 +1,8 @@
 //! Events of a machine: a bounded queue and an eventfd that is readable while events wait.
 //!
-//! Power and error events are never dropped; of display and speaker events only the latest waits; log lines are dropped, and
-//! counted, when nobody drains the queue.
+//! Power and error events are never dropped. Of events that a guest can repeat at will (display, speaker, pointer, trays,
+//! resets, nothing to boot) only the latest of a kind waits. Log lines are dropped, and counted, when nobody drains the
+//! queue.
 
 use std::collections::VecDeque;
 use std::io;
@@ -199,6 +200,21 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whether this one makes an earlier one that still waits superfluous.
+    fn replaces(&self, earlier: &Self) -> bool {
+        match (self, earlier) {
+            (Self::Display { .. }, Self::Display { .. })
+            | (Self::Speaker { .. }, Self::Speaker { .. })
+            | (Self::Pointer { .. }, Self::Pointer { .. })
+            | (Self::NoBootDevice { .. }, Self::NoBootDevice { .. })
+            | (Self::GuestReset, Self::GuestReset) => true,
+            (Self::Ejected { slot }, Self::Ejected { slot: other }) => slot == other,
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Stamped<'a> {
     seq: u64,
@@ -249,15 +265,7 @@ impl EventQueue {
                 return;
             }
             Event::Log { .. } => q.logs += 1,
-            Event::Display { .. } => {
-                q.waiting
-                    .retain(|(_, _, e)| !matches!(e, Event::Display { .. }));
-            }
-            Event::Speaker { .. } => {
-                q.waiting
-                    .retain(|(_, _, e)| !matches!(e, Event::Speaker { .. }));
-            }
-            _ => {}
+            _ => q.waiting.retain(|(_, _, earlier)| !event.replaces(earlier)),
         }
         q.next_seq += 1;
         let seq = q.next_seq;
@@ -364,6 +372,36 @@ mod tests {
         }
         let waiting = r#"{"seq":3,"retired":5,"kind":"speaker","hz":null}"#;
         assert_eq!(q.drain(), [waiting]);
+    }
+
+    #[test]
+    fn what_a_guest_repeats_waits_once_and_its_end_is_told_behind_it() {
+        let q = EventQueue::new().unwrap();
+        let ejected = |slot: &str| Event::Ejected {
+            slot: slot.to_owned(),
+        };
+        for n in 0..1000 {
+            q.push(n, Event::GuestReset);
+            q.push(n, ejected("ide0"));
+            q.push(n, ejected("ide1"));
+            q.push(
+                n,
+                Event::Pointer {
+                    absolute: n % 2 == 1,
+                },
+            );
+            q.push(
+                n,
+                Event::NoBootDevice {
+                    sentence: n.to_string(),
+                },
+            );
+        }
+        q.push(1000, Event::GuestPowerOff);
+        let all = q.drain();
+        assert_eq!(all.len(), 6);
+        assert!(all[3].contains(r#""absolute":true"#) && all[4].contains("999"));
+        assert!(all[5].contains("guest_power_off"));
     }
 
     #[test]

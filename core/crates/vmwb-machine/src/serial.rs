@@ -38,13 +38,14 @@ pub trait InputSink: Send {
     fn offer(&self, port: u8, data: &[u8]) -> bool;
 }
 
-/// What a guest has written to one port and nobody has fetched yet.
+/// What a guest has written to one port and nobody has fetched yet. A ring, so that one which is full moves nothing to
+/// lose its oldest.
 #[derive(Debug, Clone, Default)]
-pub struct PortOutput(Arc<Mutex<Vec<u8>>>);
+pub struct PortOutput(Arc<Mutex<VecDeque<u8>>>);
 
 impl PortOutput {
     fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut self.0.lock().expect("no holder of this lock panics"))
+        std::mem::take(&mut *self.0.lock().expect("no holder of this lock panics")).into()
     }
 
     fn is_empty(&self) -> bool {
@@ -62,7 +63,7 @@ impl CharBackend for PortOutput {
             let excess = (buffer.len() + bytes.len() - UNFLUSHED_BYTES).min(buffer.len());
             buffer.drain(..excess);
         }
-        buffer.extend_from_slice(bytes);
+        buffer.extend(bytes);
     }
 }
 
