@@ -67,8 +67,25 @@ pub enum Command {
 struct Mail {
     power: PowerState,
     commands: VecDeque<Command>,
+    /// Whether there are any, for whoever cannot take the lock.
+    calls: Arc<AtomicBool>,
     inputs: InputQueue,
     closed: bool,
+}
+
+impl Mail {
+    fn add(&mut self, command: Command) {
+        self.commands.push_back(command);
+        self.calls.store(true, Ordering::Relaxed);
+    }
+
+    fn take(&mut self) -> Option<Command> {
+        let command = self.commands.pop_front();
+        if self.commands.is_empty() {
+            self.calls.store(false, Ordering::Relaxed);
+        }
+        command
+    }
 }
 
 /// The shared part of a machine.
@@ -92,6 +109,7 @@ impl Mailbox {
         let mail = Mail {
             power,
             commands: VecDeque::new(),
+            calls: Arc::default(),
             inputs: InputQueue::new(),
             closed: false,
         };
@@ -160,7 +178,7 @@ impl Mailbox {
                 .push(Input::PowerButton)
                 .map_err(|e| MachineError::Busy(e.to_string()))?;
         } else {
-            mail.commands.push_back(Command::Power(command));
+            mail.add(Command::Power(command));
         }
         self.notify();
         Ok(())
@@ -186,7 +204,7 @@ impl Mailbox {
             ));
         }
         self.change(&mut mail, state);
-        mail.commands.push_back(Command::Save(files, reply));
+        mail.add(Command::Save(files, reply));
         self.notify();
         Ok(())
     }
@@ -200,7 +218,7 @@ impl Mailbox {
         if mail.closed {
             return Err(MachineError::Closed);
         }
-        mail.commands.push_back(question);
+        mail.add(question);
         self.notify();
         Ok(())
     }
@@ -263,6 +281,12 @@ impl Mailbox {
         self.answers.load(Ordering::Relaxed) && self.answers.swap(false, Ordering::Acquire)
     }
 
+    /// The flag that is up while commands wait: the engine ends its run then.
+    #[must_use]
+    pub fn calls(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.lock().calls)
+    }
+
     /// Driver: whether there may be commands or inputs. Cheap.
     #[must_use]
     pub fn has_mail(&self) -> bool {
@@ -273,7 +297,7 @@ impl Mailbox {
     #[must_use]
     pub fn next_command(&self) -> Option<Command> {
         let mut mail = self.lock();
-        let command = mail.commands.pop_front();
+        let command = mail.take();
         if command.is_none() && mail.inputs.is_empty() {
             self.flag.store(false, Ordering::Release);
         }
@@ -366,7 +390,7 @@ impl Mailbox {
     pub fn close(&self) {
         let mut mail = self.lock();
         mail.closed = true;
-        mail.commands.push_back(Command::Close);
+        mail.add(Command::Close);
         self.notify();
     }
 }
@@ -463,6 +487,20 @@ mod tests {
         m.drive_answered();
         m.sleep(None);
         assert!(m.take_answers() && !m.take_answers());
+    }
+
+    #[test]
+    fn calls_are_up_exactly_while_commands_wait() {
+        let m = mailbox(PowerState::Running);
+        let calls = m.calls();
+        let up = || calls.load(Ordering::Relaxed);
+        m.inject(Input::PowerButton).unwrap();
+        assert!(!up());
+        m.request(PowerCommand::Pause).unwrap();
+        m.close();
+        assert!(up());
+        assert!(m.next_command().is_some() && up());
+        assert!(m.next_command().is_some() && !up());
     }
 
     #[test]

@@ -260,7 +260,7 @@ pub struct Cpu {
     pub(crate) efer_allowed: u64,
     /// Something may have made an interrupt deliverable: ask the controllers before the next trace.
     pub(crate) look: bool,
-    /// A device was touched: ask the bus whether it wants attention.
+    /// A device was touched, or something took long: ask the bus whether it wants attention.
     pub(crate) touched: bool,
     /// FERR# is asserted: an x87 exception was reported to the board.
     pub(crate) ferr: bool,
@@ -566,6 +566,12 @@ impl Cpu {
     /// Notes that a device was accessed.
     pub(crate) fn touch(&mut self) {
         self.look = true;
+        self.touched = true;
+    }
+
+    /// Notes that something was done that takes long, so that a guest which does nothing else does not keep the driver
+    /// from looking around: the bus is asked.
+    pub(crate) fn took_long(&mut self) {
         self.touched = true;
     }
 

@@ -81,6 +81,7 @@ impl Cpu {
             }
         }
         self.spaces.clear_jumps();
+        self.took_long();
     }
 
     /// Whether an instruction breakpoint lies in the page of a linear address.

@@ -282,6 +282,7 @@ impl Cpu {
         if self.memory.revoke(backing, self.slot) {
             let host = self.host_of(backing, 0);
             self.spaces.watch_writes(|page| page == host as u64);
+            self.took_long();
         }
     }
 

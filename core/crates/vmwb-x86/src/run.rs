@@ -489,6 +489,8 @@ impl Cpu {
     fn run_budget(&mut self) -> Exit {
         self.look = true;
         self.catch_up();
+        // Whoever starts a run knows what the bus wants.
+        self.touched = self.yielded;
         if self.awaits_startup {
             return Exit::Halted;
         }

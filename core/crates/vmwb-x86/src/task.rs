@@ -318,6 +318,7 @@ impl Cpu {
         let good = self.cr4 & cr4::PAE == 0 || self.load_pdptes(image.cr3);
         self.cr3 = image.cr3;
         self.spaces.switch_to(image.cr3);
+        self.took_long();
         if good { Ok(()) } else { Err(self.gp(0)) }
     }
 

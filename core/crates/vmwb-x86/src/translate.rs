@@ -414,6 +414,7 @@ impl Cpu {
     pub(crate) fn drop_traces(&mut self) {
         self.traces.clear();
         self.spaces.clear_jumps();
+        self.took_long();
         self.link_from = std::ptr::null_mut();
     }
 

@@ -206,7 +206,7 @@ impl CpuBus for Board {
     }
 
     fn attention(&self) -> bool {
-        if self.common.power.is_some() || self.signals {
+        if self.common.power.is_some() || self.signals || self.patience.is_over() {
             return true;
         }
         match (self.next_deadline(), self.assumed) {

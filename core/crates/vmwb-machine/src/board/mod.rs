@@ -16,6 +16,7 @@ mod inputs;
 #[cfg(test)]
 mod interrupt_tests;
 mod lines;
+mod patience;
 mod pci;
 mod saved;
 mod tables;
@@ -28,6 +29,8 @@ mod wiring;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use vmwb_devices::rtc::regs::SHUTDOWN_CODE;
 use vmwb_hw::{
@@ -43,6 +46,7 @@ use bus::{PortDevice, PortMap, PortTarget};
 pub use devices::{BoardInput, SERIAL_PORTS};
 use devices::{Devices, IDE_BUS_MASTER_PORT};
 pub use drives::Media;
+use patience::Patience;
 use pci::Windows;
 pub use saved::BoardV1;
 pub use tables::acpi_input;
@@ -122,6 +126,7 @@ pub struct Board {
     reply_due: Option<Nanos>,
     /// Whether a processor has to be initialized or started.
     signals: bool,
+    patience: Patience,
     /// The earliest deadline when the engine's budget was made.
     assumed: Option<Nanos>,
     /// Whether the event timers stand in for interval timer and clock.
@@ -167,6 +172,7 @@ impl Board {
             interrupt: false,
             reply_due: None,
             signals: false,
+            patience: Patience::default(),
             assumed: None,
             event_timers: false,
             firmware: spec.boot.has_firmware(),
@@ -296,9 +302,16 @@ impl Board {
             .min()
     }
 
-    /// Notes that the engine's next budget ends at the earliest deadline known now.
-    pub fn assume_deadlines(&mut self) {
+    /// Ends runs of the engine while this flag is up: commands wait for the driver.
+    pub fn heed(&mut self, calls: Arc<AtomicBool>) {
+        self.patience = Patience::hearing(calls);
+    }
+
+    /// Notes that the engine's next budget ends at the earliest deadline known now, and that its run shall not last longer
+    /// than `until`, whatever the budget.
+    pub fn assume_deadlines(&mut self, until: Instant) {
         self.assumed = self.next_deadline();
+        self.patience.begin(until);
     }
 
     /// Serves every deadline that is due.

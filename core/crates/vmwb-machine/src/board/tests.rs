@@ -1,6 +1,8 @@
 //! The board without a processor: what accesses, lines and inputs lead to.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use vmwb_devices::vga::Vga;
@@ -233,6 +235,11 @@ fn power_button_raises_the_sci_once_the_guest_listens() {
     assert!(b.take_messages().is_empty());
 }
 
+/// A time that does not come in a test.
+fn later() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
+}
+
 #[test]
 fn absolute_pointer_interrupts_anew_while_a_driver_leaves_a_packet() {
     const MAGIC: u32 = 0x564D_5868;
@@ -294,14 +301,29 @@ fn bare_board_shows_ide_channels_without_drives_as_a_whole_one_does() {
 #[test]
 fn attention_is_asked_for_a_deadline_earlier_than_assumed() {
     let mut b = board();
-    b.assume_deadlines();
+    b.assume_deadlines(later());
     assert!(!b.attention());
     // A one-shot of the local APIC's timer, vector 40h.
     b.mmio_write(GuestAddress(0xFEE0_0320), AccessSize::Dword, 0x40, 0);
     b.mmio_write(GuestAddress(0xFEE0_0380), AccessSize::Dword, 1000, 0);
     assert!(b.attention());
-    b.assume_deadlines();
+    b.assume_deadlines(later());
     assert!(!b.attention());
+}
+
+#[test]
+fn attention_is_asked_while_commands_wait_and_when_the_slice_has_taken_its_time() {
+    let mut b = board();
+    let calls = Arc::new(AtomicBool::new(false));
+    b.heed(Arc::clone(&calls));
+    b.assume_deadlines(later());
+    let asked = |b: &Board| (0..100).filter(|_| b.attention()).count();
+    assert_eq!(asked(&b), 0);
+    calls.store(true, Ordering::Relaxed);
+    assert_eq!(asked(&b), 100);
+    calls.store(false, Ordering::Relaxed);
+    b.assume_deadlines(Instant::now());
+    assert!(asked(&b) > 0);
 }
 
 #[test]

@@ -6,6 +6,8 @@ use vmwb_hw::Nanos;
 
 /// Most instructions of a slice that follows the host's clock: about 100 us, so that input and time are seen.
 const MAX_HOST_SLICE: u64 = 50_000;
+/// Longest slice, whatever its instructions cost: input, output and the picture wait for its end.
+pub const MAX_SLICE: Duration = Duration::from_millis(5);
 /// Fewest: a slice shorter than this costs more than it is late.
 const MIN_HOST_SLICE: u64 = 500;
 /// Most instructions of a deterministic slice. Its end changes nothing for the guest.
@@ -34,16 +36,17 @@ impl Budget {
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         if ns >= MIN_MEASURED_NS {
             let measured = (instructions.saturating_mul(1024) / ns).clamp(1, 100_000);
-            self.rate = (3 * self.rate + measured).div_ceil(4);
+            // Slower is believed at once: slices are to be short before they have been long many times.
+            self.rate = measured.min((3 * self.rate + measured).div_ceil(4));
         }
     }
 
-    /// Budget up to a deadline of a machine that follows the host's clock.
+    /// Budget up to a deadline of a machine that follows the host's clock; not more than [`MAX_SLICE`] has room for.
     #[must_use]
     pub fn host(&self, now: Nanos, deadline: Option<Nanos>) -> u64 {
-        deadline.map_or(MAX_HOST_SLICE, |at| {
-            (at.since(now).saturating_mul(self.rate) / 1024).clamp(MIN_HOST_SLICE, MAX_HOST_SLICE)
-        })
+        let longest = u64::try_from(MAX_SLICE.as_nanos()).unwrap_or(u64::MAX);
+        let ns = deadline.map_or(longest, |at| at.since(now).min(longest));
+        (ns.saturating_mul(self.rate) / 1024).clamp(MIN_HOST_SLICE, MAX_HOST_SLICE)
     }
 
     /// Budget up to a deadline of a deterministic machine: exactly so many instructions as nanoseconds. `stop_at` is

@@ -281,7 +281,9 @@ impl Driver {
             vga,
             kernel,
         };
-        Ok(Board::new(spec, Arc::clone(memory), clock, input))
+        let mut board = Board::new(spec, Arc::clone(memory), clock, input);
+        board.heed(self.parts.mailbox.calls());
+        Ok(board)
     }
 
     /// Puts another medium into a drive, of a machine that runs or is off.

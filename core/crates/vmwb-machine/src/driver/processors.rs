@@ -210,7 +210,14 @@ impl Processors {
                     asleep += usize::from(done == 0);
                     self.pass_on();
                 }
-                Exit::Attention => return exit,
+                Exit::Attention => {
+                    // Somebody's call may end a run where the probe ends: the turn goes on as it would have without.
+                    if probed && self.waits(board) {
+                        self.short_turns = SHORT_TURNS;
+                        self.pass_on();
+                    }
+                    return exit;
+                }
                 Exit::Debug(_) | Exit::Stopped(_) => {
                     self.focus = n;
                     return exit;

@@ -8,7 +8,7 @@ use vmwb_x86::cpu::vector;
 use vmwb_x86::{CpuStop, Exit};
 
 use super::Driver;
-use super::budget::Budget;
+use super::budget::{Budget, MAX_SLICE};
 use crate::debug::Space;
 use crate::events::{Crash, CrashReason, Event, HostFailure, LogLevel};
 use crate::input::Stamp;
@@ -84,8 +84,8 @@ impl Driver {
         } else {
             self.budget.host(now, deadline)
         };
-        p.board.assume_deadlines();
         let before = Instant::now();
+        p.board.assume_deadlines(before + MAX_SLICE);
         let exit = p.vcpu.run(&mut p.board, budget.min(most));
         let after = Instant::now();
         let retired_now = p.vcpu.retired();

@@ -339,11 +339,14 @@ impl Cpu {
         self.retired().wrapping_sub(u64::from(op.rest))
     }
 
-    /// Whether the main loop has to see what happened before the next instruction: a device was touched, an interrupt
-    /// may be deliverable, or the next instruction is special.
+    /// Whether the main loop has to see what happened before the next instruction: a device was touched, something
+    /// took long, an interrupt may be deliverable, or the next instruction is special.
     #[inline(always)]
     pub(crate) fn must_look(&self) -> bool {
-        self.look | self.shadow | (self.eflags & (flag::TF | flag::RF | flag::VIP) != 0)
+        self.look
+            | self.touched
+            | self.shadow
+            | (self.eflags & (flag::TF | flag::RF | flag::VIP) != 0)
     }
 
     /// Whether interrupts are enabled.

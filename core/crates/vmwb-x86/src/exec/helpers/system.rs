@@ -181,6 +181,7 @@ impl Cpu {
         self.trace_space(self.cr3, v);
         self.cr3 = v;
         self.spaces.switch_to(v);
+        self.took_long();
         self.update_mode();
         Ok(())
     }
@@ -224,6 +225,7 @@ impl Cpu {
         self.spaces.forget_all();
         let cr3 = self.cr3;
         self.spaces.switch_to(cr3);
+        self.took_long();
         self.update_mode();
     }
 }
@@ -267,6 +269,7 @@ pub(crate) fn invlpg(c: &mut Cpu, op: &Op) -> Res {
         c.seg[segment].base.wrapping_add(offset) & 0xFFFF_FFFF
     };
     c.spaces.forget_page(linear);
+    c.took_long();
     Ok(())
 }
 
@@ -286,6 +289,7 @@ pub(crate) fn invpcid(c: &mut Cpu, op: &Op) -> Res {
         0 if pcid_off || !Cpu::canonical(linear) => Err(c.gp(0)),
         0 => {
             c.spaces.forget_page(linear);
+            c.took_long();
             Ok(())
         }
         1 if pcid_off => Err(c.gp(0)),
