@@ -2,7 +2,8 @@
 
 A round boots a stock kernel again and again, suspends it at random points, resumes it in a new
 process and insists that the boot completes; then it cuts the power of disk images again and again
-and opens damaged ones; then Debian lives on disks of its own (packaging/disk_soak.py) and its
+and opens damaged ones, and lets hostile guests loose on whole boards (board/fuzz in vmwb-machine);
+then Debian lives on disks of its own (packaging/disk_soak.py) and its
 desktop is used beside QEMU (packaging/desktop_soak.py), and stress-ng keeps several processors busy
 (packaging/stress_soak.py; all three need the rights of root for debootstrap); then memtest86+
 makes its first pass (packaging/memory_soak.py); then it compares the processor with every oracle
@@ -38,6 +39,8 @@ POINTS = 50
 #: Power cuts of disk images per round, and damaged images.
 CUTS = 20_000
 DAMAGED = 20_000
+#: Programs of hostile guests per round.
+HOSTILE = 5_000
 #: Samples of the comparisons per round, times those of `make test`.
 SCALE = 20.0
 
@@ -58,6 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         status = (
             _round(options.points)
             or _images(options.cuts)
+            or _boards()
             or _guest("disks", "disk_soak.py")
             or _guest("desktop", "desktop_soak.py")
             or _guest("disks", "stress_soak.py")
@@ -88,6 +92,15 @@ def _images(cuts: int) -> int:
     tests = ["--test=power", "--test=hostile"]
     environment = {**os.environ, **asked}
     return subprocess.run([*command, *tests], cwd=ROOT, check=False, env=environment).returncode
+
+
+def _boards() -> int:
+    """Run programs of hostile guests on whole boards; every round draws others."""
+    command = ["cargo", "test", "--manifest-path=core/Cargo.toml", "--package=vmwb-machine"]
+    environment = {**os.environ, "VMWB_FUZZ_CASES": str(HOSTILE)}
+    return subprocess.run(
+        [*command, "board::fuzz"], cwd=ROOT, check=False, env=environment
+    ).returncode
 
 
 def _guest(group: str, program: str) -> int:

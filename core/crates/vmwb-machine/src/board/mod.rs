@@ -11,6 +11,8 @@ mod cpu_bus;
 mod devices;
 mod drives;
 mod firmware;
+#[cfg(test)]
+mod fuzz;
 mod geometry;
 mod inputs;
 #[cfg(test)]
