@@ -185,9 +185,9 @@ fn disassembly_walk_and_tables_show_what_the_loader_made() {
 
 #[test]
 fn rom_is_shown_as_what_it_is_and_not_written() {
-    // inc ax; jmp $ at the reset vector, in a BIOS of 64 KiB.
+    // jmp $; nop at the reset vector, in a BIOS of 64 KiB.
     let mut image = vec![0; 0x1_0000];
-    image[0xFFF0..0xFFF3].copy_from_slice(&[0x40, 0xEB, 0xFE]);
+    image[0xFFF0..0xFFF3].copy_from_slice(&[0xEB, 0xFE, 0x90]);
     let mut bios = tempfile::tempfile().unwrap();
     bios.write_all(&image).unwrap();
     let spec = MachineSpec {
@@ -210,10 +210,10 @@ fn rom_is_shown_as_what_it_is_and_not_written() {
     let read =
         |at: u64| json!({"do": "read_memory", "space": "physical", "address": at, "length": 3});
     // At the top of 4 GiB, and at its alias below 1 MiB.
-    assert_eq!(ask(&m, read(0xFFFF_FFF0))["data"], "40ebfe");
-    assert_eq!(ask(&m, read(0xF_FFF0))["data"], "40ebfe");
+    assert_eq!(ask(&m, read(0xFFFF_FFF0))["data"], "ebfe90");
+    assert_eq!(ask(&m, read(0xF_FFF0))["data"], "ebfe90");
     let lines = ask(&m, json!({"do": "disassemble", "count": 1}));
-    assert_eq!(lines["lines"][0]["address"], 0xFFFF_FFF1_u64);
+    assert_eq!(lines["lines"][0]["address"], 0xFFFF_FFF0_u64);
     let write = json!({"do": "write_memory", "space": "physical", "address": 0xFFFF_FFF0_u64, "data": "00"});
     assert_eq!(refusal(&m, write).0, "bad_argument");
 }
