@@ -273,6 +273,25 @@ async def test_machine_whose_guest_sleeps_says_so_until_it_wakes(bench: Bench) -
     assert (awake.state, awake.problem) == (PowerState.RUNNING, None)
 
 
+async def test_events_that_nobody_waits_for_any_more_leave_no_task(bench: Bench) -> None:
+    await started(bench)
+    heard = asyncio.Event()
+
+    past = [item async for item in bench.services.watch.events("deb", follow=False)]
+
+    async def listen() -> None:
+        async for item in bench.services.watch.events("deb", follow=True):
+            if item == past[-1]:
+                heard.set()
+
+    listening = asyncio.create_task(listen())
+    await heard.wait()
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+
+    assert not [task for task in asyncio.all_tasks() if "Queue.get" in repr(task)]
+
+
 async def test_run_tells_that_nothing_boots(bench: Bench) -> None:
     told: list[str] = []
     config = bench.config()

@@ -63,18 +63,20 @@ class Watch:
         await self._chosen(machine)
         queue: asyncio.Queue[MachineEvent] = asyncio.Queue()
         watcher = asyncio.create_task(self._follow(machine, queue), name="events")
+        taking: asyncio.Task[MachineEvent] | None = None
         try:
             while True:
                 taking = asyncio.create_task(queue.get())
                 await asyncio.wait({taking, watcher}, return_when=asyncio.FIRST_COMPLETED)
                 if not taking.done():
-                    taking.cancel()
                     await watcher
                     return
                 yield taking.result()
         finally:
-            watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
+            left = [watcher] if taking is None else [watcher, taking]
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def stats(self, machine: str) -> MachineStats:
         """Statistics of a running machine now."""
