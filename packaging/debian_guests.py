@@ -17,6 +17,9 @@ import debian_packages
 
 #: The package is of architecture "all", so that the lists of any architecture carry it.
 _INSTALLER = "debian-installer-12-netboot-{architecture}"
+SECTOR_BYTES = 512
+#: What of a boot sector belongs to the FAT file system: from its OEM name to its label.
+FAT_START, FAT_END = 3, 62
 _MODULE_NEEDS = re.compile(rb"\0depends=([^\0]*)\0")
 _IMAGES = "usr/lib/debian-installer/images/12/{architecture}/{face}/debian-installer/{architecture}"
 
@@ -131,6 +134,57 @@ def memtest(cache: Path | None = None, width: str = "ia32") -> Path:
     return _files("memtest86+", "boot", cache) / f"memtest86+{width}.bin"
 
 
+def gnumach(cache: Path | None = None) -> Path:
+    """Return the Mach kernel of GNU for i386, compressed as its package has it.
+
+    It is an ELF file with a multiboot header. Raises debian_packages.FetchError.
+    """
+    name = "gnumach-image-1.8-486"
+    return _one(name, "i386", "boot/gnumach-*.gz", cache)
+
+
+def xen(cache: Path | None = None) -> Path:
+    """Return the Xen hypervisor, compressed as its package has it: an ELF file for multiboot.
+
+    Raises debian_packages.FetchError.
+    """
+    store = cache or debian_packages.default_cache()
+    pattern = r"xen-hypervisor-[0-9.]+-amd64"
+    name = debian_packages.dependency("xen-system-amd64", "amd64", pattern, store)
+    return _one(name, "amd64", "boot/xen-*.gz", cache)
+
+
+def make_grub_legacy_floppy(
+    image: Path, menu: Path, files: Iterable[Path] = (), cache: Path | None = None
+) -> None:
+    """Make a 1.44M floppy that GRUB 0.97 boots, with a menu, and more files in its folder boot.
+
+    Its second stage lies in reserved sectors in front of the file system, where the first one
+    looks for it when nothing else has been installed.
+    Raises debian_packages.FetchError, and subprocess.CalledProcessError when a tool fails.
+    """
+    stages = _files("grub-legacy", "usr/lib/grub/x86_64-pc", cache)
+    stage1, stage2 = ((stages / name).read_bytes() for name in ("stage1", "stage2"))
+    reserved = 1 + -(-len(stage2) // SECTOR_BYTES)
+    tools = _files("mtools", "usr/bin", cache)
+    environment = os.environ | {"MTOOLSRC": os.devnull}
+    drive = ["-i", str(image)]
+    for command in (
+        ["mformat", "-C", "-f", "1440", "-R", str(reserved), *drive, "::"],
+        ["mmd", *drive, "::/boot", "::/boot/grub"],
+        ["mcopy", *drive, str(menu), "::/boot/grub/menu.lst"],
+        ["mcopy", *drive, *map(str, files), "::/boot"],
+    ):
+        program, *arguments = command
+        run = [str(tools / program), *arguments]
+        subprocess.run(run, env=environment, check=True, capture_output=True)
+    with image.open("r+b") as floppy:
+        sector = floppy.read(SECTOR_BYTES)
+        floppy.seek(0)
+        floppy.write(stage1[:FAT_START] + sector[FAT_START:FAT_END] + stage1[FAT_END:])
+        floppy.write(stage2)
+
+
 def make_syslinux_floppy(
     image: Path, configuration: Path, files: Iterable[Path] = (), cache: Path | None = None
 ) -> None:
@@ -155,6 +209,16 @@ def make_syslinux_floppy(
         [str(installer), "--install", str(image)],
     ):
         subprocess.run(command, env=environment, check=True, capture_output=True)
+
+
+def _one(package: str, architecture: str, pattern: str, cache: Path | None) -> Path:
+    store = cache or debian_packages.default_cache()
+    found = sorted(debian_packages.fetch(package, architecture, store).glob(pattern))
+    if not found:
+        raise debian_packages.FetchError(
+            f"The package {package} does not carry {pattern} any more."
+        )
+    return found[0]
 
 
 def _files(package: str, folder: str, cache: Path | None) -> Path:

@@ -23,7 +23,9 @@ __all__ = [
     "LinuxGuest",
     "busybox",
     "debug",
+    "gnumach",
     "graphical_installer",
+    "grub_legacy_floppy",
     "grub_rescue",
     "hello",
     "ipxe_cd",
@@ -34,6 +36,7 @@ __all__ = [
     "services",
     "sixteen",
     "syslinux_floppy",
+    "xen",
 ]
 
 #: What our own guest writes to the first serial port before it powers off.
@@ -88,6 +91,25 @@ def ipxe_cd() -> Path:
 def memtest() -> Path:
     """Return memtest86+, which has the form of a kernel."""
     return debian_guests.memtest()
+
+
+@cache
+def gnumach() -> Path:
+    """Return the Mach kernel of GNU, compressed."""
+    return debian_guests.gnumach()
+
+
+@cache
+def xen() -> Path:
+    """Return the Xen hypervisor, compressed."""
+    return debian_guests.xen()
+
+
+def grub_legacy_floppy(image: Path, menu: str, *files: Path) -> None:
+    """Make a floppy that GRUB 0.97 boots, with a menu, and these files in its folder boot."""
+    text = image.with_suffix(".lst")
+    text.write_text(menu, encoding="ascii")
+    debian_guests.make_grub_legacy_floppy(image, text, files)
 
 
 def syslinux_floppy(image: Path, configuration: str, *files: Path) -> None:
