@@ -131,6 +131,17 @@ pub struct Lapic {
     eoi: Option<u8>,
 }
 
+/// The local vector table as a reset leaves it: masked, but for LINT0 of the first processor's unit, where the 8259's INTR
+/// arrives. A masked one (SDM, "Local APIC State After Power-Up or Reset") would ask more of a BIOS than some do that enable
+/// the unit to start further processors and go on with the 8259; KVM and QEMU begin so, too.
+fn lvt_after_reset(number: u8) -> [u32; regs::LVT_ENTRIES] {
+    let mut lvt = [regs::LVT_MASKED; regs::LVT_ENTRIES];
+    if number == 0 {
+        lvt[regs::LVT_LINT0] = regs::DELIVERY_EXTINT;
+    }
+    lvt
+}
+
 impl Lapic {
     /// A unit in its power-on state.
     #[must_use]
@@ -155,7 +166,7 @@ impl Lapic {
             esr_pending: 0,
             icr_low: 0,
             icr_high: 0,
-            lvt: [regs::LVT_MASKED; regs::LVT_ENTRIES],
+            lvt: lvt_after_reset(config.number),
             initial_count: 0,
             divide: 0,
             countdown: Countdown::default(),

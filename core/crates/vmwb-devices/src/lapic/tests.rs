@@ -565,13 +565,26 @@ fn virtual_wire_takes_the_8259_and_nmi() {
     let mut b = Bench::new();
     let timer = b.timer();
     let mut apic = Lapic::new(config(0, timer));
-    assert!(!apic.accepts_extint());
+    assert!(!Lapic::new(config(1, timer)).accepts_extint());
     apic.set_virtual_wire();
     apic.set_lint1(true);
     assert_eq!(
         (apic.accepts_extint(), apic.take_nmi(), apic.take_nmi()),
         (true, true, false)
     );
+}
+
+#[test]
+fn bios_that_only_enables_the_unit_still_gets_the_8259() {
+    let mut b = Bench::new();
+    let timer = b.timer();
+    let mut apic = Lapic::new(config(0, timer));
+    assert!(apic.accepts_extint());
+    b.apic_write(&mut apic, regs::SVR, 0x1FF);
+    assert!(apic.accepts_extint());
+    b.apic_write(&mut apic, regs::SVR, 0xFF);
+    b.apic_write(&mut apic, regs::SVR, 0x1FF);
+    assert!(!apic.accepts_extint());
 }
 
 #[test]
