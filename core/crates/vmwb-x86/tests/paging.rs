@@ -629,6 +629,21 @@ fn wrmsr_checks_memory_types_and_reserved_bits() {
 }
 
 #[test]
+fn wrmsr_of_machine_check_banks_takes_all_or_nothing() {
+    assert_eq!(wrmsr(0x400, u64::MAX), WRITTEN);
+    assert_eq!(wrmsr(0x400, 0), WRITTEN);
+    // What systems leave out for errata.
+    assert_eq!(wrmsr(0x40C, !(1 << 10)), WRITTEN);
+    assert_eq!(wrmsr(0x404, !1), WRITTEN);
+    assert_eq!(wrmsr(0x40C, 0xAAAA_AAAA_AAAA_AAAA), GP);
+    assert_eq!(wrmsr(0x400, 1), GP);
+    assert_eq!(wrmsr(0x401, 0), WRITTEN);
+    assert_eq!(wrmsr(0x401, 1), GP);
+    // There are four banks.
+    assert_eq!(wrmsr(0x410, 0), GP);
+}
+
+#[test]
 fn wrmsr_of_efer_refuses_reserved_bits_and_lme_under_paging() {
     let efer_msr = 0xC000_0080;
     assert_eq!(wrmsr(efer_msr, efer::LME | efer::SCE | efer::NXE), WRITTEN);

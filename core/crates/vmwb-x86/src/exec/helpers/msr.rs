@@ -300,7 +300,11 @@ pub(crate) fn wrmsr(c: &mut Cpu, op: &Op) -> Res {
             }
             c.msr.mtrr_variable[(n - 0x200) as usize] = v;
         }
+        // All ones or zeros (SDM volume 3, "IA32_MCi_CTL MSRs"); systems leave bit 0 or 10 out for the errata of their time.
         number::MC0_CTL..=0x40F if n & 3 == 0 => {
+            if v != 0 && v | 1 << 10 | 1 != u64::MAX {
+                return Err(c.gp(0));
+            }
             c.msr.mc_ctl[((n - number::MC0_CTL) / 4) as usize] = v
         }
         // Only zero may be written to the status registers of the banks.
