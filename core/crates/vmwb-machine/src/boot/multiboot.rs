@@ -45,7 +45,10 @@ const INFO_MEMORY_MAP: u32 = 1 << 6;
 const INFO_LOADER_NAME: u32 = 1 << 9;
 const INFO_VBE: u32 = 1 << 11;
 const INFO_FRAMEBUFFER: u32 = 1 << 12;
-const INFO_BYTES: usize = 116;
+const INFO_BYTES: usize = 120;
+/// Colours of a picture. The specification's table has them at 110; its C header, GNU GRUB and so the kernels have them
+/// here, where the compiler aligns them.
+const INFO_COLOURS: usize = 112;
 /// Framebuffer type: direct colours.
 const FRAMEBUFFER_COLOURS: u8 = 1;
 /// Framebuffer type: EGA text.
@@ -209,7 +212,7 @@ impl Info {
         let bits = u8::try_from(picture.bits).unwrap_or(32);
         self.put_screen(picture.base.into(), sizes, bits, FRAMEBUFFER_COLOURS);
         let fields = vbe::colour_fields(picture.bits);
-        for (place, (position, size)) in self.0[110..116].chunks_exact_mut(2).zip(fields) {
+        for (place, (position, size)) in self.0[INFO_COLOURS..].chunks_exact_mut(2).zip(fields) {
             place.copy_from_slice(&[position, size]);
         }
     }
@@ -434,8 +437,8 @@ mod tests {
         let (_, info, _) = entry(boot.load(&memory, &given).unwrap());
         let at = |place: u32| word(&memory, place);
         assert_eq!(at(info) >> 11 & 3, 3);
-        let own = [88, 92, 96, 100, 104, 108, 112].map(|field| at(info + field));
-        let colours = [0x050B_0110, 0x0500_0605];
+        let own = [88, 92, 96, 100, 104, 108, 112, 116].map(|field| at(info + field));
+        let colours = [0x0110, 0x0605_050B, 0x0500];
         let sizes = [0xFD00_0000, 0, 1280, 640, 480];
         assert_eq!(own[..5], sizes);
         assert_eq!(own[5..], colours);
