@@ -158,6 +158,8 @@ impl Container {
         let (index, body) = Self::read_index(bytes)?;
         let body = &bytes[body..];
         let mut container = Self::new();
+        // Payloads do not share bytes: an index of thousands that all name the same ones would cost as many copies.
+        let mut left = body.len();
         for e in index.entries {
             let range = usize::try_from(e.offset)
                 .ok()
@@ -166,6 +168,9 @@ impl Container {
                 .filter(|&(_, len)| len <= MAX_PAYLOAD_BYTES)
                 .and_then(|(at, len)| at.checked_add(len).and_then(|end| body.get(at..end)))
                 .ok_or_else(|| SnapshotError::damaged(&e.kind, "it lies outside the file"))?;
+            left = left
+                .checked_sub(slice.len())
+                .ok_or_else(|| SnapshotError::damaged(&e.kind, "it shares bytes with another"))?;
             if crc32(slice) != e.crc32 {
                 return Err(SnapshotError::damaged(&e.kind, "its checksum is wrong"));
             }
@@ -251,6 +256,24 @@ mod tests {
             Container::from_bytes(&bytes),
             Err(SnapshotError::Damaged { .. })
         ));
+    }
+
+    #[test]
+    fn payloads_that_share_bytes_are_refused() {
+        let whole = sample();
+        let (mut index, body) = Container::read_index(&whole).unwrap();
+        let first = index.entries[0].clone();
+        index.entries.extend((2..100).map(|n| IndexEntry {
+            name: format!("probe.{n}"),
+            ..first.clone()
+        }));
+        let json = serde_json::to_vec(&index).unwrap();
+        let mut bytes = whole[..12].to_vec();
+        bytes.extend(u32::try_from(json.len()).unwrap().to_le_bytes());
+        bytes.extend(json);
+        bytes.extend(&whole[body..]);
+        let refused = Container::from_bytes(&bytes).unwrap_err();
+        assert!(refused.to_string().contains("shares bytes"), "{refused}");
     }
 
     #[test]
