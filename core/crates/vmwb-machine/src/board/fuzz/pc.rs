@@ -22,6 +22,7 @@ use crate::regions::Regions;
 use crate::spec::{
     BootSpec, DriveKind, DriveSlot, DriveSpec, ImageFormat, MachineSpec, VirtioSpec,
 };
+use crate::sys::next_data;
 
 /// Most deadlines that are served one by one before time jumps: a guest may set timers of a nanosecond.
 const MAX_DEADLINES: u32 = 500;
@@ -30,6 +31,8 @@ const MAX_MESSAGES: usize = 64;
 const BIOS_BYTES: u64 = 128 << 10;
 const FLOPPY_BYTES: usize = 1440 << 10;
 const LATENCY_NS: u64 = 100_000;
+/// Memory is looked through in pieces that every range of it is a multiple of.
+const CHUNK_BYTES: usize = 1 << 16;
 
 /// A medium in memory whose answers come after a fixed virtual time.
 #[derive(Debug)]
@@ -440,13 +443,19 @@ fn parts(saved: &Container) -> State {
 
 /// Hands over what a machine's memory holds, without the pieces that are empty.
 fn each_chunk(memory: &GuestMemory, mut take: impl FnMut(u64, &[u8])) {
-    let mut chunk = vec![0; 1 << 16];
+    let mut chunk = vec![0; CHUNK_BYTES];
     for range in memory.state_ranges() {
-        for at in (range.start..range.end).step_by(chunk.len()) {
+        let mut at = range.start;
+        while let Some((data, _)) = next_data(memory.file(), at).unwrap() {
+            at = at.max(data - data % CHUNK_BYTES as u64);
+            if at >= range.end {
+                break;
+            }
             memory.file().read_exact_at(&mut chunk, at).unwrap();
             if chunk.iter().any(|&b| b != 0) {
                 take(at, &chunk);
             }
+            at += CHUNK_BYTES as u64;
         }
     }
 }
