@@ -188,3 +188,18 @@ async def test_image_whose_name_is_no_utf8_is_refused_before_the_guest_sees_it(
 
     assert "contents" not in (await bench.services.console.screen_text("deb") or "")
     assert await drives(bench) == (FLOPPY,)
+
+
+async def test_floppy_is_write_protected_where_it_lies(bench: Bench, image: Path) -> None:
+    await create(bench, replace(FLOPPY, image=ImageFile(str(image))))
+    await bench.services.power.start("deb")
+
+    await bench.services.media.insert("deb", "floppy", image, read_only=True)
+    assert (await drives(bench))[0].read_only
+    await bench.services.media.insert("deb", "floppy", image)
+    assert not (await drives(bench))[0].read_only
+
+    shown = await bench.services.console.screen_text("deb") or ""
+    told = [line.rstrip() for line in shown.splitlines() if line.startswith("floppy0")]
+    out = "floppy0 empty"
+    assert told == [out, "floppy0 contents", out, "floppy0 contents writable"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 
 from vmwb.library.disc import DISC_SUFFIX, build_disc
 from vmwb.library.files import image_format, open_image
 from vmwb.library.layout import Bundle
+from vmwb.model.config import VmConfig
 from vmwb.model.drives import DriveConfig, DriveKind, ImageFile
 from vmwb.model.errors import ConfigError, NotFoundError, UsageError
 from vmwb.model.power import Action, require
@@ -62,16 +64,42 @@ class Media:
         config = summary.config
         if config is None:
             raise ConfigError(f"The definition of {summary.name} is damaged.")
-        drives = tuple(drive if one.slot == drive.slot else one for one in config.drives)
         # Before the guest sees anything of it.
-        changed = replace(config, drives=drives).validated()
+        changed = _with(config, drive).validated()
         if summary.state.has_worker:
             session = await self._sessions.of(summary)
             handle = await asyncio.to_thread(_open, summary, drive)
+            try:
+                if await asyncio.to_thread(_lies_there, config, drive):
+                    # Its lock is against its own machine, too: it comes out first.
+                    await session.change_medium(drive.slot, None, read_only=True, force=force)
+                    empty = _with(config, replace(drive, image=None))
+                    await self._engine.replace_media(summary, empty)
+            except BaseException:
+                if handle is not None:
+                    os.close(handle)
+                raise
             writable = drive.kind is DriveKind.FLOPPY and not drive.read_only
             await session.change_medium(drive.slot, handle, read_only=not writable, force=force)
         await self._engine.replace_media(summary, changed)
         return await self._engine.find(summary.name)
+
+
+def _with(config: VmConfig, drive: DriveConfig) -> VmConfig:
+    drives = tuple(drive if one.slot == drive.slot else one for one in config.drives)
+    return replace(config, drives=drives)
+
+
+def _lies_there(config: VmConfig, drive: DriveConfig) -> bool:
+    """Whether the floppy that is to be put into a drive is in it already."""
+    before = next(one for one in config.drives if one.slot == drive.slot)
+    if drive.kind is not DriveKind.FLOPPY or before.image is None or drive.image is None:
+        return False
+    try:
+        return Path(before.image.path).samefile(drive.image.path)
+    except OSError:
+        # What lay there has been moved or removed: it is another file now.
+        return False
 
 
 def _checked(path: Path, kind: DriveKind) -> Path:
