@@ -61,7 +61,7 @@ def test_machine_that_finds_nothing_to_boot_says_so(run_ui, world, workbench) ->
             window = bench.window
             await until(lambda: window.current)
             world.set("id-empty", PowerState.RUNNING, sentence, "no_boot_device")
-            wanted = "running: No device that can boot was found."
+            wanted = "running: nothing to boot"
             await until(lambda: window.state_label.text() == wanted)
             assert sentence in window.banner.text()
             assert sentence in window.current.summary._sentence.text()

@@ -314,6 +314,14 @@
             <translation>Das Abbild lässt sich nicht verwenden.</translation>
         </message>
         <message>
+            <source>nothing to boot</source>
+            <translation>nichts zu starten</translation>
+        </message>
+        <message>
+            <source>asleep</source>
+            <translation>Gast schläft</translation>
+        </message>
+        <message>
             <source>There is a machine named {machine} already: choose another name.</source>
             <translation>Eine Maschine namens {machine} gibt es schon: Wählen Sie einen anderen Namen.</translation>
         </message>

@@ -48,6 +48,11 @@ _IMAGE_CODES: Final = frozenset(
     {"wrong_format", "damaged", "unsupported", "marked_corrupt", "image_too_large"}
     | {"not_writable", "backing_missing", "backing_unexpected"}
 )
+# By code: what is the matter with a machine that runs, in the few words that a status bar has.
+NOTICES: Final[dict[str, str]] = {
+    "no_boot_device": QT_TRANSLATE_NOOP("Errors", "nothing to boot"),
+    "asleep": QT_TRANSLATE_NOOP("Errors", "asleep"),
+}
 # By code: the whole sentence, for contexts that have all its facts.
 SENTENCES: Final[dict[str, str]] = {
     "name_taken": QT_TRANSLATE_NOOP(
@@ -64,8 +69,8 @@ def error_text(error: VmwbError) -> str:
 
 
 def notice_text(code: str | None) -> str:
-    """Give the general words for a problem's code; empty without one."""
-    return "" if code is None else QCoreApplication.translate("Errors", KINDS.get(code, ""))
+    """Give a few words for the problem of a machine that runs; empty without one."""
+    return QCoreApplication.translate("Errors", NOTICES.get(code or "", ""))
 
 
 def problem_text(
