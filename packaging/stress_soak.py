@@ -27,7 +27,7 @@ from disk_soak import MACHINE, SoakError, Terminal, defined, power_off
 
 from vmwb.model.errors import VmwbError
 
-ARCHITECTURES = ("amd64",)
+ARCHITECTURES = ("amd64", "i386")
 PROCESSORS = (2, 4)
 BUS = "virtio"
 STRESS = debian_disk.Variant("stress1", debian_disk.PLAIN.disk_bytes, ("stress-ng",))
@@ -39,6 +39,8 @@ STRESSORS = (
     *("mutex", "futex", "sem", "sem-sysv", "membarrier", "tlb-shootdown"),
     *("switch", "yield", "affinity", "pipe", "fork"),
 )
+#: On i386 rseq of stress-ng 0.15.06 counts nothing, on hardware as little as here.
+_NOT_THERE = {"i386": {"rseq"}}
 #: Through its 256 MiB the first would not come once in its time; the others have as much.
 _BYTES = "4M"
 _OPTIONS = {name: f"--{name}-bytes {_BYTES}" for name in ("vm", "mmap", "mremap")}
@@ -108,6 +110,7 @@ async def soak(architecture: str, cpus: int, folder: Path) -> str:
     image = folder / "disk.img"
     await asyncio.to_thread(debian_disk.copy, made, image)
     what = f"{architecture} on {cpus} processors"
+    stressors = [s for s in STRESSORS if s not in _NOT_THERE.get(architecture, ())]
     begun = time.monotonic()
     async with defined(image, BUS, folder, cpus) as services:
         summary = await services.power.start(MACHINE)
@@ -115,7 +118,7 @@ async def soak(architecture: str, cpus: int, folder: Path) -> str:
         try:
             boot = await terminal.log_in()
             check_processors(await terminal.command(_ASK), cpus)
-            for stressor in STRESSORS:
+            for stressor in stressors:
                 count = await _stress(terminal, stressor, cpus)
                 print(f"{what}: {stressor}: {count} operations", flush=True)
             await _plug(terminal, cpus)
@@ -126,7 +129,7 @@ async def soak(architecture: str, cpus: int, folder: Path) -> str:
         finally:
             terminal.close()
     return (
-        f"{what}: a shell in {boot:.0f} s, {len(STRESSORS)} stressors verified, processors "
+        f"{what}: a shell in {boot:.0f} s, {len(stressors)} stressors verified, processors "
         f"{HOTPLUG_ROUNDS} times off line and back under load, clock {CLOCK}, no complaint of the "
         f"kernel, {time.monotonic() - begun:.0f} s, {used:.0f} CPU seconds"
     )

@@ -421,7 +421,10 @@ fn what_the_backend_has_no_room_for_waits_in_the_ring() {
 #[test]
 fn large_transfer_goes_in_parts_and_answers_once() {
     let disk = Disk::new(1);
-    disk.with(|s| s.data.resize(9 << 20, 7));
+    disk.with(|s| {
+        s.data.resize(9 << 20, 7);
+        s.bytes = 9 << 20;
+    });
     let dev = VirtioBlk::new("virtio-blk.0", LINE, Box::new(disk.clone()), "");
     let mut rig = Rig::started(dev, ALL);
     // 144 buffers of 64 KiB that all lie in the same 64 KiB.
