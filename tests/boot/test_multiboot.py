@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import guests
+import initramfs
 import pytest
 from command import BOOT_SECONDS, Vmwb
 
@@ -14,6 +15,16 @@ pytestmark = [pytest.mark.boot, pytest.mark.timeout(BOOT_SECONDS * 2)]
 
 #: How Mach ends when the one module that it is given is no program.
 NO_PROGRAM = "Cannot load user executable module"
+#: The first process of Xen's first guest: it tells on what it runs, and switches the machine off.
+GUEST_INIT = b"""#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /sys
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sys /sys
+/bin/busybox mount -t devtmpfs dev /dev
+exec >/dev/console 2>&1
+echo "runs on $(/bin/busybox cat /sys/hypervisor/type), processors: $(/bin/busybox nproc)"
+/bin/busybox poweroff -f
+"""
 MENU = """timeout 0
 title Mach
 root (fd0)
@@ -110,3 +121,25 @@ def test_xen_starts_every_processor(vmwb: Vmwb, tmp_path: Path, processors: int)
     )
 
     assert "ENABLING IO-APIC IRQs" in told
+
+
+def test_xen_runs_debian_as_its_first_guest_and_switches_off(vmwb: Vmwb, tmp_path: Path) -> None:
+    image = tmp_path / "guest.cpio.gz"
+    entries = [
+        *(initramfs.folder(name) for name in ("bin", "dev")),
+        initramfs.console(),
+        initramfs.program("bin/busybox", guests.busybox("amd64").read_bytes()),
+        initramfs.program("init", GUEST_INIT),
+    ]
+    image.write_bytes(initramfs.archive(entries))
+
+    done = vmwb.run(
+        *("run", "--headless", "--memory", "768M", "--cpus", "2"),
+        *("--kernel", unpacked(tmp_path, guests.xen()), "--append", "console=com1 dom0_mem=384M"),
+        *("--module", f"{guests.linux('amd64').kernel},console=hvc0", "--module", image),
+        *("--timeout", str(BOOT_SECONDS)),
+        seconds=BOOT_SECONDS + 30,
+    )
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert "runs on xen, processors: 2" in done.stdout
