@@ -11,7 +11,7 @@
 //! | MC146818A | `rtc::Rtc::new(timer, irq8, start_unix_s)` | 0, 1 = 70h, 71h |
 //! | 16550A | `uart::Uart::new(name, timer, irq, backend)` | 0-7 from 3F8h, 2F8h, 3E8h, 2E8h |
 //! | 8042, keyboard, mouse | `i8042::I8042::new(timer, irq1, irq12)` | 0 = 60h; 4 = 64h |
-//! | reset, A20 and POST ports | `sysctl::SysCtl::new()` | 0 = 92h; 1 = CF9h; 2 = 80h |
+//! | reset, A20 and POST ports | `sysctl::SysCtl::new()` | 0 = 92h; 1 = CF9h; 2 = 80h; 3 = 8900h |
 //! | 8237A pair | `dma::Dma::new()` | 00h-0Fh = 00h-0Fh; 10h-2Fh = C0h-DFh; 31h-3Fh = 81h-8Fh |
 //! | 82077AA | `fdc::Fdc::new(timer, irq6, drives)` | 2-5, 7 = 3F2h-3F5h, 3F7h; DMA channel 2 |
 //! | coprocessor error latch | `coprocessor::Coprocessor::new(irq13)` | 0, 1 = F0h, F1h |

@@ -1,7 +1,8 @@
-//! System control: fast A20 and reset (port 92h), the reset control register (CF9h), the POST code (80h). Source:
-//! Intel 290550-002 section 2.5.4 (PIIX3).
+//! System control: fast A20 and reset (port 92h), the reset control register (CF9h), the POST code (80h), and the power
+//! switch that teaching systems know from Bochs (port 8900h). Source: Intel 290550-002 section 2.5.4 (PIIX3).
 //!
-//! Owns three bytes. It resets nothing itself: it asks for a reset of the processor (port 92h) or of everything (CF9h).
+//! Owns three bytes, and how much of a word has come. It resets nothing itself: it asks for a reset of the processor (port
+//! 92h) or of everything (CF9h), or to be switched off.
 //! Address line 20 has one state, which port 92h and the keyboard controller both set and show; the memory has it, and the
 //! board saves it.
 //!
@@ -10,6 +11,7 @@
 //! | A20, fast INIT | 0 | port 92h |
 //! | reset control | 1 | port CF9h, also the ACPI reset register |
 //! | POST code | 2 | port 80h |
+//! | power switch | 3 | port 8900h: the characters of "Shutdown" one after the other; reads FFh |
 //!
 //! | Left out | Why |
 //! |---|---|
@@ -25,7 +27,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub use snapshot::SysCtlV1;
+pub use snapshot::{SysCtlV1, SysCtlV2};
 
 use vmwb_hw::{
     AccessSize, Ctx, Device, Nanos, Payload, PioDevice, PowerRequest, ResetKind, SnapshotError,
@@ -34,15 +36,17 @@ use vmwb_hw::{
 use crate::bits::{byte_answer, low};
 use regs::{
     PORT_92, PORT_92_A20, PORT_92_FAST_INIT, PORT_92_KEPT, POST_CODE, RESET_CONTROL, RESET_CPU,
-    RESET_KEPT,
+    RESET_KEPT, SHUTDOWN, SHUTDOWN_WORD,
 };
 
-/// Ports 92h, CF9h and 80h. See the module for offsets.
+/// Ports 92h, CF9h, 80h and 8900h. See the module for offsets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SysCtl {
     port_92: u8,
     reset_control: u8,
     post_code: u8,
+    /// How many characters of the word have come: fewer than it has.
+    shutdown: u8,
 }
 
 impl Default for SysCtl {
@@ -59,6 +63,21 @@ impl SysCtl {
             port_92: PORT_92_A20,
             reset_control: 0,
             post_code: 0,
+            shutdown: 0,
+        }
+    }
+
+    /// A character of the word that switches off. A wrong one begins anew.
+    fn spell(&mut self, ctx: &mut Ctx<'_>, character: u8) {
+        let expected = SHUTDOWN_WORD[usize::from(self.shutdown)];
+        self.shutdown = if character == expected {
+            self.shutdown + 1
+        } else {
+            u8::from(character == SHUTDOWN_WORD[0])
+        };
+        if usize::from(self.shutdown) == SHUTDOWN_WORD.len() {
+            self.shutdown = 0;
+            *ctx.power = Some(PowerRequest::PowerOff);
         }
     }
 
@@ -80,11 +99,15 @@ impl Device for SysCtl {
     }
 
     fn save(&self) -> Result<Payload, SnapshotError> {
-        Payload::encode(self.name(), &SysCtlV1::from(self))
+        Payload::encode(self.name(), &SysCtlV2::from(self))
     }
 
     fn restore(&mut self, ctx: &mut Ctx<'_>, payload: &Payload) -> Result<(), SnapshotError> {
-        *self = Self::try_from(payload.decode::<SysCtlV1>()?)?;
+        let state = match payload.version {
+            1 => payload.decode::<SysCtlV1>()?.into(),
+            _ => payload.decode::<SysCtlV2>()?,
+        };
+        *self = Self::try_from(state)?;
         // As this port knew it last; the board, which saves the line itself, has the last word.
         ctx.memory.set_a20(self.port_92 & PORT_92_A20 != 0);
         Ok(())
@@ -129,6 +152,7 @@ impl PioDevice for SysCtl {
                 self.reset_control = value & RESET_KEPT;
             }
             POST_CODE => self.post_code = value,
+            SHUTDOWN => self.spell(ctx, value),
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Registers of port 92h and CF9h (Intel PIIX3, 290550-002, 2.5.4) and of the diagnostic port.
+//! Registers of port 92h and CF9h (Intel PIIX3, 290550-002, 2.5.4), of the diagnostic port, and of emulators' power switch.
 
 /// Offset of port 92h.
 pub const PORT_92: u16 = 0;
@@ -6,6 +6,10 @@ pub const PORT_92: u16 = 0;
 pub const RESET_CONTROL: u16 = 1;
 /// Offset of the POST code (port 80h).
 pub const POST_CODE: u16 = 2;
+/// Offset of the port that takes [`SHUTDOWN_WORD`] (port 8900h; Bochs, "iodev/unmapped").
+pub const SHUTDOWN: u16 = 3;
+/// What switches the machine off, a character a write.
+pub const SHUTDOWN_WORD: &[u8; 8] = b"Shutdown";
 
 /// Port 92h: a rise resets the processor.
 pub const PORT_92_FAST_INIT: u8 = 1;

@@ -13,7 +13,7 @@ impl Subject for SysCtlSubject {
         SysCtl::new()
     }
     fn mutate(s: &mut SysCtl, b: &mut Bench) {
-        for (offset, value) in [(0, 0x03), (1, 0x0A), (2, 0x77)] {
+        for (offset, value) in [(0, 0x03), (1, 0x0A), (2, 0x77), (3, b'S'), (3, b'h')] {
             b.out(s, offset, value);
         }
     }
@@ -68,4 +68,32 @@ fn post_code_is_remembered() {
     let (mut b, mut s) = (Bench::new(), SysCtl::new());
     b.out(&mut s, POST_CODE, 0xAB);
     assert_eq!((s.post_code(), b.inp(&mut s, POST_CODE)), (0xAB, 0xAB));
+}
+
+#[test]
+fn the_word_switches_off_and_a_wrong_character_begins_anew() {
+    let (mut b, mut s) = (Bench::new(), SysCtl::new());
+    for character in *b"ShutdoSSShutdow" {
+        b.out(&mut s, SHUTDOWN, character);
+        assert_eq!(b.power, None);
+    }
+    b.out(&mut s, SHUTDOWN, b'n');
+    assert_eq!(b.power.take(), Some(PowerRequest::PowerOff));
+    b.out(&mut s, SHUTDOWN, b'n');
+    assert_eq!((b.power.take(), b.inp(&mut s, SHUTDOWN)), (None, 0xFF));
+}
+
+#[test]
+fn state_of_version_1_is_upgraded_and_a_word_too_long_is_refused() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/sysctl-v1.cbor");
+    let (mut b, mut s) = (Bench::new(), SysCtl::new());
+    let mut payload = s.save().unwrap();
+    payload.version = 1;
+    payload.bytes = std::fs::read(path).unwrap();
+    s.restore(&mut b.ctx(), &payload).unwrap();
+    assert_eq!((s.post_code(), s.shutdown), (0x77, 0));
+
+    s.shutdown = 8;
+    let beyond = s.save().unwrap();
+    assert!(s.restore(&mut b.ctx(), &beyond).is_err());
 }

@@ -252,6 +252,7 @@ impl Devices {
         add(0x64, 1, PortDevice::Keyboard, 4, Width::Bytes);
         add(0x92, 1, PortDevice::SysCtl, 0, Width::Bytes);
         add(0x80, 1, PortDevice::SysCtl, 2, Width::Bytes);
+        add(0x8900, 1, PortDevice::SysCtl, 3, Width::Bytes);
         add(0xF0, 2, PortDevice::Coprocessor, 0, Width::Bytes);
         add(0xCF8, 8, PortDevice::Pci, 0, Width::Any);
         add(0xCF9, 1, PortDevice::SysCtl, 1, Width::Bytes);
