@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -43,7 +44,7 @@ class FakeCoreError(Exception):
 
 def _frame(text: str) -> int:
     """Make a framebuffer of 16x4 pixels with one text row per line."""
-    handle = os.memfd_create("fake-frame")
+    handle = os.memfd_create("fake-frame", os.MFD_ALLOW_SEALING)
     columns, rows, width, height = 80, 25, 16, 4
     text_offset, buffer_offset = fb.HEADER_BYTES, fb.HEADER_BYTES * 2
     fields = {
@@ -73,6 +74,7 @@ def _frame(text: str) -> int:
     for pixel in range(width * height):
         struct.pack_into("<I", memory, buffer_offset + pixel * 4, 0x00102030 + pixel)
     os.write(handle, memory)
+    fcntl.fcntl(handle, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
     return handle
 
 

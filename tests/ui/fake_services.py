@@ -7,6 +7,7 @@ refusals are ``VmwbError``, the list is told whenever it changes.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import struct
 from collections.abc import AsyncIterator, Sequence
@@ -41,10 +42,11 @@ class FakeScreen:
     """A framebuffer of one pixel buffer; ``paint`` publishes."""
 
     def __init__(self, width: int = 64, height: int = 32) -> None:
-        self.handle = os.memfd_create("fake-screen")
+        self.handle = os.memfd_create("fake-screen", os.MFD_ALLOW_SEALING)
         self.width, self.height, self.sequence = width, height, 0
         self.generation = 0
         os.ftruncate(self.handle, BUFFERS_AT + PIXELS_MAX * 4)
+        fcntl.fcntl(self.handle, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         self.paint(width, height, lambda *_: 0)
 
     def paint(self, width: int, height: int, colour: Any) -> None:

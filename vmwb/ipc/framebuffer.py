@@ -11,6 +11,7 @@ The other side is hostile: sizes and offsets are held against the mapping before
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import struct
@@ -29,6 +30,8 @@ MAX_COLUMNS: Final = 320
 MAX_ROWS: Final = 160
 BYTES_PER_PIXEL: Final = 4
 FORMAT_XRGB8888: Final = 1
+# Several buffers of the largest picture fit.
+SIZE_MAX_BYTES: Final = 256 * 1024 * 1024
 #: Attempts to read without a change; after the first ones with a pause, because a writer that the
 #: host has put aside in the middle of publishing comes back only when others have had their turn.
 ATTEMPTS: Final = 564
@@ -100,7 +103,7 @@ class FrameReader:
         Raises:
             ProtocolError: the memory is no framebuffer of this version.
         """
-        size = os.fstat(descriptor).st_size
+        size = _fixed_size(descriptor)
         if size < HEADER_BYTES:
             raise ProtocolError("The shared screen is too small to be one.", {"bytes": size})
         self._map = mmap.mmap(descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ)
@@ -218,3 +221,22 @@ class FrameReader:
             self._map[start : start + row_bytes]
             for start in range(info.offset, info.offset + info.stride * info.height, info.stride)
         )
+
+
+def _fixed_size(descriptor: int) -> int:
+    """Give the size of memory that cannot become smaller under its reader, which that would kill.
+
+    Raises:
+        ProtocolError: it can, or is of no size that could be mapped.
+    """
+    try:
+        seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
+    except OSError:
+        # No memory of its own, but a file.
+        seals = 0
+    if not seals & fcntl.F_SEAL_SHRINK:
+        raise ProtocolError("The shared screen is not sealed: the worker is not one of ours.")
+    size = os.fstat(descriptor).st_size
+    if size > SIZE_MAX_BYTES:
+        raise ProtocolError("The shared screen is too large to be one.", {"bytes": size})
+    return size

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,12 +16,18 @@ WIDTH, HEIGHT, STRIDE = 4, 3, 24
 TEXT, BUFFER = fb.HEADER_BYTES, 2 * fb.HEADER_BYTES
 
 
+def sealed(size: int) -> int:
+    handle = os.memfd_create("frame", os.MFD_ALLOW_SEALING)
+    os.ftruncate(handle, size)
+    fcntl.fcntl(handle, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    return handle
+
+
 class Writer:
     """A framebuffer with small pictures whose header can be spoilt field by field."""
 
     def __init__(self) -> None:
-        self.handle = os.memfd_create("frame")
-        os.ftruncate(self.handle, 4 * fb.HEADER_BYTES)
+        self.handle = sealed(4 * fb.HEADER_BYTES)
         for name, value in {
             "magic": fb.MAGIC,
             "version": fb.LAYOUT_VERSION,
@@ -196,7 +204,19 @@ def test_open_another_layout_is_a_protocol_error(writer: Writer, field: str, val
         FrameReader(writer.handle)
 
 
-def test_open_too_small_memory_is_a_protocol_error(writer: Writer) -> None:
-    os.ftruncate(writer.handle, 100)
-    with pytest.raises(ProtocolError, match="too small"):
-        FrameReader(writer.handle)
+@pytest.mark.parametrize(("size", "why"), [(100, "too small"), (1 << 40, "too large")])
+def test_open_memory_of_a_wrong_size_is_a_protocol_error(size: int, why: str) -> None:
+    handle = sealed(size)
+    with pytest.raises(ProtocolError, match=why):
+        FrameReader(handle)
+    os.close(handle)
+
+
+def test_open_memory_that_could_shrink_is_a_protocol_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(fb.HEADER_BYTES))
+    handles = [os.memfd_create("frame"), os.open(tmp_path / "file", os.O_RDWR)]
+    for handle in handles:
+        os.ftruncate(handle, 4 * fb.HEADER_BYTES)
+        with pytest.raises(ProtocolError, match="not sealed"):
+            FrameReader(handle)
+        os.close(handle)
