@@ -169,6 +169,8 @@ pub(crate) struct TraceCache {
     used: usize,
     buckets: Box<[*mut Trace]>,
     pages: Box<[PageCode]>,
+    /// Pages that have had code since everything was thrown away, some more than once.
+    coded: Vec<usize>,
     memory: Arc<GuestMemory>,
     /// Whose traces these are; given back in the end.
     slot: CpuSlot,
@@ -182,21 +184,21 @@ const ARENA_LAYOUT: std::alloc::Layout = match std::alloc::Layout::from_size_ali
 
 impl TraceCache {
     pub(crate) fn new(memory: Arc<GuestMemory>, slot: CpuSlot) -> Self {
+        // Not zeroed: that would touch all of it, for each processor, before anything runs. Nothing is read of it that
+        // `insert` has not written.
         // SAFETY: the layout has a size above zero.
-        let arena = NonNull::new(unsafe { std::alloc::alloc_zeroed(ARENA_LAYOUT) })
+        let arena = NonNull::new(unsafe { std::alloc::alloc(ARENA_LAYOUT) })
             .unwrap_or_else(|| std::alloc::handle_alloc_error(ARENA_LAYOUT));
         // One more for code that lies in no memory.
         let pages = memory.backing_pages() as usize + 1;
-        let empty = PageCode {
-            granules: 0,
-            first: std::ptr::null_mut(),
-            idle_writes: 0,
-        };
+        // SAFETY: zero, no trace and zero are zeros. So zeroed that what no code lies in costs no memory.
+        let pages = unsafe { Box::<[PageCode]>::new_zeroed_slice(pages).assume_init() };
         Self {
             arena,
             used: 0,
             buckets: vec![std::ptr::null_mut(); BUCKETS].into_boxed_slice(),
-            pages: vec![empty; pages].into_boxed_slice(),
+            pages,
+            coded: Vec::new(),
             memory,
             slot,
         }
@@ -248,6 +250,9 @@ impl TraceCache {
             (*t).next_in_page = page.first;
         }
         self.buckets[b] = t;
+        if page.first.is_null() {
+            self.coded.push((phys >> 12) as usize);
+        }
         page.first = t;
         page.granules |= granules;
         page.idle_writes = 0;
@@ -329,19 +334,19 @@ impl TraceCache {
 
     /// Throws everything away. The caller empties the jump caches.
     pub(crate) fn clear(&mut self) {
+        // A guest may reset processors that have not run since, again and again.
+        if self.used == 0 {
+            return;
+        }
         self.used = 0;
         self.buckets.fill(std::ptr::null_mut());
-        for (i, p) in self.pages.iter_mut().enumerate() {
-            if p.granules != 0 || !p.first.is_null() || p.idle_writes != 0 {
-                *p = PageCode {
-                    granules: 0,
-                    first: std::ptr::null_mut(),
-                    idle_writes: 0,
-                };
-            }
-            if let Some(f) = self.memory.page_flags(i as u64)
-                && f.load(Ordering::Relaxed) & PageFlags::code_of(self.slot) != 0
-            {
+        for page in std::mem::take(&mut self.coded) {
+            self.pages[page] = PageCode {
+                granules: 0,
+                first: std::ptr::null_mut(),
+                idle_writes: 0,
+            };
+            if let Some(f) = self.memory.page_flags(page as u64) {
                 f.fetch_and(!PageFlags::code_of(self.slot), Ordering::Relaxed);
             }
         }
