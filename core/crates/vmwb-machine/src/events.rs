@@ -1,7 +1,7 @@
 //! Events of a machine: a bounded queue and an eventfd that is readable while events wait.
 //!
 //! Power and error events are never dropped. Of events that a guest can repeat at will (display, speaker, pointer, trays,
-//! resets, nothing to boot) only the latest of a kind waits. Log lines are dropped, and counted, when nobody drains the
+//! resets, sleep, nothing to boot) only the latest of a kind waits. Log lines are dropped, and counted, when nobody drains the
 //! queue.
 
 use std::collections::VecDeque;
@@ -208,6 +208,7 @@ impl Event {
             | (Self::Speaker { .. }, Self::Speaker { .. })
             | (Self::Pointer { .. }, Self::Pointer { .. })
             | (Self::NoBootDevice { .. }, Self::NoBootDevice { .. })
+            | (Self::Sleep { .. }, Self::Sleep { .. })
             | (Self::GuestReset, Self::GuestReset) => true,
             (Self::Ejected { slot }, Self::Ejected { slot: other }) => slot == other,
             _ => false,
@@ -397,11 +398,15 @@ mod tests {
                 },
             );
         }
+        for asleep in [true, false, true] {
+            q.push(1000, Event::Sleep { asleep });
+        }
         q.push(1000, Event::GuestPowerOff);
         let all = q.drain();
-        assert_eq!(all.len(), 6);
+        assert_eq!(all.len(), 7);
         assert!(all[3].contains(r#""absolute":true"#) && all[4].contains("999"));
-        assert!(all[5].contains("guest_power_off"));
+        assert!(all[5].contains(r#""asleep":true"#));
+        assert!(all[6].contains("guest_power_off"));
     }
 
     #[test]

@@ -24,6 +24,9 @@ use crate::power::{PowerCommand, PowerState, decide};
 const PAGE: u64 = 4096;
 /// Longest time that a request to step may take when the processor waits in HLT.
 const STEP_PATIENCE: Duration = Duration::from_secs(2);
+/// Longest time that it may take at all, whatever the guest's instructions cost: nobody else is answered meanwhile, and
+/// whoever asked gives up after five seconds.
+const STEPS_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What the driver keeps for debuggers besides what the processor does.
 #[derive(Debug, Default)]
@@ -464,9 +467,10 @@ impl Driver {
         door.set_stepping(true);
         self.debug.stop = None;
         self.run_on();
-        let end = Instant::now() + STEP_PATIENCE;
+        let begun = Instant::now();
+        let end = begun + STEP_PATIENCE;
         let mut left = count;
-        while left > 0 {
+        while left > 0 && begun.elapsed() < STEPS_PATIENCE {
             let before = self.powered.as_ref().map_or(0, |p| p.vcpu.retired());
             let exit = self.run_slice(1);
             match exit.and_then(|exit| self.settle_run(exit)) {

@@ -250,8 +250,10 @@ impl Pc {
         let _ = self.board.take_ejected();
         let _ = self.board.pointer_is_absolute();
         let _ = self.board.speaker_hz(self.now);
-        if self.board.take_power_request() == Some(PowerRequest::Reset) {
-            self.board.reset(ResetKind::Hard, self.now);
+        match self.board.take_power_request() {
+            Some(PowerRequest::Reset) => self.board.reset(ResetKind::Hard, self.now),
+            Some(PowerRequest::Sleep) => self.board.sleep(self.now),
+            _ => {}
         }
     }
 

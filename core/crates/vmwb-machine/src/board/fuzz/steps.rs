@@ -383,7 +383,8 @@ fn plain_steps() -> impl Strategy<Value = Step> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let reset = prop_oneof![Just(ResetKind::PowerOn), Just(ResetKind::Hard)];
+    let reset =
+        proptest::sample::select(vec![ResetKind::PowerOn, ResetKind::Hard, ResetKind::Sleep]);
     prop_oneof![
         16 => plain_steps(),
         4 => config(),
