@@ -23,6 +23,9 @@ use super::{LOOKS, PAUSES};
 pub(super) const PIO_PIECE_BYTES: u64 = 64 << 10;
 /// Longest piece of a transfer by DMA.
 pub(super) const DMA_PIECE_BYTES: u64 = 1 << 20;
+/// Most bytes that a command goes on to read while a state is saved or the machine ends. A packet may ask for the whole
+/// disc, and zeros in memory are a bus master's table without an end. Drivers ask for a hundredth of this at a time.
+const MAX_DRAIN_BYTES: u64 = 256 << 20;
 /// Abandoned requests of one drive that may still be under way before the next has to wait.
 const MAX_ABANDONED: usize = 8;
 
@@ -527,10 +530,17 @@ impl Channel {
 
     /// Waits for all media.
     pub(super) fn drain(&mut self, ctx: &mut Ctx<'_>) {
+        let mut read_bytes = 0;
         loop {
             let reply = (0..2).find_map(|at| Some((at, self.units[at].backend.wait_reply()?)));
             let Some((at, reply)) = reply else { break };
+            read_bytes += reply.result.as_ref().map_or(0, |data| data.len() as u64);
             self.answered(ctx, at, reply);
+            if read_bytes > MAX_DRAIN_BYTES && self.waits_for_medium() {
+                // A driver that means it tries again.
+                let error = BlockError::Host("the command was cut short".to_owned());
+                self.medium_failed(ctx, &error);
+            }
         }
         if let Some(at) = self.pausing() {
             // A pause is not saved: the next interrupt comes now, with an edge of its own.

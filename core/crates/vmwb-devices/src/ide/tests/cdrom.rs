@@ -443,3 +443,60 @@ fn information_commands_describe_one_track_of_one_session() {
     assert_eq!(speed.len(), 24);
     assert_eq!(check(&mut r, &[0xF7]), (5, 0x20, 0));
 }
+
+/// A disc of 8 GiB of zeros. Answers come to who waits for them; the last number counts bytes.
+#[derive(Debug, Clone, Default)]
+struct Zeros(Arc<Mutex<(VecDeque<(u64, u32)>, u64)>>);
+
+impl BlockBackend for Zeros {
+    fn info(&self) -> Option<BlockInfo> {
+        Some(BlockInfo {
+            bytes: 8 << 30,
+            read_only: true,
+        })
+    }
+    fn submit(&mut self, _now: Nanos, tag: u64, request: BlockRequest) {
+        let BlockRequest::Read { len, .. } = request else {
+            unreachable!("a CD drive only reads")
+        };
+        self.0.lock().unwrap().0.push_back((tag, len));
+    }
+    fn take_reply(&mut self, _now: Nanos) -> Option<BlockReply> {
+        None
+    }
+    fn in_flight(&self) -> usize {
+        self.0.lock().unwrap().0.len()
+    }
+    fn next_reply(&self) -> Option<Nanos> {
+        None
+    }
+    fn wait_reply(&mut self) -> Option<BlockReply> {
+        let mut asked = self.0.lock().unwrap();
+        let (tag, len) = asked.0.pop_front()?;
+        asked.1 += u64::from(len);
+        let result = Ok(vec![0; usize::try_from(len).unwrap()]);
+        Some(BlockReply { tag, result })
+    }
+}
+
+#[test]
+fn command_for_a_whole_disc_fails_when_a_state_is_saved_and_is_not_read_to_its_end() {
+    let disc = Zeros::default();
+    let mut r = Rig::new([
+        Some(Drive::CdRom(cd_identity(), Box::new(disc.clone()))),
+        None,
+        None,
+        None,
+    ]);
+    assert_eq!(check(&mut r, &[p::TEST_UNIT_READY]), (6, 0x29, 0));
+    // Memory is a table without an end: regions of 64 KiB at address 0.
+    r.bm_write(4, AccessSize::Dword, 0x1_0000);
+    let whole = [p::READ_12, 0, 0, 0, 0, 0, 0, 0x40, 0, 0];
+    start(&mut r, &whole, 1, 0);
+    r.start_master(BM_READ);
+    r.ide.drain(&mut r.b.ctx());
+    assert!((256 << 20..260 << 20).contains(&disc.0.lock().unwrap().1));
+    assert_eq!(r.inp(7), IDLE | ERR);
+    let sense = data(&mut r, &[p::REQUEST_SENSE, 0, 0, 0, 18]);
+    assert_eq!((sense[2], sense[12]), (3, 0x11));
+}
