@@ -49,6 +49,19 @@ def _sentence(what: str, path: Path, error: OSError) -> str:
     return f"{what} ({path}): {reason}."
 
 
+def open_sentence(role: str, path: Path, error: OSError, *, writable: bool) -> str:
+    """Say why a file that the user has named cannot be opened, and what to do."""
+    what = "written" if writable else "read"
+    match error.errno:
+        case errno.EACCES | errno.EPERM | errno.EROFS if writable:
+            reason = "give yourself the right to write it, or attach it read-only"
+        case errno.EACCES | errno.EPERM:
+            reason = "give yourself the right to read it"
+        case _:
+            reason = error.strerror or str(error)
+    return f"The {role} {path} cannot be {what}: {reason}."
+
+
 def sync_directory(path: Path) -> None:
     """Make renames and new files in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -170,9 +183,12 @@ def open_image(path: Path, *, writable: bool) -> int:
         StorageError: it cannot be opened so, or is no regular file.
     """
     mode = os.O_RDWR if writable else os.O_RDONLY
-    with storage_errors("The image cannot be opened", path):
+    try:
         # Non-blocking, so that a FIFO in place of a file does not hang.
         handle = os.open(path, mode | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        sentence = open_sentence("image", path, error, writable=writable)
+        raise StorageError(sentence, {"path": str(path)}) from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise StorageError(f"The image {path} is not a regular file: give a file.")
@@ -185,8 +201,11 @@ def image_format(path: Path) -> ImageFormat:
     Raises:
         StorageError: it cannot be read.
     """
-    with storage_errors("The image cannot be read", path):
+    try:
         magic = _read(path, len(QCOW2_MAGIC))
+    except OSError as error:
+        sentence = open_sentence("image", path, error, writable=False)
+        raise StorageError(sentence, {"path": str(path)}) from error
     return ImageFormat.QCOW2 if magic == QCOW2_MAGIC else ImageFormat.RAW
 
 

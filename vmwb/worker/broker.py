@@ -10,6 +10,7 @@ from typing import Final
 
 from vmwb.ipc.launch import Launch
 from vmwb.ipc.platform_linux import close_all
+from vmwb.library.files import open_sentence
 from vmwb.library.states import SavedState
 from vmwb.model.errors import NotFoundError, StorageError
 
@@ -95,10 +96,7 @@ def _open_regular(path: Path, role: str, *, writable: bool = False) -> int:
             raise NotFoundError(
                 f"The {role} {path} does not exist: check the path.", context
             ) from error
-        what = "written" if writable else "read"
-        raise StorageError(
-            f"The {role} {path} cannot be {what}: {error.strerror}.", context
-        ) from error
+        raise StorageError(open_sentence(role, path, error, writable=writable), context) from error
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from vmwb.library import files, library
-from vmwb.library.files import read_bounded, remove_tree, storage_errors, write_atomically
+from vmwb.library.files import (
+    open_image,
+    open_sentence,
+    read_bounded,
+    remove_tree,
+    storage_errors,
+    write_atomically,
+)
 from vmwb.library.lastwords import stopped_by_sandbox
 from vmwb.library.layout import LOG_KEEP, Bundle, BundleLock, is_locked, rotate_logs
 from vmwb.library.library import Library, bundle_status
@@ -105,6 +112,35 @@ def test_record_that_never_was_is_not_made_up(
     monkeypatch.setattr(files, "write_atomically", failing)
     with pytest.raises(OSError, match="no"):
         RunRecord(7, "/s", 1.0, PowerState.RUNNING).write(bundle, durable=False)
+
+
+@pytest.mark.parametrize(
+    ("number", "writable", "sentence"),
+    [
+        (
+            errno.EACCES,
+            True,
+            "written: give yourself the right to write it, or attach it read-only",
+        ),
+        (errno.EROFS, True, "written: give yourself the right to write it, or attach it read-only"),
+        (errno.EACCES, False, "read: give yourself the right to read it"),
+        (errno.EIO, False, "read: Input/output error"),
+    ],
+)
+def test_file_that_cannot_be_opened_says_what_to_do(
+    number: int, sentence: str, *, writable: bool
+) -> None:
+    error = OSError(number, os.strerror(number))
+
+    said = open_sentence("image", Path("/i.img"), error, writable=writable)
+
+    assert said == f"The image /i.img cannot be {sentence}."
+
+
+def test_image_that_is_a_folder_cannot_be_opened_for_writing(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be written: Is a directory") as refused:
+        open_image(tmp_path, writable=True)
+    assert refused.value.context == {"path": str(tmp_path)}
 
 
 def test_end_that_the_sandbox_made_is_told_from_the_log(bundle: Bundle) -> None:
