@@ -24,7 +24,7 @@ from vmwb.client.supervisor import WORKER_COMMAND
 from vmwb.library.disc import build_disc
 from vmwb.model.config import BootConfig, VmConfig
 from vmwb.model.debug import TRACE_CLASSES, TraceSettings
-from vmwb.model.drives import DriveConfig, DriveKind
+from vmwb.model.drives import DriveConfig, DriveKind, ImageFile
 from vmwb.model.errors import BusyError, EngineFailedError, StorageError, VmwbError
 from vmwb.services.api import Services
 from vmwb.services.types import Motion, Place, StopKind, WaitFor, WaitKind
@@ -173,6 +173,15 @@ async def test_every_thread_of_a_worker_is_locked_in(library: Services) -> None:
         assert "Seccomp:\t2\n" in status, name  # filtered, proc(5)
 
 
+def image_is_written(image: Path) -> bool:
+    """Tell whether somebody has the image open to write it, by the locks of its bytes."""
+    inode = f":{image.stat().st_ino} "
+    locks = [line for line in Path("/proc/locks").read_text().splitlines() if inode in line]
+    # QEMU's byte for a user that writes: 100 + 1 (BLK_PERM_WRITE).
+    spans = [tuple(map(int, line.split()[-2:])) for line in locks]
+    return any(first <= 101 <= last for first, last in spans)
+
+
 @pytest.mark.parametrize(
     "library", [(*WORKER_COMMAND[:2], "-X", "importtime", *WORKER_COMMAND[2:])], indirect=True
 )
@@ -293,6 +302,28 @@ async def test_image_put_into_a_running_machine_is_locked_as_one_it_starts_with(
     await library.power.stop("two")
 
     assert refused.value.context["reason"] == "in_use"
+
+
+@pytest.mark.parametrize("library", [WORKER_COMMAND], indirect=True)
+@pytest.mark.parametrize("protected", [False, True])
+async def test_machine_comes_back_with_the_floppy_as_it_was_protected(
+    library: Services, media: tuple[Path, Path, Path], *, protected: bool
+) -> None:
+    _, floppy, _ = media
+    drive = DriveConfig("floppy0", DriveKind.FLOPPY, ImageFile(str(floppy)), read_only=protected)
+    await library.machines.create(VmConfig(name="pc", memory_mib=32, drives=(drive,)))
+    await library.power.start("pc")
+    await library.media.insert("pc", "floppy", floppy, read_only=not protected)
+    await library.power.suspend("pc")
+
+    await library.power.resume("pc")
+    shown = await library.machines.show("pc")
+    locked = image_is_written(floppy)
+    await library.power.stop("pc")
+
+    assert shown.config is not None
+    assert shown.config.drives[0].read_only is not protected
+    assert locked is protected
 
 
 @pytest.mark.parametrize("library", [WORKER_COMMAND], indirect=True)

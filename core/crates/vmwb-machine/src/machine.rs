@@ -32,7 +32,7 @@ use crate::spec::{
     BootSpec, CONSOLE_PORT, DisplayChoice, DriveKind, DriveSlot, DriveSpec, ImageFormat,
     MachineSpec,
 };
-use crate::sys::duplicate;
+use crate::sys::{duplicate, is_writable};
 
 /// Size of the test picture.
 const TEST_PATTERN: (u32, u32) = (1024, 768);
@@ -151,10 +151,12 @@ fn start(spec: &MachineSpec, files: &mut MachineFiles) -> Result<Option<Start>, 
     Ok(boot.transpose()?.map(Start::Kernel))
 }
 
-/// Opens the media that the definition's drives start with.
+/// Opens the media that the definition's drives start with. Of a machine that is `restored` the definition is that of its
+/// start, and media may have changed since.
 fn open_drives(
     spec: &MachineSpec,
     mut files: DriveFiles,
+    restored: bool,
     mailbox: &Arc<Mailbox>,
     counters: &AllCounters,
     confined: bool,
@@ -174,10 +176,16 @@ fn open_drives(
                 drive.formats.len()
             )));
         }
-        if !chain.is_empty() {
+        if let Some(image) = chain.first() {
             let mut wanted = drive.clone();
             if removable {
                 wanted.formats = vec![ImageFormat::Raw];
+            }
+            if removable && restored {
+                // Its handle tells how the one that lies there now is protected.
+                wanted.read_only = !is_writable(image).map_err(MachineError::host(
+                    "What lies in a drive could not be looked at",
+                ))?;
             }
             let opened = open_drive(spec, &wanted, chain, mailbox, counters, confined)?;
             media.insert(slot, opened.backend);
@@ -305,7 +313,14 @@ impl Machine {
         let mailbox = Arc::new(Mailbox::new(power, events));
         let slots = spec.drives.iter().filter_map(|d| DriveSlot::parse(&d.slot));
         let drives: Arc<AllCounters> = Arc::new(slots.map(|slot| (slot, Arc::default())).collect());
-        let media = open_drives(&spec, files.drives, &mailbox, &drives, confined)?;
+        let media = open_drives(
+            &spec,
+            files.drives,
+            state.is_some(),
+            &mailbox,
+            &drives,
+            confined,
+        )?;
         let serial = SerialHub::new(
             ports_of(&spec),
             Box::new(SerialInput(Arc::clone(&mailbox))),

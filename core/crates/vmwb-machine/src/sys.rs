@@ -180,6 +180,19 @@ pub fn random() -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
+/// Whether a file is open for writing, too.
+///
+/// # Errors
+/// The host's answer.
+pub fn is_writable(file: &File) -> io::Result<bool> {
+    // SAFETY: F_GETFL takes no argument.
+    let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
+    if flags < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(flags & libc::O_ACCMODE != libc::O_RDONLY)
+}
+
 /// A descriptor of our own for the caller's `handle`, which stays the caller's.
 ///
 /// # Errors
