@@ -120,6 +120,7 @@ ALL_FACTS = {
     "cpu_model": "486",
     "processor": 1,
     "detail": "a detail",
+    "path": "/a.img",
     "role": "driver",
     "call": 59,
 }

@@ -737,6 +737,22 @@
             <translation>Es wurde kein Gerät gefunden, von dem gestartet werden kann. Geben Sie der Maschine eine Festplatte, eine CD oder eine Diskette mit einem System darauf oder eine andere Startreihenfolge, dann setzen Sie sie zurück.</translation>
         </message>
         <message>
+            <source>{path} is a folder: only a CD can be made of one.</source>
+            <translation>{path} ist ein Ordner: Nur eine CD lässt sich daraus machen.</translation>
+        </message>
+        <message>
+            <source>{path} is no ordinary file: choose a file.</source>
+            <translation>{path} ist keine gewöhnliche Datei: Wählen Sie eine Datei.</translation>
+        </message>
+        <message>
+            <source>{path} cannot be read: give yourself the right to read it.</source>
+            <translation>{path} lässt sich nicht lesen: Geben Sie sich das Recht dazu.</translation>
+        </message>
+        <message>
+            <source>{path} cannot be written: give yourself the right to write it, or write-protect it.</source>
+            <translation>{path} lässt sich nicht beschreiben: Geben Sie sich das Recht dazu, oder schützen Sie es vor dem Schreiben.</translation>
+        </message>
+        <message>
             <source>Another machine or program uses the image: power it off or end it, then try again.</source>
             <translation>Eine andere Maschine oder ein anderes Programm benutzt das Abbild: Schalten Sie sie aus oder beenden Sie es, dann versuchen Sie es noch einmal.</translation>
         </message>

@@ -38,6 +38,15 @@ SENTENCES: Final[dict[str, str]] = {
     "asleep": QT_TRANSLATE_NOOP(
         "Problems", "The guest sleeps. A key or its power button wakes it."
     ),
+    "is_folder": QT_TRANSLATE_NOOP("Problems", "{path} is a folder: only a CD can be made of one."),
+    "not_regular": QT_TRANSLATE_NOOP("Problems", "{path} is no ordinary file: choose a file."),
+    "not_readable": QT_TRANSLATE_NOOP(
+        "Problems", "{path} cannot be read: give yourself the right to read it."
+    ),
+    "not_writable": QT_TRANSLATE_NOOP(
+        "Problems",
+        "{path} cannot be written: give yourself the right to write it, or write-protect it.",
+    ),
     "in_use": QT_TRANSLATE_NOOP(
         "Problems",
         "Another machine or program uses the image: power it off or end it, then try again.",

@@ -49,17 +49,28 @@ def _sentence(what: str, path: Path, error: OSError) -> str:
     return f"{what} ({path}): {reason}."
 
 
-def open_sentence(role: str, path: Path, error: OSError, *, writable: bool) -> str:
+def open_error(role: str, path: Path, error: OSError, *, writable: bool) -> StorageError:
     """Say why a file that the user has named cannot be opened, and what to do."""
+    context = {"path": str(path), "role": role}
     what = "written" if writable else "read"
     match error.errno:
         case errno.EACCES | errno.EPERM | errno.EROFS if writable:
-            reason = "give yourself the right to write it, or attach it read-only"
+            advice = "give yourself the right to write it, or attach it read-only"
+            context["reason"] = "not_writable"
         case errno.EACCES | errno.EPERM:
-            reason = "give yourself the right to read it"
+            advice = "give yourself the right to read it"
+            context["reason"] = "not_readable"
         case _:
-            reason = error.strerror or str(error)
-    return f"The {role} {path} cannot be {what}: {reason}."
+            advice = error.strerror or str(error)
+    return StorageError(f"The {role} {path} cannot be {what}: {advice}.", context)
+
+
+def irregular_error(role: str, path: Path) -> StorageError:
+    """Say that what the user has named is a folder, a device or the like."""
+    return StorageError(
+        f"The {role} {path} is not a regular file: give a file.",
+        {"path": str(path), "role": role, "reason": "not_regular"},
+    )
 
 
 def sync_directory(path: Path) -> None:
@@ -187,11 +198,10 @@ def open_image(path: Path, *, writable: bool) -> int:
         # Non-blocking, so that a FIFO in place of a file does not hang.
         handle = os.open(path, mode | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        sentence = open_sentence("image", path, error, writable=writable)
-        raise StorageError(sentence, {"path": str(path)}) from error
+        raise open_error("image", path, error, writable=writable) from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise StorageError(f"The image {path} is not a regular file: give a file.")
+        raise irregular_error("image", path)
     return handle
 
 
@@ -204,8 +214,7 @@ def image_format(path: Path) -> ImageFormat:
     try:
         magic = _read(path, len(QCOW2_MAGIC))
     except OSError as error:
-        sentence = open_sentence("image", path, error, writable=False)
-        raise StorageError(sentence, {"path": str(path)}) from error
+        raise open_error("image", path, error, writable=False) from error
     return ImageFormat.QCOW2 if magic == QCOW2_MAGIC else ImageFormat.RAW
 
 

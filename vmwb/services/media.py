@@ -105,7 +105,10 @@ def _lies_there(config: VmConfig, drive: DriveConfig) -> bool:
 def _checked(path: Path, kind: DriveKind) -> Path:
     absolute = path.expanduser().absolute()
     if absolute.is_dir() and kind is not DriveKind.CDROM:
-        raise UsageError(f"{absolute} is a folder: only a CD can be made of one.")
+        raise UsageError(
+            f"{absolute} is a folder: only a CD can be made of one.",
+            {"path": str(absolute), "reason": "is_folder"},
+        )
     if not absolute.exists():
         raise NotFoundError(
             f"The image {absolute} does not exist: check the path.", {"path": str(absolute)}

@@ -10,7 +10,7 @@ from typing import Final
 
 from vmwb.ipc.launch import Launch
 from vmwb.ipc.platform_linux import close_all
-from vmwb.library.files import open_sentence
+from vmwb.library.files import irregular_error, open_error
 from vmwb.library.states import SavedState
 from vmwb.model.errors import NotFoundError, StorageError
 
@@ -96,11 +96,11 @@ def _open_regular(path: Path, role: str, *, writable: bool = False) -> int:
             raise NotFoundError(
                 f"The {role} {path} does not exist: check the path.", context
             ) from error
-        raise StorageError(open_sentence(role, path, error, writable=writable), context) from error
+        raise open_error(role, path, error, writable=writable) from error
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)
-        raise StorageError(f"The {role} {path} is not a regular file: give a file.", context)
+        raise irregular_error(role, path)
     if status.st_size > IMAGE_MAX_BYTES and role in {"kernel", "initrd", "module"}:
         os.close(handle)
         raise StorageError(f"The {role} {path} is too large: at most 4 GiB can be loaded.", context)

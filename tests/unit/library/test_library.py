@@ -10,8 +10,8 @@ import pytest
 
 from vmwb.library import files, library
 from vmwb.library.files import (
+    open_error,
     open_image,
-    open_sentence,
     read_bounded,
     remove_tree,
     storage_errors,
@@ -114,33 +114,33 @@ def test_record_that_never_was_is_not_made_up(
         RunRecord(7, "/s", 1.0, PowerState.RUNNING).write(bundle, durable=False)
 
 
+WRITE = "give yourself the right to write it, or attach it read-only"
+
+
 @pytest.mark.parametrize(
-    ("number", "writable", "sentence"),
+    ("number", "writable", "sentence", "reason"),
     [
-        (
-            errno.EACCES,
-            True,
-            "written: give yourself the right to write it, or attach it read-only",
-        ),
-        (errno.EROFS, True, "written: give yourself the right to write it, or attach it read-only"),
-        (errno.EACCES, False, "read: give yourself the right to read it"),
-        (errno.EIO, False, "read: Input/output error"),
+        (errno.EACCES, True, f"written: {WRITE}", "not_writable"),
+        (errno.EROFS, True, f"written: {WRITE}", "not_writable"),
+        (errno.EACCES, False, "read: give yourself the right to read it", "not_readable"),
+        (errno.EIO, False, "read: Input/output error", None),
     ],
 )
 def test_file_that_cannot_be_opened_says_what_to_do(
-    number: int, sentence: str, *, writable: bool
+    number: int, sentence: str, reason: str | None, *, writable: bool
 ) -> None:
     error = OSError(number, os.strerror(number))
 
-    said = open_sentence("image", Path("/i.img"), error, writable=writable)
+    said = open_error("image", Path("/i.img"), error, writable=writable)
 
-    assert said == f"The image /i.img cannot be {sentence}."
+    assert said.sentence == f"The image /i.img cannot be {sentence}."
+    assert said.context.get("reason") == reason
 
 
 def test_image_that_is_a_folder_cannot_be_opened_for_writing(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be written: Is a directory") as refused:
         open_image(tmp_path, writable=True)
-    assert refused.value.context == {"path": str(tmp_path)}
+    assert refused.value.context == {"path": str(tmp_path), "role": "image"}
 
 
 def test_end_that_the_sandbox_made_is_told_from_the_log(bundle: Bundle) -> None:
