@@ -247,8 +247,11 @@ class _Parts:
         return DeletePlan(found.name, found.path, 3, 4096, done=not dry_run)
 
     async def press(self, machine: str, presses: Sequence[KeyPress]) -> None:
-        found = self._live(machine, Action.INPUT)
-        found.presses += presses
+        found = self.world.find(machine)
+        if "keyboard" in found.refused:
+            self.world.calls.append("refused")
+            raise found.refused["keyboard"]
+        self._live(machine, Action.INPUT).presses += presses
 
     async def point(
         self, machine: str, place: Place | Motion, *, wheel: int = 0, buttons: int = 0

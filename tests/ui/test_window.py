@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QLabel, QMessageBox, QWidget
 from ui.support import until
 
 from vmwb.model.config import CONSOLE_PORT, SerialConfig
+from vmwb.model.errors import EngineFailedError, WorkerGoneError, WrongStateError
 from vmwb.model.power import PowerState
 from vmwb_ui.actions import Command
 from vmwb_ui.library.new_machine import NewMachineDialog
@@ -141,6 +142,35 @@ def test_keys_reach_the_machine_in_order(run_ui, world, workbench) -> None:
             await until(lambda: len(machine.presses) == 10)
             trigger(bench.window, Command.NMI)
             await until(lambda: "nmi one" in world.calls)
+
+    run_ui(main)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (WrongStateError("one is crashed."), ""),
+        (WorkerGoneError("It is gone."), ""),
+        (EngineFailedError("The queue is full."), "The queue is full."),
+    ],
+)
+def test_key_that_does_not_arrive_is_told_unless_the_state_says_why(
+    run_ui, world, workbench, error, told
+) -> None:
+    async def main() -> None:
+        machine = world.add("one", PowerState.RUNNING)
+        machine.refused["keyboard"] = error
+        async with workbench() as bench:
+            await until(lambda: bench.window.current and bench.window.current.presenter.picture)
+            tab = bench.window.current
+            tab.give_keyboard()
+            QTest.keyClick(tab.screen_view, Qt.Key.Key_A)
+            await until(lambda: "refused" in world.calls)
+            # What arrives is sent by the same task, so the one before is done with.
+            machine.refused.clear()
+            QTest.keyClick(tab.screen_view, Qt.Key.Key_B)
+            await until(lambda: machine.presses)
+            assert bench.window.banner.text() == told
 
     run_ui(main)
 

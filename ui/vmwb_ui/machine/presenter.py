@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from PySide6.QtCore import QObject, Signal
 
-from vmwb.model.errors import VmwbError
+from vmwb.model.errors import VmwbError, WorkerGoneError, WrongStateError
 from vmwb.model.events import PointerEvent
 from vmwb.model.keyboard import KeyPress
 from vmwb.model.power import ALLOWED, Action, PowerState
@@ -195,9 +195,7 @@ class MachinePresenter(QObject):
             try:
                 await self._services.console.press(self.key, presses)
             except VmwbError as error:
-                # The machine was paused or ended meanwhile; its state says so already.
-                if self.takes_input:
-                    self.failed.emit(error_text(error))
+                self._input_failed(error)
 
     async def _send_steps(self) -> None:
         while True:
@@ -210,10 +208,17 @@ class MachinePresenter(QObject):
                         self.key, step.place, wheel=step.wheel, buttons=step.buttons
                     )
                 except VmwbError as error:
-                    # As for keys: a machine that was paused or ended meanwhile needs no sentence.
-                    if self.takes_input:
-                        self.failed.emit(error_text(error))
+                    self._input_failed(error)
                 await asyncio.sleep(POINTER_SECONDS)
+
+    def _input_failed(self, error: VmwbError) -> None:
+        """Tell why a key or a step of the pointer did not arrive.
+
+        A machine that was paused or has ended meanwhile needs no sentence: its state says so, if
+        only a moment later. A key may have been what ended it.
+        """
+        if self.takes_input and not isinstance(error, WrongStateError | WorkerGoneError):
+            self.failed.emit(error_text(error))
 
     async def _hear_pointer(self) -> None:
         async for told in self._services.watch.events(self.key):
