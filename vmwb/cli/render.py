@@ -122,6 +122,7 @@ def machine_text(machine: MachineSummary) -> str:
             *(("module", f"{m.path} {m.arguments}".rstrip()) for m in config.boot.modules),
             ("command line", config.boot.append),
             ("firmware", config.boot.firmware_chosen or NO_FIRMWARE),
+            ("boot order", _order_text(config)),
             *((drive.slot, drive_text(drive)) for drive in config.drives),
             ("display", config.display.value),
             ("serial", ", ".join(config_serial(config))),
@@ -130,6 +131,10 @@ def machine_text(machine: MachineSummary) -> str:
     if machine.problem:
         rows.append(("problem", machine.problem))
     return "\n".join(f"{label:14}{value}" for label, value in rows if value)
+
+
+def _order_text(config: VmConfig) -> str:
+    return ", ".join(config.boot.order) if config.boot.firmware_chosen else ""
 
 
 def config_serial(config: VmConfig) -> list[str]:

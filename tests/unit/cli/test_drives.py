@@ -8,8 +8,8 @@ import pytest
 
 from vmwb.cli.drives import boot_order, with_drives
 from vmwb.cli.options import MachineOptions
-from vmwb.cli.render import config_json, drive_text, event_text, stats_text
-from vmwb.model.config import BootSource, VmConfig
+from vmwb.cli.render import config_json, drive_text, event_text, machine_text, stats_text
+from vmwb.model.config import BootConfig, BootSource, VmConfig
 from vmwb.model.drives import (
     CHAIN_MAX,
     DriveConfig,
@@ -22,6 +22,7 @@ from vmwb.model.errors import ConfigError, UsageError
 from vmwb.model.events import EjectedEvent, Event, NoBootDeviceEvent, PointerEvent, SleepEvent
 from vmwb.model.power import PowerState
 from vmwb.model.stats import DriveStats, MachineStats
+from vmwb.services.types import MachineSummary
 
 
 @pytest.fixture
@@ -161,6 +162,22 @@ def test_problems_of_drives_are_sentences(drive: DriveConfig, words: str) -> Non
 def test_bus_of_a_slot_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match="sata0"):
         _ = DriveConfig("sata0", DriveKind.DISK).bus
+
+
+@pytest.mark.parametrize(
+    ("boot", "rows"),
+    [
+        (BootConfig(order=(BootSource.FLOPPY, BootSource.CDROM)), ["boot order    floppy, cdrom"]),
+        (BootConfig("/boot/linux"), []),
+    ],
+)
+def test_boot_order_of_a_machine_with_firmware_is_shown(boot: BootConfig, rows: list[str]) -> None:
+    config = VmConfig("pc", boot=boot)
+    summary = MachineSummary("", "pc", PowerState.OFF, config, Path("/pc.vmwb"))
+
+    shown = machine_text(summary).splitlines()
+
+    assert [row for row in shown if row.startswith("boot")] == rows
 
 
 def test_drives_are_told_as_json_and_as_text(raw: Path, qcow2: Path) -> None:
