@@ -6,7 +6,7 @@
 //! | On purpose | Who does so |
 //! |---|---|
 //! | The clock's memory tells the BIOS where to go on after the reset | OS/2 1.x and other systems of the 80286 |
-//! | A software interrupt while no gate at all is in reach | MINIX, Linux (`reboot=triple`), many small systems |
+//! | A software interrupt behind the load of an interrupt table without a gate | MINIX, many small systems |
 //! | Nothing at all is mapped any more | 386BSD and its children |
 
 use vmwb_hw::GuestMemory;
@@ -26,9 +26,18 @@ const PAGING: u64 = 1 << 31;
 const DIRECTORY: u64 = !0xFFF;
 const PAGE_BYTES: usize = 4096;
 
+/// Bytes before the software interrupt among which the load of the table stands.
+const LOOK_BACK: usize = 16;
+
 /// Whether the instruction that begins so is INT3, INT n, INTO or INT1.
 fn is_software_interrupt(opcode: u8) -> bool {
     matches!(opcode, 0xCC | 0xCD | 0xCE | 0xF1)
+}
+
+/// Whether there is a LIDT among these bytes: 0Fh 01h with 3 in the middle of the third and an operand in memory.
+fn has_lidt(code: &[u8]) -> bool {
+    code.windows(3)
+        .any(|bytes| matches!(bytes, [0x0F, 0x01, operand] if operand >> 3 & 7 == 3 && operand >> 6 != 3))
 }
 
 impl Powered {
@@ -42,17 +51,19 @@ impl Powered {
             || self.has_unmapped_all(memory)
     }
 
+    /// Loaders leave no gates either: who calls a BIOS or a system that is not there has not loaded such a table itself.
     fn interrupts_itself(&mut self, memory: &GuestMemory) -> bool {
         let Some(registers) = self.vcpu.inspect().map(|door| door.registers()) else {
             return false;
         };
-        let mut opcode = [0];
+        let mut code = [0; LOOK_BACK + 1];
+        let from = registers.linear_rip.wrapping_sub(LOOK_BACK as u64);
+        let peeked = self.peek(memory, Space::Linear, from, &mut code);
+        let [before @ .., opcode] = &code;
         registers.idtr.limit < FIRST_GATE_END
-            && matches!(
-                self.peek(memory, Space::Linear, registers.linear_rip, &mut opcode),
-                Ok(1)
-            )
-            && is_software_interrupt(opcode[0])
+            && peeked.is_ok_and(|bytes| bytes == code.len())
+            && is_software_interrupt(*opcode)
+            && has_lidt(before)
     }
 
     /// An empty page directory alone may be a mistake on the way into paging. Who runs where no memory is without paging

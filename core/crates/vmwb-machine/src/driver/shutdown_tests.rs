@@ -70,6 +70,12 @@ fn fault_without_any_gate_is_told() {
 }
 
 #[test]
+fn call_of_a_bios_that_is_not_there_is_told() {
+    // int 10h, with the table that the loader left; vector 13, because there is no gate.
+    crashes(&[&[0xCD, 0x10]], 13);
+}
+
+#[test]
 fn triple_fault_with_a_code_of_return_resets_the_processor() {
     // mov al, 8Fh; out 70h, al; mov al, code; out 71h, al
     let code = |code: u8| [0xB0, 0x8F, 0xE6, 0x70, 0xB0, code, 0xE6, 0x71];
