@@ -354,6 +354,31 @@ def test_new_machine_with_a_name_that_is_taken_says_so_and_stays_open(
     run_ui(main)
 
 
+def test_picture_of_a_crashed_machine_stays_until_it_is_started_again(
+    run_ui, world, workbench
+) -> None:
+    async def main() -> None:
+        world.add("one", PowerState.RUNNING)
+        async with workbench() as bench:
+            await until(lambda: bench.window.current)
+            tab = bench.window.current
+            await until(lambda: tab.presenter.picture and tab.presenter.stats)
+            last, page = tab.presenter.picture, tab.pages.indexOf(tab.screen_view)
+            world.set("id-one", PowerState.CRASHED, "Nothing can wake it.", "guest_crashed")
+            await until(lambda: tab.presenter.stats is None)
+            assert tab.pages.currentWidget() is tab.summary
+            assert tab.presenter.picture is last
+            assert tab.pages.isTabEnabled(page)
+            assert not tab.shows_screen
+            world.set("id-one", PowerState.RUNNING)
+            await until(lambda: tab.shows_screen and tab.presenter.picture not in {None, last})
+            world.set("id-one", PowerState.OFF)
+            await until(lambda: not tab.pages.isTabEnabled(page))
+            assert tab.presenter.picture is None
+
+    run_ui(main)
+
+
 def test_screen_text_is_copied(run_ui, world, workbench, qapp) -> None:
     async def main() -> None:
         machine = world.add("one", PowerState.RUNNING)

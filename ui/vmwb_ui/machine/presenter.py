@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from PySide6.QtCore import QObject, Signal
 
-from vmwb.model.errors import VmwbError, WorkerGoneError, WrongStateError
+from vmwb.model.errors import GuestCrashedError, VmwbError, WorkerGoneError, WrongStateError
 from vmwb.model.events import PointerEvent
 from vmwb.model.keyboard import KeyPress
 from vmwb.model.power import ALLOWED, Action, PowerState
@@ -122,6 +122,7 @@ class MachinePresenter(QObject):
     async def close(self) -> None:
         """Leave the machine; it runs on."""
         await self._tasks.close()
+        self._set_picture(None)
 
     # ------------------------------------------------------------------ a run
 
@@ -142,6 +143,7 @@ class MachinePresenter(QObject):
         self._typed = {port: asyncio.Queue() for port in self.ports}
         self._steps = Steps()
         self.log_tail = ""
+        self._set_picture(None)
         parts: tuple[Coroutine[Any, Any, None], ...] = (
             self._show_screen(),
             *(self._read_serial(port) for port in self._typed),
@@ -157,7 +159,9 @@ class MachinePresenter(QObject):
         finally:
             self.stats = None
             self._set_takes_places(False)
-            self._set_picture(None)
+            # What a guest wrote before it halted for good: the memory outlives its worker.
+            if self.summary.problem_code != GuestCrashedError.code:
+                self._set_picture(None)
             self.stats_changed.emit()
 
     async def _show_screen(self) -> None:

@@ -69,7 +69,7 @@ class MachineTab(QWidget):
         self._render_terminals(takes)
         live = summary.state.has_worker
         display = summary.config is None or summary.config.display is not DisplayKind.NONE
-        self.pages.setTabEnabled(self.pages.indexOf(self.screen_view), live and display)
+        self._enable_screen(live and display)
         if live and not self._was_live:
             page = self.screen_view if display else self.terminal or self.summary
             self.pages.setCurrentWidget(page)
@@ -110,8 +110,12 @@ class MachineTab(QWidget):
 
     @property
     def shows_screen(self) -> bool:
-        """Whether the machine has a screen now."""
-        return self.pages.isTabEnabled(self.pages.indexOf(self.screen_view))
+        """Whether the machine has a screen now; a crashed one has a last picture only."""
+        return self._was_live and self.pages.isTabEnabled(self.pages.indexOf(self.screen_view))
+
+    def _enable_screen(self, live: bool) -> None:
+        kept = self.presenter.picture is not None
+        self.pages.setTabEnabled(self.pages.indexOf(self.screen_view), live or kept)
 
     def _full_screen(self) -> None:
         self.wanted.emit(Command.FULL_SCREEN.value)
@@ -151,6 +155,8 @@ class MachineTab(QWidget):
 
     def _picture_changed(self, picture: Picture | None) -> None:
         self.screen_view.show_picture(picture)
+        if picture is None and not self._was_live:
+            self._enable_screen(False)
 
     def _hint_changed(self) -> None:
         self.hint_changed.emit()
