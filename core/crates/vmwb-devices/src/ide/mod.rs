@@ -256,7 +256,15 @@ impl Device for Ide {
     }
 
     fn reset(&mut self, ctx: &mut Ctx<'_>, kind: ResetKind) {
+        // SeaBIOS does not open the channels again for a system that wakes: QEMU's have no gate.
+        let timings =
+            [IDETIM, SIDETIM].map(|register| (register, self.config.config_read(register)));
         self.config.reset();
+        if kind == ResetKind::Sleep {
+            for (register, value) in timings {
+                self.config.config_write(register, value, u32::MAX);
+            }
+        }
         for channel in &mut self.channels {
             channel.reset(ctx, kind);
         }

@@ -403,6 +403,19 @@ fn ports_are_not_decoded_until_the_channel_is_enabled() {
 }
 
 #[test]
+fn sleep_leaves_the_channels_open() {
+    let mut r = Rig::with_disk(&Medium::of_sectors(64));
+    r.ide.reset(&mut r.b.ctx(), ResetKind::Sleep);
+    r.ide
+        .config_write(&mut r.b.ctx(), crate::pci::regs::COMMAND_STATUS, 1, 1);
+    assert!(r.ide.decodes(0) && r.ide.decodes(1));
+    r.ide.reset(&mut r.b.ctx(), ResetKind::Hard);
+    r.ide
+        .config_write(&mut r.b.ctx(), crate::pci::regs::COMMAND_STATUS, 1, 1);
+    assert!(!r.ide.decodes(0) && !r.ide.decodes(1));
+}
+
+#[test]
 fn firmware_finds_the_master_and_no_slave() {
     let mut r = Rig::with_disk(&Medium::of_sectors(64));
     for (device, status) in [(0xA0, DRDY | DSC), (0xB0, 0)] {
