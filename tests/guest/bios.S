@@ -8,6 +8,7 @@
 
         .set    BUFFER, 0xc000                  # in segment 0
         .set    BUFFER_2, 0xc200
+        .set    HIGH_SEGMENT, 0x3000
         .set    DISK, 0x80
         .set    DISK_SECTORS, 16384             # 8 MiB
 
@@ -225,6 +226,26 @@ floppy: movb    $0x00, %ah
         movb    $0xff, %bl
         call    pattern
         check   e, "INT 13h 03: what was written comes back"
+        # More than a track holds, as boot sectors ask for: over to the next cylinder, and to its other side.
+        pushw   %es
+        movw    $HIGH_SEGMENT, %ax
+        movw    %ax, %es
+        movw    $0x0223, %ax                    # 35 sectors
+        xorw    %bx, %bx
+        movw    $0x2709, %cx                    # cylinder 39, sector 9
+        movb    $1, %dh
+        movb    boot_drive, %dl
+        int     $0x13
+        popw    %es
+        check   nc, "INT 13h 02: 35 sectors in one call"
+        pushw   %ds
+        movw    $HIGH_SEGMENT, %ax
+        movw    %ax, %ds
+        movw    $(34 * 512), %si
+        movb    $0, %bl
+        call    pattern
+        popw    %ds
+        check   e, "INT 13h 02: the last of them is cylinder 40, head 1, sector 7"
         movw    $0x0201, %ax
         movw    $BUFFER, %bx
         movw    $0x0013, %cx                    # sector 19

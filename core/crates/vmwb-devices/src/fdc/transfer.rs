@@ -134,11 +134,14 @@ impl Transfer {
         self.buffer.get(self.taken).copied().filter(|_| waits)
     }
 
-    /// Moves on to the sector after this one. Says whether that was the last of the cylinder (table 5-6).
-    fn next_id(&mut self) -> bool {
-        if self.id.r != self.eot {
+    /// Moves on to the sector after this one (table 5-6). `track`: the sectors of a track, where a command whose EOT lies
+    /// beyond them goes on at the other side, and then at the next cylinder.
+    fn next_id(&mut self, track: Option<u8>) -> Next {
+        let beyond =
+            self.both_sides && track.is_some_and(|last| self.id.r == last && self.eot > last);
+        if self.id.r != self.eot && !beyond {
             self.id.r = self.id.r.wrapping_add(1);
-            return false;
+            return Next::Here;
         }
         self.id.r = 1;
         let turn = self.both_sides && self.side == 0;
@@ -146,11 +149,23 @@ impl Transfer {
             self.id.h ^= 1;
             self.side ^= 1;
         }
-        if !turn {
-            self.id.c = self.id.c.wrapping_add(1);
+        if turn {
+            return Next::Here;
         }
-        !turn
+        self.id.c = self.id.c.wrapping_add(1);
+        if beyond { Next::Cylinder } else { Next::End }
     }
+}
+
+/// Where the sector after one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// On the same cylinder.
+    Here,
+    /// On the next one, and the command goes on there.
+    Cylinder,
+    /// The cylinder is through, and so is the command.
+    End,
 }
 
 impl Fdc {
@@ -230,6 +245,29 @@ impl Fdc {
             drive.step(steps);
         }
         self.seek_ns(steps.unsigned_abs())
+    }
+
+    /// The head follows a command that goes on at the next cylinder, `cylinder` of the disk. Says how long that takes. From
+    /// cylinder 0, where every cylinder is read (`Drive::find`), it does not move: its driver finds it where he left it.
+    fn follow(&mut self, unit: u8, cylinder: u8) -> u64 {
+        let n = usize::from(unit);
+        let Some(drive) = self.drives.get(n).filter(|d| d.head != 0) else {
+            return 0;
+        };
+        let double = drive
+            .format
+            .is_some_and(|f| drive.kind.steps_double(f) && drive.cylinder(f) + 1 == cylinder);
+        let steps = if double { 2 } else { 1 };
+        self.implied_seek(unit, self.state.pcn[n].saturating_add(steps))
+    }
+
+    /// Sectors of a track of the disk under the command; none when nothing but EOT could end it, without DMA.
+    fn track_with_dma(&self) -> Option<u8> {
+        let Phase::Execution(t) = &self.state.phase else {
+            return None;
+        };
+        let format = self.drive(t.unit)?.format?;
+        (!self.state.non_dma()).then_some(format.sectors)
     }
 
     /// READ TRACK reads whatever is there, and notes when that is not what was asked for.
@@ -496,6 +534,7 @@ impl Fdc {
 
     /// One sector is through: ends the command or goes on with the next.
     fn sector_done(&mut self, ctx: &mut Ctx<'_>) {
+        let track = self.track_with_dma();
         let Some(t) = self.transfer() else { return };
         let counted = t.left.as_mut().map(|left| {
             *left = left.wrapping_sub(1);
@@ -510,7 +549,8 @@ impl Fdc {
             };
         }
         let side = t.side;
-        let last = t.next_id();
+        let next = t.next_id(track);
+        let (last, unit, cylinder) = (next == Next::End, t.unit, t.id.c);
         // Commands without terminal count end by themselves where the others are told off for it.
         let ends_itself = matches!(kind, Kind::Verify | Kind::ReadTrack);
         let status = if kind == Kind::ReadDeleted && !skipped {
@@ -520,6 +560,12 @@ impl Fdc {
             [0; 3]
         } else if last {
             [ST0_ABNORMAL, ST1_END, 0]
+        } else if next == Next::Cylinder {
+            let until = ctx.now.plus(self.follow(unit, cylinder));
+            if let Some(t) = self.transfer() {
+                t.step = Step::Wait { until };
+            }
+            return;
         } else {
             return self.begin_sector(ctx);
         };

@@ -182,3 +182,64 @@ fn deleted_data_is_never_found() {
         [0x40, 0x80]
     );
 }
+
+/// SeaBIOS names the last sector that a caller of INT 13h wants, and many boot sectors want more than a track holds.
+#[test]
+fn read_behind_the_track_goes_on_at_the_other_side_and_the_next_cylinder() {
+    for start in [0u8, 3] {
+        let (mut r, disk) = Rig::hd();
+        r.seek(start);
+        r.program_dma(0x44, 50 * 512);
+        let result = r.run(&[0xE6, 0, start, 0, 2, 2, 51, 0x1B, 0xFF]);
+        assert_eq!(result, [0, 0, 0, start + 1, 0, 16, 2]);
+        let first = usize::from(start) * 36 + 1;
+        let expected: Vec<u8> = (first..first + 50).flat_map(|n| disk.sector(n)).collect();
+        assert_eq!(r.memory(50 * 512), expected);
+        // Where the head stands is known: a seek leads to the cylinder that it names.
+        r.seek(7);
+        r.program_dma(0x44, 512);
+        assert_eq!(r.run(&[0xE6, 0, 7, 0, 1, 2, 18, 0x1B, 0xFF])[0], 0);
+    }
+}
+
+#[test]
+fn write_behind_the_track_goes_on_at_the_other_side() {
+    let (mut r, disk) = Rig::hd();
+    let data: Vec<u8> = (0..=u8::MAX).cycle().take(4 * 512).collect();
+    r.b.memory
+        .write(GuestAddress(0x1_0000), &data)
+        .expect("RAM");
+    r.program_dma(0x48, 4 * 512);
+    let result = r.run(&[0xC5, 0, 0, 0, 17, 2, 20, 0x1B, 0xFF]);
+    assert_eq!(result, [0x04, 0, 0, 0, 1, 3, 2]);
+    let written: Vec<u8> = (16..20).flat_map(|n| disk.sector(n)).collect();
+    assert_eq!(written, data);
+}
+
+#[test]
+fn read_behind_the_track_follows_double_steps() {
+    let disk = Disk::of(368_640);
+    let mut r = Rig::with(DriveType::D1200K, disk.clone());
+    r.b.out(&mut r.fdc, DIR_CCR, 1);
+    // A driver that steps twice for a cylinder of the disk, and firmware that does not know of it.
+    for at in [20, 10] {
+        r.seek(at);
+        r.program_dma(0x44, 20 * 512);
+        assert_eq!(r.run(&[0xE6, 0, 10, 0, 1, 2, 20, 0x2A, 0xFF])[0], 0);
+        let expected: Vec<u8> = (180..200).flat_map(|n| disk.sector(n)).collect();
+        assert_eq!(r.memory(20 * 512), expected);
+        assert_eq!(r.run(&[0x0E])[0], if at == 20 { 22 } else { 11 });
+    }
+}
+
+#[test]
+fn read_behind_the_track_of_one_side_or_behind_the_disk_finds_no_sector() {
+    let (mut r, _) = Rig::hd();
+    r.program_dma(0x44, 4 * 512);
+    let one_side = r.run(&[0x46, 0, 0, 0, 17, 2, 20, 0x1B, 0xFF]);
+    assert_eq!(one_side, [0x40, 0x04, 0, 0, 0, 19, 2]);
+    r.seek(79);
+    r.program_dma(0x44, 4 * 512);
+    let end = r.run(&[0xE6, 4, 79, 1, 17, 2, 20, 0x1B, 0xFF]);
+    assert_eq!(end[0] & 0xC0, 0x40);
+}
