@@ -444,9 +444,16 @@ fn information_commands_describe_one_track_of_one_session() {
     assert_eq!(check(&mut r, &[0xF7]), (5, 0x20, 0));
 }
 
-/// A disc of 8 GiB of zeros. Answers come to who waits for them; the last number counts bytes.
+/// What was asked of a [`Zeros`], by tag and length, and how many bytes it has given.
+#[derive(Debug, Default)]
+struct Asked {
+    waiting: VecDeque<(u64, u32)>,
+    given: u64,
+}
+
+/// A disc of 8 GiB of zeros. Answers come to who waits for them.
 #[derive(Debug, Clone, Default)]
-struct Zeros(Arc<Mutex<(VecDeque<(u64, u32)>, u64)>>);
+struct Zeros(Arc<Mutex<Asked>>);
 
 impl BlockBackend for Zeros {
     fn info(&self) -> Option<BlockInfo> {
@@ -459,21 +466,21 @@ impl BlockBackend for Zeros {
         let BlockRequest::Read { len, .. } = request else {
             unreachable!("a CD drive only reads")
         };
-        self.0.lock().unwrap().0.push_back((tag, len));
+        self.0.lock().unwrap().waiting.push_back((tag, len));
     }
     fn take_reply(&mut self, _now: Nanos) -> Option<BlockReply> {
         None
     }
     fn in_flight(&self) -> usize {
-        self.0.lock().unwrap().0.len()
+        self.0.lock().unwrap().waiting.len()
     }
     fn next_reply(&self) -> Option<Nanos> {
         None
     }
     fn wait_reply(&mut self) -> Option<BlockReply> {
         let mut asked = self.0.lock().unwrap();
-        let (tag, len) = asked.0.pop_front()?;
-        asked.1 += u64::from(len);
+        let (tag, len) = asked.waiting.pop_front()?;
+        asked.given += u64::from(len);
         let result = Ok(vec![0; usize::try_from(len).unwrap()]);
         Some(BlockReply { tag, result })
     }
@@ -495,7 +502,7 @@ fn command_for_a_whole_disc_fails_when_a_state_is_saved_and_is_not_read_to_its_e
     start(&mut r, &whole, 1, 0);
     r.start_master(BM_READ);
     r.ide.drain(&mut r.b.ctx());
-    assert!((256 << 20..260 << 20).contains(&disc.0.lock().unwrap().1));
+    assert!((256 << 20..260 << 20).contains(&disc.0.lock().unwrap().given));
     assert_eq!(r.inp(7), IDLE | ERR);
     let sense = data(&mut r, &[p::REQUEST_SENSE, 0, 0, 0, 18]);
     assert_eq!((sense[2], sense[12]), (3, 0x11));
