@@ -15,7 +15,7 @@ use crate::decode::MAX_LEN;
 use crate::exec::interp::run_chain;
 use crate::isa::FORMS;
 use crate::mmu::{Access, TableWatch, Target};
-use crate::tlb::{JumpEntry, JumpKey, Spaces, jump_index, view};
+use crate::tlb::{JumpEntry, JumpKey, Spaces, jump_index, jump_neighbour, view};
 use crate::trace::{Op, Trace, TraceCache, mode};
 use crate::translate::Built;
 use crate::vcpu::{Activity, BootState, CpuBus, CpuConfig, CpuStop, Exit, Vcpu};
@@ -318,8 +318,8 @@ impl Cpu {
         if !found.is_null() {
             // SAFETY: `find` gives live traces.
             let t = unsafe { &*found };
-            let tail = &t.tail[..usize::from(t.tail_len)];
-            if tail.is_empty() || self.next_page_bytes(pc, tail.len(), m)? == tail {
+            let len = usize::from(t.tail_len);
+            if len == 0 || self.next_page_bytes(pc, len, m)?[..len] == t.tail[..len] {
                 return self.within_limit(found, most);
             }
             self.drop_trace_at(phys);
@@ -339,8 +339,9 @@ impl Cpu {
                 return None;
             }
             Built::Truncated => {
-                let tail = self.next_page_bytes(pc, most - room, m)?;
-                self.build_trace(phys, window, Some(&tail), m)
+                let len = most - room;
+                let tail = self.next_page_bytes(pc, len, m)?;
+                self.build_trace(phys, window, Some(&tail[..len]), m)
             }
             other => other,
         };
@@ -374,9 +375,9 @@ impl Cpu {
         Some(t)
     }
 
-    /// The first bytes of the page behind the one that `pc` lies in. `None`: a fault is set, or the instruction must run
-    /// alone, because they are a device's.
-    fn next_page_bytes(&mut self, pc: u64, len: usize, m: u32) -> Option<Vec<u8>> {
+    /// The first `len` bytes (at most 15) of the page behind the one that `pc` lies in. `None`: a fault is set, or the
+    /// instruction must run alone, because they are a device's.
+    fn next_page_bytes(&mut self, pc: u64, len: usize, m: u32) -> Option<[u8; MAX_LEN]> {
         let next = (pc | 0xFFF).wrapping_add(1);
         let next = if self.long_mode() {
             next
@@ -384,29 +385,45 @@ impl Cpu {
             next & 0xFFFF_FFFF
         };
         let user = self.cpl == 3;
+        let mut bytes = [0; MAX_LEN];
         match self.resolve(next, Access::Exec, user, false).ok()? {
-            // SAFETY: `len` is at most 15 and the page has 4096 bytes.
-            Target::Ram(p) => Some(unsafe { std::slice::from_raw_parts(p, len).to_vec() }),
-            Target::Device(phys) if m & mode::ALONE != 0 => Some(
-                (0..len as u64)
-                    .map(|n| self.device_byte(phys + n))
-                    .collect(),
-            ),
+            // SAFETY: the page has 4096 bytes; guest memory overlaps no local.
+            Target::Ram(p) => unsafe {
+                std::ptr::copy_nonoverlapping(p, bytes[..len].as_mut_ptr(), len);
+            },
+            Target::Device(phys) if m & mode::ALONE != 0 => {
+                for (at, byte) in (phys..).zip(&mut bytes[..len]) {
+                    *byte = self.device_byte(at);
+                }
+            }
             _ => {
                 self.alone();
-                None
+                return None;
             }
         }
+        Some(bytes)
     }
 
     /// First operation of the trace at RIP, from the jump cache or found and noted there; patches the link of the branch
     /// that led here.
     fn next_trace(&mut self, link: *mut Op) -> Next {
         let rip = self.rip;
+        let index = jump_index(rip);
         // SAFETY: the jump cache has JUMP_ENTRIES entries.
-        let e = unsafe { *self.jumps.add(jump_index(rip)) };
-        if e.rip == rip && link.is_null() {
-            return Next::Run(e.op);
+        let (at, near) = unsafe { (self.jumps.add(index), self.jumps.add(jump_neighbour(index))) };
+        // SAFETY: as above, and they are two.
+        unsafe {
+            if (*near).rip == rip && !(*near).op.is_null() {
+                let found = *near;
+                *near = match (*at).op.is_null() {
+                    true => JumpEntry::empty(jump_neighbour(index)),
+                    false => *at,
+                };
+                *at = found;
+            }
+            if (*at).rip == rip && link.is_null() {
+                return Next::Run((*at).op);
+            }
         }
         let (m, link) = match self.page_rule(self.mode, self.linear_pc()) {
             PageRule::Free => (self.mode, link),
@@ -423,13 +440,17 @@ impl Cpu {
         // SAFETY: `t` is live, and so is `link`.
         unsafe {
             let op = Trace::ops(t);
-            if (*t).tail_len == 0 && !self.points.breaks_at((*t).phys) {
+            if !self.points.breaks_at((*t).phys) {
                 if !link.is_null() {
-                    (*link).disp = op as u64;
+                    Trace::link(t, link);
                 }
-                *self.jumps.add(jump_index(rip)) = JumpEntry { rip, op };
+                if (*at).rip != rip && !(*at).op.is_null() {
+                    *near = *at;
+                }
+                *at = JumpEntry { rip, op };
             }
-            Next::Run(op)
+            // What `check_tail` asks has just been asked.
+            Next::Run(op.add(usize::from((*t).tail_len != 0)))
         }
     }
 

@@ -7,8 +7,10 @@
 
 /// Entries of one table, a power of two.
 pub const TLB_ENTRIES: usize = 4096;
-/// Entries of one jump cache.
-pub const JUMP_ENTRIES: usize = 4096;
+/// Entries of one jump cache, a power of two.
+pub const JUMP_ENTRIES: usize = 8192;
+/// Entries of it that the targets of one page share.
+const JUMP_GROUP: usize = 64;
 /// Address spaces kept at once.
 pub const SPACES: usize = 8;
 /// A tag that no page has.
@@ -63,15 +65,21 @@ pub(crate) fn tlb_index(linear: u64) -> usize {
     (linear >> 12) as usize & (TLB_ENTRIES - 1)
 }
 
-/// Jump-cache index: all targets of one page share one group of 64, so that one page can be forgotten cheaply.
+/// Jump-cache index: all targets of one page share one group, so that one page can be forgotten cheaply.
 #[inline(always)]
 pub(crate) fn jump_index(rip: u64) -> usize {
-    jump_group(rip) | ((rip ^ (rip >> 6)) as usize & 63)
+    jump_group(rip) | ((rip ^ (rip >> 6)) as usize & (JUMP_GROUP - 1))
+}
+
+/// Where a target goes that another one takes the place of: the main loop looks there too.
+#[inline]
+pub(crate) fn jump_neighbour(index: usize) -> usize {
+    index ^ 1
 }
 
 #[inline(always)]
 fn jump_group(rip: u64) -> usize {
-    (((rip >> 12) ^ (rip >> 18)) as usize & 63) << 6
+    (((rip >> 12) ^ (rip >> 18)) as usize & (JUMP_ENTRIES / JUMP_GROUP - 1)) * JUMP_GROUP
 }
 
 /// What a cached jump target depends on beside its offset: the decode mode and, outside 64-bit mode, the code segment.
@@ -227,13 +235,15 @@ impl View {
         let group = jump_group(linear);
         for t in &mut self.tables {
             // Targets are offsets in the segment: only with base 0 do they tell the page.
-            let part = if t.key.base == 0 {
-                group..group + 64
+            if t.key.base == 0 {
+                // Other pages share the group, and keep their targets.
+                for (n, e) in (group..).zip(&mut t.jumps[group..group + JUMP_GROUP]) {
+                    if e.rip & !0xFFF == page {
+                        *e = JumpEntry::empty(n);
+                    }
+                }
             } else {
-                0..JUMP_ENTRIES
-            };
-            for n in part {
-                t.jumps[n] = JumpEntry::empty(n);
+                empty_jumps(&mut t.jumps);
             }
         }
     }
@@ -432,5 +442,26 @@ mod tests {
         s.switch_to(0x2000);
         s.switch_to(0x1000);
         assert_eq!(s.current().views[0].tlb[1].read, NO_TAG);
+    }
+
+    #[test]
+    fn forget_page_forgets_the_jumps_of_that_page_only() {
+        let mut view = View::new();
+        let key = JumpKey {
+            mode: 0,
+            base: 0,
+            limit: u32::MAX,
+        };
+        // Two pages whose targets share a group.
+        let (page, other) = (0x1000, 0x1000 + ((JUMP_ENTRIES as u64) << 12));
+        let targets = [page + 0x10, page + 0x345, other + 0x20];
+        view.jumps(key);
+        for rip in targets {
+            view.tables[0].jumps[jump_index(rip)].rip = rip;
+        }
+        view.forget_page(page);
+        let known = targets.map(|rip| view.tables[0].jumps[jump_index(rip)].rip == rip);
+        assert_eq!(known, [false, false, true]);
+        assert_eq!(jump_group(page), jump_group(other));
     }
 }

@@ -6,7 +6,7 @@
 //! conditional branches leave it on the way, and links between traces of one page are patched into the branch.
 //!
 //! Memory: one arena, filled from the front; when it is full everything is thrown away. A trace whose code is written to
-//! is unhooked and its first op replaced by one that leaves, so that links to it need not be found.
+//! is unhooked and its first op replaced by one that leaves; links to it, all from the same page, are taken back.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -23,7 +23,9 @@ pub(crate) type Handler = unsafe fn(*mut Cpu, *mut Op);
 /// Most instructions in a trace.
 pub(crate) const MAX_TRACE: usize = 48;
 const ARENA_BYTES: usize = 24 << 20;
-const BUCKETS: usize = 1 << 15;
+/// What traces are aligned to, and the unit of their places in the arena.
+const PLACE_BYTES: usize = 32;
+const BUCKETS: usize = 1 << 17;
 /// Writes to a page that no longer holds code before it stops being watched.
 const FORGIVE_AFTER: u8 = 64;
 
@@ -51,8 +53,12 @@ pub(crate) mod opflag {
     pub const REP_SHIFT: u16 = 4;
     pub const REP: u16 = 3 << 4;
     pub const MEM: u16 = 1 << 6;
+    /// The branch's `disp` is a link.
+    pub const LINKED: u16 = 1 << 7;
     pub const SEG_SHIFT: u16 = 8;
     pub const SEG: u16 = 7 << 8;
+    /// First operation of a trace that was unhooked.
+    pub const LEFT: u16 = 1 << 11;
 }
 
 /// One pre-decoded operation: 32 bytes, two in a cache line.
@@ -116,26 +122,30 @@ pub struct Trace {
     /// Offset of the first instruction in the memory file.
     pub(crate) phys: u64,
     pub(crate) mode: u32,
-    /// Instructions.
-    pub(crate) count: u32,
+    /// Operations.
+    len: u16,
+    /// Some branch links to it.
+    linked: bool,
     /// Bit n: the trace covers bytes of the n-th 64-byte granule of its page.
     pub(crate) granules: u64,
     next_in_bucket: *mut Trace,
     next_in_page: *mut Trace,
-    /// An instruction that crosses the page end: how many of its bytes lie in the next page. Such a trace is never
-    /// linked or cached by address; whoever finds it compares the bytes.
+    /// An instruction that crosses the page end: how many of its bytes lie in the next page. Whoever finds such a trace
+    /// compares the bytes, and so does its first operation, `check_tail`, for those that come by a link or a jump cache.
+    /// (A trace that runs alone has no such operation: nothing leads there.)
     pub(crate) tail_len: u8,
     pub(crate) tail: [u8; 15],
 }
 
 impl Trace {
-    pub(crate) fn new(phys: u64, mode: u32, count: u32, granules: u64, tail: &[u8]) -> Self {
+    pub(crate) fn new(phys: u64, mode: u32, granules: u64, tail: &[u8]) -> Self {
         let mut bytes = [0; 15];
         bytes[..tail.len()].copy_from_slice(tail);
         Self {
             phys,
             mode,
-            count,
+            len: 0,
+            linked: false,
             granules,
             next_in_bucket: std::ptr::null_mut(),
             next_in_page: std::ptr::null_mut(),
@@ -153,6 +163,38 @@ impl Trace {
         // SAFETY: the arena places the operations right behind the head.
         unsafe { this.add(1).cast() }
     }
+
+    /// Makes a branch of the same page go straight to this trace.
+    ///
+    /// # Safety
+    /// `this` and `branch` point into live traces of the arena.
+    pub(crate) unsafe fn link(this: *mut Self, branch: *mut Op) {
+        // SAFETY: the caller's.
+        unsafe {
+            (*branch).disp = Self::ops(this) as u64;
+            (*branch).flags |= opflag::LINKED;
+            (*this).linked = true;
+        }
+    }
+
+    /// Takes back the links to traces that were unhooked.
+    ///
+    /// # Safety
+    /// As [`Self::ops`].
+    unsafe fn unlink(this: *mut Self) {
+        // SAFETY: links lead to traces of the arena, which stay readable until all are thrown away.
+        unsafe {
+            for n in 0..usize::from((*this).len) {
+                let op = Self::ops(this).add(n);
+                if (*op).flags & opflag::LINKED != 0
+                    && (*((*op).disp as *const Op)).flags & opflag::LEFT != 0
+                {
+                    (*op).disp = 0;
+                    (*op).flags &= !opflag::LINKED;
+                }
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -167,7 +209,8 @@ struct PageCode {
 pub(crate) struct TraceCache {
     arena: NonNull<u8>,
     used: usize,
-    buckets: Box<[*mut Trace]>,
+    /// Chains of traces by hash, each named by where it lies in the arena: its offset in units of a head, plus 1.
+    buckets: Box<[u32]>,
     pages: Box<[PageCode]>,
     /// Pages that have had code since everything was thrown away, some more than once.
     coded: Vec<usize>,
@@ -196,7 +239,7 @@ impl TraceCache {
         Self {
             arena,
             used: 0,
-            buckets: vec![std::ptr::null_mut(); BUCKETS].into_boxed_slice(),
+            buckets: vec![0; BUCKETS].into_boxed_slice(),
             pages,
             coded: Vec::new(),
             memory,
@@ -209,8 +252,17 @@ impl TraceCache {
     }
 
     #[inline]
+    fn trace_at(&self, place: u32) -> *mut Trace {
+        match place.checked_sub(1) {
+            // SAFETY: only `insert` makes places, of traces inside the arena.
+            Some(n) => unsafe { self.arena.as_ptr().add(n as usize * PLACE_BYTES).cast() },
+            None => std::ptr::null_mut(),
+        }
+    }
+
+    #[inline]
     pub(crate) fn find(&self, phys: u64, mode: u32) -> *mut Trace {
-        let mut t = self.buckets[Self::bucket(phys)];
+        let mut t = self.trace_at(self.buckets[Self::bucket(phys)]);
         while !t.is_null() {
             // SAFETY: chains hold only traces of the arena, which are not freed before `clear` empties the chains.
             unsafe {
@@ -230,7 +282,7 @@ impl TraceCache {
 
     /// Puts a trace into the arena and hooks it up. `has_room` was asked before.
     pub(crate) fn insert(&mut self, head: Trace, ops: &[Op]) -> *mut Trace {
-        let at = self.used.next_multiple_of(32);
+        let at = self.used.next_multiple_of(PLACE_BYTES);
         let bytes = size_of::<Trace>() + size_of_val(ops);
         assert!(at + bytes <= ARENA_BYTES, "has_room was asked before");
         let (phys, granules) = (head.phys, head.granules);
@@ -238,18 +290,21 @@ impl TraceCache {
         let t = unsafe {
             let t = self.arena.as_ptr().add(at).cast::<Trace>();
             t.write(head);
+            (*t).len = ops.len() as u16;
             std::ptr::copy_nonoverlapping(ops.as_ptr(), Trace::ops(t), ops.len());
             t
         };
         self.used = at + bytes;
         let b = Self::bucket(phys);
+        let next = self.trace_at(self.buckets[b]);
+        let place = self.place_of(t);
         let page = &mut self.pages[(phys >> 12) as usize];
         // SAFETY: `t` was just written.
         unsafe {
-            (*t).next_in_bucket = self.buckets[b];
+            (*t).next_in_bucket = next;
             (*t).next_in_page = page.first;
         }
-        self.buckets[b] = t;
+        self.buckets[b] = place;
         if page.first.is_null() {
             self.coded.push((phys >> 12) as usize);
         }
@@ -295,7 +350,8 @@ impl TraceCache {
         let mask = granules(phys & 0xFFF, len);
         let index = (phys >> 12) as usize;
         let mut t = std::mem::replace(&mut self.pages[index].first, std::ptr::null_mut());
-        let (mut kept, mut kept_granules, mut gone) = (std::ptr::null_mut(), 0, 0);
+        let (mut kept, mut kept_granules, mut gone) = (std::ptr::null_mut::<Trace>(), 0, 0);
+        let mut linked = false;
         while !t.is_null() {
             // SAFETY: page lists hold only traces of the arena.
             unsafe {
@@ -306,7 +362,10 @@ impl TraceCache {
                     kept_granules |= (*t).granules;
                 } else {
                     self.unhook(t);
-                    (*Trace::ops(t)).run = left;
+                    let first = Trace::ops(t);
+                    (*first).run = left;
+                    (*first).flags |= opflag::LEFT;
+                    linked |= (*t).linked;
                     gone += 1;
                 }
                 t = next;
@@ -315,20 +374,41 @@ impl TraceCache {
         let page = &mut self.pages[index];
         page.first = kept;
         page.granules = kept_granules;
+        while linked && !kept.is_null() {
+            // SAFETY: as above.
+            unsafe {
+                Trace::unlink(kept);
+                kept = (*kept).next_in_page;
+            }
+        }
         gone
     }
 
     unsafe fn unhook(&mut self, t: *mut Trace) {
         // SAFETY: `t` and all members of its chain are traces of the arena.
         unsafe {
-            let mut at: *mut *mut Trace = &mut self.buckets[Self::bucket((*t).phys)];
-            while !(*at).is_null() {
-                if *at == t {
-                    *at = (*t).next_in_bucket;
+            let next = (*t).next_in_bucket;
+            let b = Self::bucket((*t).phys);
+            let mut at = self.trace_at(self.buckets[b]);
+            if at == t {
+                self.buckets[b] = self.place_of(next);
+                return;
+            }
+            while !at.is_null() {
+                if (*at).next_in_bucket == t {
+                    (*at).next_in_bucket = next;
                     return;
                 }
-                at = &mut (**at).next_in_bucket;
+                at = (*at).next_in_bucket;
             }
+        }
+    }
+
+    fn place_of(&self, t: *mut Trace) -> u32 {
+        if t.is_null() {
+            0
+        } else {
+            ((t as usize - self.arena.as_ptr() as usize) / PLACE_BYTES + 1) as u32
         }
     }
 
@@ -339,7 +419,7 @@ impl TraceCache {
             return;
         }
         self.used = 0;
-        self.buckets.fill(std::ptr::null_mut());
+        self.buckets.fill(0);
         for page in std::mem::take(&mut self.coded) {
             self.pages[page] = PageCode {
                 granules: 0,
@@ -388,5 +468,25 @@ mod tests {
             ),
             (1, 3, 1 << 63, u64::MAX)
         );
+    }
+
+    #[test]
+    fn link_to_a_trace_that_is_written_over_is_taken_back() {
+        let memory = Arc::new(GuestMemory::new(4 << 20).unwrap());
+        let slot = memory.attach_cpu().unwrap();
+        let mut cache = TraceCache::new(memory, slot);
+        let op = crate::translate::lower_one(&[0xEB, 0], mode::BITS32);
+        let mut insert = |phys| cache.insert(Trace::new(phys, 0, granules(phys, 2), &[]), &[op]);
+        let (from, gone, kept) = (insert(0x0), insert(0x100), insert(0x200));
+        // SAFETY: they are traces of the arena.
+        unsafe {
+            Trace::link(gone, Trace::ops(from));
+            Trace::link(from, Trace::ops(kept));
+            cache.invalidate(0x100, 1, crate::exec::interp::left_trace);
+            assert_eq!((*Trace::ops(from)).disp, 0);
+            assert_eq!((*Trace::ops(kept)).disp, Trace::ops(from) as u64);
+        }
+        assert!(cache.find(0x100, 0).is_null());
+        assert_eq!((cache.find(0, 0), cache.find(0x200, 0)), (from, kept));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cpu::{Cpu, seg, slot};
 use crate::decode::{CodeSize, DecodeError, Insn, decode_with};
-use crate::exec::interp::{left_trace, through};
+use crate::exec::interp::{check_tail, left_trace, through};
 use crate::exec::operations::{am, kind};
 use crate::exec::select::{NO_CONDITION, PAIRS, SELECT};
 use crate::isa::{Class, FORMS, Form, Width};
@@ -398,6 +398,15 @@ impl Cpu {
         for (n, op) in ops[..count].iter_mut().enumerate() {
             op.rest = (count - n) as u8;
         }
+        let mut checked = [ops[0]; 3];
+        let ops = if tail_bytes.is_empty() || m & mode::ALONE != 0 {
+            &*ops
+        } else {
+            // The one instruction, and what ends the trace if it does not.
+            checked[0].run = check_tail;
+            checked[1..=total].copy_from_slice(ops);
+            &checked[..=total]
+        };
         if !self.traces.has_room() {
             self.drop_traces();
         }
@@ -405,7 +414,7 @@ impl Cpu {
         let covered = granules(first_offset, at as u64);
         let t = self
             .traces
-            .insert(Trace::new(phys, m, count as u32, covered, tail_bytes), ops);
+            .insert(Trace::new(phys, m, covered, tail_bytes), ops);
         self.revoke_writes(phys >> 12);
         Built::Trace(t)
     }

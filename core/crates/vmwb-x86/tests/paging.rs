@@ -348,6 +348,35 @@ fn an_instruction_whose_rest_lies_in_an_absent_page_faults_there() {
 }
 
 #[test]
+fn an_instruction_across_two_pages_follows_a_new_mapping_of_its_tail() {
+    let (next, other) = (CODE + 0x1000, DATA + 0x1000);
+    let low = |v: u64| (v as u32).to_le_bytes();
+    // At next - 2: mov eax, imm32, three bytes of it in the next page. There: add ebx, eax; dec ecx; jnz next - 2;
+    // mov qword [PTE of next], entry of the other frame; invlpg [next]; jmp next - 2.
+    let back = [0xE9, 0xDC, 0xFF, 0xFF, 0xFF];
+    let first = [
+        &[2, 3, 4, 0x01, 0xC3, 0xFF, 0xC9, 0x75, 0xF5][..],
+        &[0x48, 0xC7, 0x04, 0x25],
+        &low(Rig::pte(next)),
+        &low(other | 7),
+        &[0x0F, 0x01, 0x3C, 0x25],
+        &low(next),
+        &back,
+    ]
+    .concat();
+    let mut rig = Rig::long();
+    rig.write(next - 2, &[0xB8, 1]);
+    rig.write(next, &first);
+    // The other frame: another tail; add ebx, eax; hlt; and the same jump.
+    rig.write(other, &[5, 6, 7, 0x01, 0xC3, 0xF4]);
+    rig.write(other + 29, &back);
+    rig.c().rip = next - 2;
+    (rig.c().r[1], rig.c().r[3]) = (3, 0);
+    assert_eq!(rig.go(100), End::Halt(next + 6));
+    assert_eq!(rig.c().r[3], 3 * 0x0403_0201 + 0x0706_0501);
+}
+
+#[test]
 fn a_write_across_two_pages_of_which_one_is_absent_writes_nothing() {
     let mut rig = long(DATA | 7);
     rig.put(Rig::pte(DATA + 0x1000), 0, 8);

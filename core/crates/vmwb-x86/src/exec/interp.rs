@@ -13,8 +13,8 @@
 use super::operations::{Exec, Flow, am, kind};
 use super::ops::{Branch, Straight};
 use crate::cpu::{Cpu, Stop, Why, flag, seg, size_mask, slot};
-use crate::tlb::{JumpEntry, jump_index};
-use crate::trace::{Op, mode};
+use crate::tlb::{JumpEntry, jump_index, tlb_index};
+use crate::trace::{Op, Trace, mode};
 
 /// Goes on with an operation: the sibling call at the end of a handler.
 ///
@@ -250,6 +250,51 @@ pub(crate) unsafe fn left_trace(cpu: *mut Cpu, op: *mut Op) {
         let rip = (*cpu).rip;
         let index = jump_index(rip);
         *(*cpu).jumps.add(index) = JumpEntry::empty(index);
+    }
+}
+
+/// First operation of the trace of an instruction that crosses the page end: goes on when the next page is mapped and
+/// holds the bytes that were decoded, else back to the main loop, which looks with more care.
+///
+/// # Safety
+/// As [`straight`]; `op` stands behind the head of its trace.
+pub(crate) unsafe fn check_tail(cpu: *mut Cpu, op: *mut Op) {
+    // SAFETY: the caller's.
+    unsafe {
+        if tail_holds(cpu, op.cast::<Trace>().sub(1)) {
+            chain(cpu, op.add(1))
+        } else {
+            left_trace(cpu, op)
+        }
+    }
+}
+
+/// Whether the bytes behind the page of a trace are those that it was decoded from, by a soft TLB that has them.
+#[inline(always)]
+unsafe fn tail_holds(cpu: *const Cpu, trace: *const Trace) -> bool {
+    // SAFETY: valid pointers; a matching tag means that `page + addend` is a page of guest memory.
+    unsafe {
+        let page = (*cpu).r[slot::PAGE].wrapping_add(0x1000);
+        let page = if (*cpu).mode & mode::SIZE == mode::BITS64 {
+            page
+        } else if (*cpu).seg[seg::CS].limit == u32::MAX && (*cpu).seg[seg::CS].base == 0 {
+            page & 0xFFFF_FFFF
+        } else {
+            return false;
+        };
+        let e = (*cpu).tlb.add(tlb_index(page));
+        if (*e).exec != page {
+            return false;
+        }
+        let host = page.wrapping_add((*e).addend) as *const u8;
+        let mut n = 0;
+        while n < usize::from((*trace).tail_len) {
+            if *host.add(n) != (&(*trace).tail)[n] {
+                return false;
+            }
+            n += 1;
+        }
+        true
     }
 }
 
