@@ -223,6 +223,13 @@ fn lower(i: &Insn, offset: u16, m: u32) -> (Op, Note) {
         if addressing == am::GENERAL && mem.index.is_none() {
             op.index = ZERO;
         }
+        if op.index == ZERO {
+            addressing = match addressing {
+                am::A64 => am::BASE64,
+                am::A32 => am::BASE32,
+                other => other,
+            };
+        }
     }
     let table = if i.mem.is_some() {
         &select.mem

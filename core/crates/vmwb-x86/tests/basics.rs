@@ -305,3 +305,39 @@ fn a_hundred_million_operations_fit_into_a_small_stack() {
     assert!(matches!(exit, Exit::Stopped(CpuStop::HaltedForGood { .. })));
     assert_eq!((retired, counted), (2 + 12 * 9_100_000, 9_100_000));
 }
+
+#[test]
+fn a_million_operations_across_pages_fit_into_a_small_stack() {
+    // The slow twins of the handlers end in sibling calls as they do; an operand in two pages always takes one.
+    // mov esp, 0x181002; mov ecx, 100_000; l: push ecx; add eax, [esp]; inc dword [0x181FFE]; cmp [0x181FFE], ecx;
+    // jz +0; pop edx; call f; dec ecx; jnz l; hlt; f: ret
+    let code = [
+        0xBC, 0x02, 0x10, 0x18, 0, 0xB9, 0xA0, 0x86, 1, 0, 0x51, 0x03, 0x04, 0x24, 0xFF, 0x05,
+        0xFE, 0x1F, 0x18, 0, 0x39, 0x0D, 0xFE, 0x1F, 0x18, 0, 0x74, 0, 0x5A, 0xE8, 4, 0, 0, 0,
+        0x49, 0x75, 0xE5, 0xF4, 0xC3,
+    ];
+    let (m, mut cpu) = machine(&code);
+    let run = move || {
+        let exit = cpu.run(&mut TestBus::default(), u64::MAX >> 1);
+        let mut counted = [0; 4];
+        m.read(GuestAddress(0x18_1FFE), &mut counted).unwrap();
+        let c = cpu.cpu();
+        (
+            exit,
+            c.r[0],
+            c.r[4],
+            u32::from_le_bytes(counted),
+            cpu.retired(),
+        )
+    };
+    let small = std::thread::Builder::new().stack_size(64 << 10);
+
+    let (exit, sum, sp, counted, retired) = small.spawn(run).unwrap().join().unwrap();
+
+    assert!(matches!(exit, Exit::Stopped(CpuStop::HaltedForGood { .. })));
+    assert_eq!(
+        (sp, counted, retired),
+        (0x18_1002, 100_000, 3 + 10 * 100_000)
+    );
+    assert_eq!(sum, (1..=100_000u64).sum::<u64>() & 0xFFFF_FFFF);
+}

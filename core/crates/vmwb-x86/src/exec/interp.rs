@@ -63,10 +63,43 @@ pub(crate) unsafe fn straight<
 ) {
     // SAFETY: an operation is always followed by another or by the trace's last one, which is not straight.
     unsafe {
-        if S::apply(&mut Exec::<SZ, KIND, AM, FLAGS>::new(cpu, op)).is_err() {
+        if S::apply(&mut Exec::<SZ, KIND, AM, FLAGS, false>::new(cpu, op)).is_err() {
+            return again::<S, SZ, KIND, AM>(cpu, op);
+        }
+        chain(cpu, op.add(1))
+    }
+}
+
+/// The slow twin of [`straight`]: does the operation with all that it may need.
+///
+/// # Safety
+/// As [`straight`].
+#[inline(never)]
+pub(crate) unsafe fn straight_slow<S: Straight, const SZ: u8, const KIND: u8, const AM: u8>(
+    cpu: *mut Cpu,
+    op: *mut Op,
+) {
+    // SAFETY: as in `straight`.
+    unsafe {
+        if S::apply(&mut Exec::<SZ, KIND, AM, true, true>::new(cpu, op)).is_err() {
             return leave(cpu, op);
         }
         chain(cpu, op.add(1))
+    }
+}
+
+/// Leaves an operation to its slow twin, which has no use for the absence of an index.
+#[inline(always)]
+unsafe fn again<S: Straight, const SZ: u8, const KIND: u8, const AM: u8>(
+    cpu: *mut Cpu,
+    op: *mut Op,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        match AM {
+            am::A32 | am::BASE32 => straight_slow::<S, SZ, KIND, { am::A32 }>(cpu, op),
+            _ => straight_slow::<S, SZ, KIND, { am::A64 }>(cpu, op),
+        }
     }
 }
 
@@ -81,8 +114,8 @@ pub(crate) unsafe fn pair<S: Straight, J: Branch, const SZ: u8, const KIND: u8, 
 ) {
     // SAFETY: as in `straight`; the builder pairs only operations that follow each other.
     unsafe {
-        if S::apply(&mut Exec::<SZ, KIND, AM>::new(cpu, op)).is_err() {
-            return leave(cpu, op);
+        if S::apply(&mut Exec::<SZ, KIND, AM, true, false>::new(cpu, op)).is_err() {
+            return again::<S, SZ, KIND, AM>(cpu, op);
         }
         branch::<J, SZ, { kind::I }, { am::A64 }>(cpu, op.add(1))
     }
@@ -97,11 +130,44 @@ pub(crate) unsafe fn branch<S: Branch, const SZ: u8, const KIND: u8, const AM: u
     cpu: *mut Cpu,
     op: *mut Op,
 ) {
+    // SAFETY: as in `straight`.
+    unsafe {
+        match S::apply(&mut Exec::<SZ, KIND, AM, true, false>::new(cpu, op)) {
+            Ok(flow) => go(cpu, op, flow),
+            Err(Stop) => match AM {
+                am::A32 | am::BASE32 => branch_slow::<S, SZ, KIND, { am::A32 }>(cpu, op),
+                _ => branch_slow::<S, SZ, KIND, { am::A64 }>(cpu, op),
+            },
+        }
+    }
+}
+
+/// The slow twin of [`branch`].
+///
+/// # Safety
+/// As [`straight`].
+#[inline(never)]
+pub(crate) unsafe fn branch_slow<S: Branch, const SZ: u8, const KIND: u8, const AM: u8>(
+    cpu: *mut Cpu,
+    op: *mut Op,
+) {
+    // SAFETY: as in `straight`.
+    unsafe {
+        match S::apply(&mut Exec::<SZ, KIND, AM, true, true>::new(cpu, op)) {
+            Ok(flow) => go(cpu, op, flow),
+            Err(Stop) => leave(cpu, op),
+        }
+    }
+}
+
+/// Goes where a branch leads.
+#[inline(always)]
+unsafe fn go(cpu: *mut Cpu, op: *mut Op, flow: Flow) {
     // SAFETY: as in `straight`; only conditional branches fall through, and something follows them.
     unsafe {
-        match S::apply(&mut Exec::<SZ, KIND, AM>::new(cpu, op)) {
-            Ok(Flow::Next) => chain(cpu, op.add(1)),
-            Ok(Flow::Static) => {
+        match flow {
+            Flow::Next => chain(cpu, op.add(1)),
+            Flow::Static => {
                 let target = (*op).disp as *mut Op;
                 if !target.is_null() {
                     let budget =
@@ -113,8 +179,7 @@ pub(crate) unsafe fn branch<S: Branch, const SZ: u8, const KIND: u8, const AM: u
                 }
                 static_slow(cpu, op)
             }
-            Ok(Flow::To(rip)) => go_to(cpu, rip, i64::from((*op).rest) - 1),
-            Err(Stop) => leave(cpu, op),
+            Flow::To(rip) => go_to(cpu, rip, i64::from((*op).rest) - 1),
         }
     }
 }

@@ -79,12 +79,12 @@ unsafe fn write_host(p: *mut u8, n: u8, v: u64) {
     }
 }
 
-/// Loads `N` bytes (1, 2, 4, 8). `op` is null for stack accesses.
+/// Loads `N` bytes (1, 2, 4, 8) if the soft TLB has their page.
 ///
 /// # Safety
-/// `cpu` is valid and `op` null or valid.
+/// `cpu` is valid.
 #[inline(always)]
-pub(crate) unsafe fn load<const N: u8>(cpu: *mut Cpu, op: *const Op, linear: u64) -> Res<u64> {
+pub(crate) unsafe fn load_cached<const N: u8>(cpu: *mut Cpu, linear: u64) -> Res<u64> {
     // SAFETY: the tlb pointer names a table of TLB_ENTRIES entries; a matching tag means that the page of the last byte,
     // and with the index that of the first, is mapped RAM at `linear + addend`.
     unsafe {
@@ -92,8 +92,29 @@ pub(crate) unsafe fn load<const N: u8>(cpu: *mut Cpu, op: *const Op, linear: u64
         if (*e).read == linear.wrapping_add(u64::from(N) - 1) & !0xFFF {
             return Ok(read_host(linear.wrapping_add((*e).addend) as *const u8, N));
         }
-        load_slow(cpu, op, linear, N)
     }
+    Err(Stop)
+}
+
+/// Loads `N` bytes (1, 2, 4, 8). `op` is null for stack accesses.
+///
+/// # Safety
+/// `cpu` is valid and `op` null or valid.
+#[inline(always)]
+pub(crate) unsafe fn load<const N: u8>(cpu: *mut Cpu, op: *const Op, linear: u64) -> Res<u64> {
+    // SAFETY: the caller's.
+    unsafe { load_cached::<N>(cpu, linear).or_else(|Stop| load_slow(cpu, op, linear, N)) }
+}
+
+/// Stores `N` bytes if the soft TLB has their page for writes.
+///
+/// # Safety
+/// As [`load_cached`].
+#[inline(always)]
+pub(crate) unsafe fn store_cached<const N: u8>(cpu: *mut Cpu, linear: u64, v: u64) -> Res {
+    // SAFETY: the caller's; the address covers N bytes of guest RAM.
+    unsafe { write_host(modify::<N>(cpu, linear)?, N, v) };
+    Ok(())
 }
 
 /// Stores `N` bytes.
@@ -102,32 +123,24 @@ pub(crate) unsafe fn load<const N: u8>(cpu: *mut Cpu, op: *const Op, linear: u64
 /// As [`load`].
 #[inline(always)]
 pub(crate) unsafe fn store<const N: u8>(cpu: *mut Cpu, op: *const Op, linear: u64, v: u64) -> Res {
-    // SAFETY: as in `load`; a matching write tag means that the page is writable and not watched.
-    unsafe {
-        let e = (*cpu).tlb.add(tlb_index(linear));
-        if (*e).write == linear.wrapping_add(u64::from(N) - 1) & !0xFFF {
-            write_host(linear.wrapping_add((*e).addend) as *mut u8, N, v);
-            return Ok(());
-        }
-        store_slow(cpu, op, linear, v, N)
-    }
+    // SAFETY: the caller's.
+    unsafe { store_cached::<N>(cpu, linear, v).or_else(|Stop| store_slow(cpu, op, linear, v, N)) }
 }
 
-/// Host address for a read-modify-write of `N` bytes, null when only the slow path can do it.
+/// Host address for a write, or a read and a write, of `N` bytes, if the soft TLB has their page for writes.
 ///
 /// # Safety
-/// As [`load`].
+/// As [`load_cached`].
 #[inline(always)]
-pub(crate) unsafe fn modify<const N: u8>(cpu: *mut Cpu, linear: u64) -> *mut u8 {
-    // SAFETY: as in `store`.
+pub(crate) unsafe fn modify<const N: u8>(cpu: *mut Cpu, linear: u64) -> Res<*mut u8> {
+    // SAFETY: as in `load_cached`; a matching write tag means that the page is writable and not watched.
     unsafe {
         let e = (*cpu).tlb.add(tlb_index(linear));
         if (*e).write == linear.wrapping_add(u64::from(N) - 1) & !0xFFF {
-            linear.wrapping_add((*e).addend) as *mut u8
-        } else {
-            std::ptr::null_mut()
+            return Ok(linear.wrapping_add((*e).addend) as *mut u8);
         }
     }
+    Err(Stop)
 }
 
 unsafe fn is_stack(op: *const Op) -> bool {
@@ -632,8 +645,7 @@ impl Cpu {
         let cpu: *mut Self = self;
         // SAFETY: from a reference; the pointer covers 16 bytes of one unwatched writable page.
         unsafe {
-            let p = modify::<16>(cpu, linear);
-            if !p.is_null() {
+            if let Ok(p) = modify::<16>(cpu, linear) {
                 put::<u128>(p, v);
                 return Ok(());
             }

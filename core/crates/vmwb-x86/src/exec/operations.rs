@@ -3,7 +3,7 @@
 //! It is generic over operand size, operand kind and addressing, so that constant folding leaves of each semantics what
 //! its combination needs. Nothing here decides what runs next: `interp` does.
 
-use super::memory::{get, load, modify, put, store};
+use super::memory::{get, load, load_cached, modify, put, store, store_cached};
 use super::ops::{Cond, Ops, Shift};
 use crate::cpu::{Cpu, RBP, RSP, Res, Stop, seg, sext, size_mask, slot};
 use crate::trace::Op;
@@ -29,6 +29,11 @@ pub(crate) mod am {
     pub const A32: u8 = 1;
     /// Segment base and limit, any address size.
     pub const GENERAL: u8 = 2;
+    /// As [`A64`], of an operand without an index.
+    pub const BASE64: u8 = 3;
+    /// As [`A32`], of an operand without an index.
+    pub const BASE32: u8 = 4;
+    pub const COUNT: usize = 5;
 }
 
 /// Where execution goes on.
@@ -40,8 +45,15 @@ pub(crate) enum Flow {
 }
 
 /// The interpreter's operations for one kind of handler. Without `FLAGS` the arithmetic flags are left alone: somebody
-/// overwrites them before anybody can see them.
-pub(crate) struct Exec<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool = true> {
+/// overwrites them before anybody can see them. Without `SLOW` they do only what needs no call, and stop where it would:
+/// nothing has changed then, and the handler is left to its slow twin. So the fast one has no registers to save.
+pub(crate) struct Exec<
+    const SZ: u8,
+    const KIND: u8,
+    const AM: u8,
+    const FLAGS: bool,
+    const SLOW: bool,
+> {
     cpu: *mut Cpu,
     op: *mut Op,
     /// Host address of a memory destination between `modify_dst` and `write_back`.
@@ -49,7 +61,9 @@ pub(crate) struct Exec<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: 
     linear: u64,
 }
 
-impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Exec<SZ, KIND, AM, FLAGS> {
+impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool, const SLOW: bool>
+    Exec<SZ, KIND, AM, FLAGS, SLOW>
+{
     #[inline(always)]
     pub(super) fn new(cpu: *mut Cpu, op: *mut Op) -> Self {
         Self {
@@ -106,16 +120,20 @@ impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Exec<SZ, KIN
     fn raw_address(&mut self) -> u64 {
         let (base, index, scale, disp) =
             (self.o().base, self.o().index, self.o().scale, self.o().disp);
-        let b = self.get::<8>(base);
-        let i = self.get::<8>(index);
-        b.wrapping_add(i << (scale & 3)).wrapping_add(disp)
+        let b = self.get::<8>(base).wrapping_add(disp);
+        if matches!(AM, am::BASE64 | am::BASE32) {
+            return b;
+        }
+        // A shift modulo 64 is the host's; the scale is below 4.
+        let i = self.get::<8>(index).wrapping_shl(u32::from(scale));
+        b.wrapping_add(i)
     }
 
     #[inline(always)]
     fn address<const WRITE: bool>(&mut self, n: u8) -> Res<u64> {
         match AM {
-            am::A64 => Ok(self.raw_address()),
-            am::A32 => Ok(self.raw_address() & 0xFFFF_FFFF),
+            am::A64 | am::BASE64 => Ok(self.raw_address()),
+            am::A32 | am::BASE32 => Ok(self.raw_address() & 0xFFFF_FFFF),
             // SAFETY: both pointers are valid.
             _ => unsafe { general_address(self.cpu, self.op, n, WRITE) },
         }
@@ -124,8 +142,32 @@ impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Exec<SZ, KIN
     #[inline(always)]
     fn load<const N: u8>(&mut self) -> Res<u64> {
         let at = self.address::<false>(N)?;
-        // SAFETY: both pointers are valid.
-        unsafe { load::<N>(self.cpu, self.op, at) }
+        self.load_at::<N>(self.op, at)
+    }
+
+    /// Loads from a linear address; `op` is null for the stack.
+    #[inline(always)]
+    fn load_at<const N: u8>(&mut self, op: *const Op, at: u64) -> Res<u64> {
+        // SAFETY: the processor is valid, and so is the operation where there is one.
+        unsafe {
+            if SLOW {
+                load::<N>(self.cpu, op, at)
+            } else {
+                load_cached::<N>(self.cpu, at)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn store_at(&mut self, op: *const Op, at: u64, v: u64) -> Res {
+        // SAFETY: as in `load_at`.
+        unsafe {
+            if SLOW {
+                store::<SZ>(self.cpu, op, at, v)
+            } else {
+                store_cached::<SZ>(self.cpu, at, v)
+            }
+        }
     }
 
     #[inline(always)]
@@ -217,8 +259,8 @@ unsafe fn bad_target(cpu: *mut Cpu) -> Stop {
     unsafe { (*cpu).gp(0) }
 }
 
-impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Ops
-    for Exec<SZ, KIND, AM, FLAGS>
+impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool, const SLOW: bool> Ops
+    for Exec<SZ, KIND, AM, FLAGS, SLOW>
 {
     type V = u64;
     type B = bool;
@@ -241,8 +283,8 @@ impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Ops
     fn effective_address(&mut self) -> u64 {
         let a = self.raw_address();
         let a = match AM {
-            am::A64 => a,
-            am::A32 => a & 0xFFFF_FFFF,
+            am::A64 | am::BASE64 => a,
+            am::A32 | am::BASE32 => a & 0xFFFF_FFFF,
             _ => a & size_mask(self.o().address_size()),
         };
         a & size_mask(SZ)
@@ -263,12 +305,13 @@ impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Ops
         match KIND {
             kind::MR | kind::MI | kind::M => {
                 self.linear = self.address::<true>(SZ)?;
-                // SAFETY: valid pointers; a non-null address covers SZ bytes of writable RAM.
+                // SAFETY: valid pointers; the address covers SZ bytes of writable RAM.
                 unsafe {
-                    self.at = modify::<SZ>(self.cpu, self.linear);
-                    if self.at.is_null() {
-                        return modify_slow(self.cpu, self.op, self.linear, SZ);
-                    }
+                    self.at = match modify::<SZ>(self.cpu, self.linear) {
+                        Ok(at) => at,
+                        Err(Stop) if !SLOW => return Err(Stop),
+                        Err(Stop) => return modify_slow(self.cpu, self.op, self.linear, SZ),
+                    };
                     Ok(match SZ {
                         1 => u64::from(get::<u8>(self.at)),
                         2 => u64::from(get::<u16>(self.at)),
@@ -289,7 +332,7 @@ impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Ops
             kind::MR | kind::MI | kind::M => {
                 // SAFETY: as in `modify_dst`.
                 unsafe {
-                    if self.at.is_null() {
+                    if SLOW && self.at.is_null() {
                         return write_back_slow(self.cpu, self.op, self.linear, SZ, v);
                     }
                     match SZ {
@@ -311,8 +354,7 @@ impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Ops
         match KIND {
             kind::MR | kind::MI | kind::M => {
                 let at = self.address::<true>(SZ)?;
-                // SAFETY: valid pointers.
-                unsafe { store::<SZ>(self.cpu, self.op, at, v) }
+                self.store_at(self.op, at, v)
             }
             _ => {
                 let at = self.o().dst;
@@ -545,40 +587,36 @@ impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Ops
     #[inline(always)]
     fn push(&mut self, v: u64) -> Res {
         let n = u64::from(SZ);
-        // SAFETY: valid pointers throughout.
-        unsafe {
-            match AM {
-                am::A64 => {
-                    let sp = self.c().r[RSP].wrapping_sub(n);
-                    store::<SZ>(self.cpu, std::ptr::null(), sp, v)?;
-                    self.c().r[RSP] = sp;
-                    Ok(())
-                }
-                am::A32 => {
-                    let sp = self.c().r[RSP].wrapping_sub(n) & 0xFFFF_FFFF;
-                    store::<SZ>(self.cpu, std::ptr::null(), sp, v)?;
-                    self.c().r[RSP] = sp;
-                    Ok(())
-                }
-                _ => push_general(self.cpu, SZ, v),
+        match AM {
+            am::A64 => {
+                let sp = self.c().r[RSP].wrapping_sub(n);
+                self.store_at(std::ptr::null(), sp, v)?;
+                self.c().r[RSP] = sp;
+                Ok(())
             }
+            am::A32 => {
+                let sp = self.c().r[RSP].wrapping_sub(n) & 0xFFFF_FFFF;
+                self.store_at(std::ptr::null(), sp, v)?;
+                self.c().r[RSP] = sp;
+                Ok(())
+            }
+            // SAFETY: the pointer is valid.
+            _ => unsafe { push_general(self.cpu, SZ, v) },
         }
     }
     #[inline(always)]
     fn peek_stack(&mut self) -> Res<u64> {
-        // SAFETY: valid pointers.
-        unsafe {
-            match AM {
-                am::A64 => {
-                    let sp = self.c().r[RSP];
-                    load::<SZ>(self.cpu, std::ptr::null(), sp)
-                }
-                am::A32 => {
-                    let sp = self.c().r[RSP] & 0xFFFF_FFFF;
-                    load::<SZ>(self.cpu, std::ptr::null(), sp)
-                }
-                _ => peek_general(self.cpu, SZ),
+        match AM {
+            am::A64 => {
+                let sp = self.c().r[RSP];
+                self.load_at::<SZ>(std::ptr::null(), sp)
             }
+            am::A32 => {
+                let sp = self.c().r[RSP] & 0xFFFF_FFFF;
+                self.load_at::<SZ>(std::ptr::null(), sp)
+            }
+            // SAFETY: the pointer is valid.
+            _ => unsafe { peek_general(self.cpu, SZ) },
         }
     }
     #[inline(always)]
@@ -602,23 +640,21 @@ impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Ops
     #[inline(always)]
     fn leave(&mut self) -> Res<u64> {
         let n = u64::from(SZ);
-        // SAFETY: valid pointers.
-        unsafe {
-            match AM {
-                am::A64 => {
-                    let bp = self.c().r[RBP];
-                    let v = load::<SZ>(self.cpu, std::ptr::null(), bp)?;
-                    self.c().r[RSP] = bp.wrapping_add(n);
-                    Ok(v)
-                }
-                am::A32 => {
-                    let bp = self.c().r[RBP] & 0xFFFF_FFFF;
-                    let v = load::<SZ>(self.cpu, std::ptr::null(), bp)?;
-                    self.c().r[RSP] = bp.wrapping_add(n) & 0xFFFF_FFFF;
-                    Ok(v)
-                }
-                _ => leave_general(self.cpu, SZ),
+        match AM {
+            am::A64 => {
+                let bp = self.c().r[RBP];
+                let v = self.load_at::<SZ>(std::ptr::null(), bp)?;
+                self.c().r[RSP] = bp.wrapping_add(n);
+                Ok(v)
             }
+            am::A32 => {
+                let bp = self.c().r[RBP] & 0xFFFF_FFFF;
+                let v = self.load_at::<SZ>(std::ptr::null(), bp)?;
+                self.c().r[RSP] = bp.wrapping_add(n) & 0xFFFF_FFFF;
+                Ok(v)
+            }
+            // SAFETY: the pointer is valid.
+            _ => unsafe { leave_general(self.cpu, SZ) },
         }
     }
 
@@ -643,6 +679,9 @@ impl<const SZ: u8, const KIND: u8, const AM: u8, const FLAGS: bool> Ops
         } else {
             target > u64::from(self.c().seg[seg::CS].limit)
         };
+        if bad && !SLOW {
+            return Err(Stop);
+        }
         if bad {
             // SAFETY: the pointer is valid.
             return Err(unsafe { bad_target(self.cpu) });

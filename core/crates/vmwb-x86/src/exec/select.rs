@@ -3,7 +3,8 @@
 
 use super::helpers;
 use super::interp::{
-    branch, checked_helper, ending_helper, go_to, leave, pair, straight, straight_helper,
+    branch, branch_slow, checked_helper, ending_helper, go_to, leave, pair, straight,
+    straight_helper, straight_slow,
 };
 use super::operations::{am, kind};
 use super::ops::{Branch, Straight};
@@ -20,7 +21,7 @@ pub(crate) struct Select {
     pub(crate) mem: Table,
     /// Both once more, leaving the arithmetic flags alone.
     pub(crate) quiet: Option<[Table; 2]>,
-    /// The operation uses the stack: its addressing must fit both.
+    /// The operation uses the stack: its addressing must fit both, and its operand is addressed as if it had an index.
     pub(crate) stack: bool,
     pub(crate) is_helper: bool,
     /// Row of [`PAIRS`] plus one; 0 when the form leads no pair.
@@ -30,7 +31,7 @@ pub(crate) struct Select {
 }
 
 /// Handlers by addressing ([`am`]) and operand size (1, 2, 4, 8 bytes).
-pub(crate) type Table = [[Handler; 4]; 3];
+pub(crate) type Table = [[Handler; 4]; am::COUNT];
 
 /// What [`Select::condition`] is for everything but conditional branches.
 pub(crate) const NO_CONDITION: u8 = 16;
@@ -46,9 +47,10 @@ macro_rules! sizes {
     };
 }
 
-/// Handlers by addressing and size; the addressing of register forms matters when the stack is used.
+/// Handlers by addressing and size; the addressing of register forms matters when the stack is used. Segmented ones
+/// are slow from the start.
 macro_rules! tables {
-    ($f:ident, $s:ident, $reg:expr, $mem:expr $(, $flags:literal)?) => {
+    ($f:ident, $slow:ident, $s:ident, $reg:expr, $mem:expr $(, $flags:literal)?) => {
         (
             [
                 sizes!($f, $s, $reg, am::A64 $(, $flags)?),
@@ -58,15 +60,27 @@ macro_rules! tables {
                     sizes!($f, $s, $reg, am::A64 $(, $flags)?)
                 },
                 if $s::STACK {
-                    sizes!($f, $s, $reg, am::GENERAL $(, $flags)?)
+                    sizes!($slow, $s, $reg, am::GENERAL)
                 } else {
                     sizes!($f, $s, $reg, am::A64 $(, $flags)?)
                 },
+                sizes!($f, $s, $reg, am::A64 $(, $flags)?),
+                sizes!($f, $s, $reg, am::A64 $(, $flags)?),
             ],
             [
                 sizes!($f, $s, $mem, am::A64 $(, $flags)?),
                 sizes!($f, $s, $mem, am::A32 $(, $flags)?),
-                sizes!($f, $s, $mem, am::GENERAL $(, $flags)?),
+                sizes!($slow, $s, $mem, am::GENERAL),
+                if $s::STACK {
+                    sizes!($f, $s, $mem, am::A64 $(, $flags)?)
+                } else {
+                    sizes!($f, $s, $mem, am::BASE64 $(, $flags)?)
+                },
+                if $s::STACK {
+                    sizes!($f, $s, $mem, am::A32 $(, $flags)?)
+                } else {
+                    sizes!($f, $s, $mem, am::BASE32 $(, $flags)?)
+                },
             ],
         )
     };
@@ -86,12 +100,15 @@ impl Select {
     }
 
     const fn straight<S: Straight, const REG: u8, const MEM: u8>() -> Self {
-        Self::of(tables!(straight, S, REG, MEM, true), S::STACK)
+        Self::of(
+            tables!(straight, straight_slow, S, REG, MEM, true),
+            S::STACK,
+        )
     }
 
     /// A form with handlers that leave the flags alone, beside those that do not.
     const fn quiet<S: Straight, const REG: u8, const MEM: u8>() -> Self {
-        let (reg, mem) = tables!(straight, S, REG, MEM, false);
+        let (reg, mem) = tables!(straight, straight_slow, S, REG, MEM, false);
         Self {
             quiet: Some([reg, mem]),
             ..Self::straight::<S, REG, MEM>()
@@ -99,7 +116,7 @@ impl Select {
     }
 
     const fn branch<S: Branch, const REG: u8, const MEM: u8>() -> Self {
-        Self::of(tables!(branch, S, REG, MEM), S::STACK)
+        Self::of(tables!(branch, branch_slow, S, REG, MEM), S::STACK)
     }
 
     /// The form may lead a pair, as this row of [`PAIRS`].
@@ -114,8 +131,8 @@ impl Select {
 
     const fn helper(h: Handler) -> Self {
         Self {
-            reg: [[h; 4]; 3],
-            mem: [[h; 4]; 3],
+            reg: [[h; 4]; am::COUNT],
+            mem: [[h; 4]; am::COUNT],
             quiet: None,
             stack: false,
             is_helper: true,
@@ -130,10 +147,13 @@ impl Select {
 pub(crate) struct Pair {
     rr: [Option<Handler>; 4],
     ri: [Option<Handler>; 4],
-    rm: [[Option<Handler>; 4]; 2],
-    mr: [[Option<Handler>; 4]; 2],
-    mi: [[Option<Handler>; 4]; 2],
+    rm: PairTable,
+    mr: PairTable,
+    mi: PairTable,
 }
+
+/// Handlers of pairs with a memory operand, by addressing; segmented ones are too rare to be worth one.
+type PairTable = [[Option<Handler>; 4]; am::COUNT];
 
 macro_rules! pair_sizes {
     ($s:ident, $j:ident, $kind:expr, $am:expr) => {
@@ -146,13 +166,25 @@ macro_rules! pair_sizes {
     };
 }
 
+macro_rules! pair_table {
+    ($s:ident, $j:ident, $kind:expr) => {
+        [
+            pair_sizes!($s, $j, $kind, am::A64),
+            pair_sizes!($s, $j, $kind, am::A32),
+            [None; 4],
+            pair_sizes!($s, $j, $kind, am::BASE64),
+            pair_sizes!($s, $j, $kind, am::BASE32),
+        ]
+    };
+}
+
 impl Pair {
     const NONE: Self = Self {
         rr: [None; 4],
         ri: [None; 4],
-        rm: [[None; 4]; 2],
-        mr: [[None; 4]; 2],
-        mi: [[None; 4]; 2],
+        rm: [[None; 4]; am::COUNT],
+        mr: [[None; 4]; am::COUNT],
+        mi: [[None; 4]; am::COUNT],
     };
 
     const fn registers<S: Straight, J: Branch>() -> Self {
@@ -166,32 +198,22 @@ impl Pair {
     /// For TEST, which has no form with memory as its second operand.
     const fn no_load<S: Straight, J: Branch>() -> Self {
         Self {
-            mr: [
-                pair_sizes!(S, J, kind::MR, am::A64),
-                pair_sizes!(S, J, kind::MR, am::A32),
-            ],
-            mi: [
-                pair_sizes!(S, J, kind::MI, am::A64),
-                pair_sizes!(S, J, kind::MI, am::A32),
-            ],
+            mr: pair_table!(S, J, kind::MR),
+            mi: pair_table!(S, J, kind::MI),
             ..Self::registers::<S, J>()
         }
     }
 
     const fn all<S: Straight, J: Branch>() -> Self {
         Self {
-            rm: [
-                pair_sizes!(S, J, kind::RM, am::A64),
-                pair_sizes!(S, J, kind::RM, am::A32),
-            ],
+            rm: pair_table!(S, J, kind::RM),
             ..Self::no_load::<S, J>()
         }
     }
 
     /// The handler for an operand kind of [`kind`], an addressing and the logarithm of the operand size.
     pub(crate) fn handler(&self, operands: u8, addressing: u8, size_log: usize) -> Option<Handler> {
-        let by_addressing =
-            |t: &[[Option<Handler>; 4]; 2]| t.get(usize::from(addressing))?[size_log];
+        let by_addressing = |t: &PairTable| t[usize::from(addressing)][size_log];
         match operands {
             kind::RR => self.rr[size_log],
             kind::RI => self.ri[size_log],
