@@ -182,6 +182,15 @@ impl DriveType {
         }
     }
 
+    /// Data rate of its usual disks. The chip's own after a reset is 250 kbit/s, but a PC's BIOS has looked at drive A before
+    /// any system runs: drivers that never choose a rate, and the BIOS of Bochs, read high density there.
+    pub(super) fn usual_rate(self) -> u8 {
+        match self {
+            Self::None | Self::D360K | Self::D720K => RATE_250K,
+            Self::D1200K | Self::D1440K | Self::D2880K => RATE_500K,
+        }
+    }
+
     /// Last cylinder that the head can reach; some beyond the format.
     pub(super) fn last_cylinder(self) -> u8 {
         match self {

@@ -57,8 +57,8 @@ use drive::Drive;
 use regs::{
     CONFIG_EFIFO, CONFIG_LOCKED, CONFIG_NO_POLL, DIR_CCR, DIR_CHANGED, DOR, DOR_DMA_GATE,
     DOR_DRIVE, DOR_MOTOR, DOR_NO_RESET, DSR_RESET, FIFO, MSR_BUSY, MSR_DIO, MSR_DSR, MSR_NON_DMA,
-    MSR_RQM, PERPENDICULAR_GAPS, RATE, RATE_250K, SHORT_NS, SPECIFY_NON_DMA, ST0_POLLED, TDR,
-    TDR_MASK, TRANSFER_RESULT_BYTES,
+    MSR_RQM, PERPENDICULAR_GAPS, RATE, SHORT_NS, SPECIFY_NON_DMA, ST0_POLLED, TDR, TDR_MASK,
+    TRANSFER_RESULT_BYTES,
 };
 use transfer::{Step, Transfer};
 
@@ -122,11 +122,12 @@ struct State {
 }
 
 impl State {
-    fn power_on() -> Self {
+    /// As a reset of the machine leaves it, at a data rate.
+    fn power_on(rate: u8) -> Self {
         Self {
             dor: 0,
             tdr: 0,
-            rate: RATE_250K,
+            rate,
             config: CONFIG_EFIFO,
             pretrk: 0,
             locked: false,
@@ -226,11 +227,12 @@ impl Fdc {
         irq: IrqLine,
         drives: [(DriveType, Box<dyn BlockBackend>); DRIVES],
     ) -> Self {
+        let rate = drives[0].0.usual_rate();
         Self {
             timer,
             irq,
             drives: drives.map(|(kind, backend)| Drive::new(kind, backend)),
-            state: State::power_on(),
+            state: State::power_on(rate),
             tag: 0,
             awaited: None,
         }
@@ -418,7 +420,7 @@ impl Device for Fdc {
         }
         // The heads stay where they are; only the chip is reset.
         let pcn = self.state.pcn;
-        self.state = State::power_on();
+        self.state = State::power_on(self.drives[0].kind.usual_rate());
         self.awaited = None;
         match kind {
             ResetKind::Hard | ResetKind::Sleep => self.state.pcn = pcn,

@@ -39,7 +39,7 @@ pub const RATE: u8 = 0x03;
 pub const RATE_500K: u8 = 0;
 /// 300 kbit/s.
 pub const RATE_300K: u8 = 1;
-/// 250 kbit/s; the rate after reset.
+/// 250 kbit/s.
 pub const RATE_250K: u8 = 2;
 /// 1 Mbit/s.
 pub const RATE_1M: u8 = 3;

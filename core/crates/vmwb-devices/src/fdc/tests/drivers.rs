@@ -1,5 +1,6 @@
 //! What drivers of hobby systems do with the controller and expect of it.
 
+use super::super::regs::RATE_1M;
 use super::*;
 
 /// MenuetOS and KolibriOS (flp_drv.inc) name the side in SEEK and take a seek for failed whose ST0 does not show it.
@@ -26,6 +27,27 @@ fn seek_behind_a_recalibration_that_was_not_asked_for_interrupts_anew() {
     r.wait();
     assert_eq!(r.b.take_lines(), [(IRQ, false), (IRQ, true)]);
     assert_eq!(r.run(&[0x08]), [0x24, 5]);
+}
+
+/// The BIOS of Bochs and drivers that follow it leave the data rate as a reset of the machine has left it.
+#[test]
+fn driver_that_chooses_no_rate_reads_the_usual_disk() {
+    let cases = [
+        (DriveType::D1440K, HD),
+        (DriveType::D2880K, HD),
+        (DriveType::D1200K, 1_228_800),
+        (DriveType::D720K, 737_280),
+        (DriveType::D360K, 368_640),
+    ];
+    for (kind, bytes) in cases {
+        let mut r = Rig::with(kind, Disk::of(bytes));
+        r.b.out(&mut r.fdc, DIR_CCR, RATE_1M);
+        r.fdc.reset(&mut r.b.ctx(), ResetKind::Hard);
+        r.b.out(&mut r.fdc, DOR, 0x1C);
+        r.wait();
+        r.run(&[0x08]);
+        assert_eq!(r.run(&[0x4A, 0])[..3], [0, 0, 0], "{kind:?}");
+    }
 }
 
 #[test]
