@@ -304,7 +304,7 @@ impl Board {
             .min()
     }
 
-    /// Ends runs of the engine while this flag is up: commands wait for the driver.
+    /// Ends runs of the engine while this flag is up (commands wait for the driver), and when they have lasted too long.
     pub fn heed(&mut self, calls: Arc<AtomicBool>) {
         self.patience = Patience::hearing(calls);
     }

@@ -2,8 +2,8 @@
 //!
 //! A slice is bounded in instructions, and a guest chooses what they cost: one access can move 64 MiB, one load of CR3
 //! can empty every soft TLB. So the processor asks the board behind each access to a device and each costly change of
-//! its own, and the board says when somebody waits for the driver, or when the slice has taken its time. Where a slice
-//! ends changes nothing for the guest, so this may look at the host's clock in a deterministic machine, too.
+//! its own, and the board says when somebody waits for the driver, or when the slice has taken its time. A deterministic
+//! machine has none of this: where a slice ends moves interrupts and turns by an instruction or two, and its runs repeat.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use std::time::Instant;
 /// Questions between two looks at the clock, a power of two.
 const LOOK_EVERY: u8 = 16;
 
-/// See the module. One that was never begun is never over.
+/// See the module. One that hears nobody, or was never begun, is never over.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     /// Commands wait for the driver.
-    calls: Arc<AtomicBool>,
+    calls: Option<Arc<AtomicBool>>,
     until: Option<Instant>,
     asked: Cell<u8>,
 }
@@ -26,7 +26,7 @@ impl Patience {
     /// One that hears of commands by this flag.
     pub fn hearing(calls: Arc<AtomicBool>) -> Self {
         Self {
-            calls,
+            calls: Some(calls),
             ..Self::default()
         }
     }
@@ -39,7 +39,10 @@ impl Patience {
 
     /// Whether the slice has to end now.
     pub fn is_over(&self) -> bool {
-        if self.calls.load(Ordering::Relaxed) {
+        let Some(calls) = &self.calls else {
+            return false;
+        };
+        if calls.load(Ordering::Relaxed) {
             return true;
         }
         let asked = self.asked.get().wrapping_add(1);

@@ -211,9 +211,11 @@ impl Processors {
                     self.pass_on();
                 }
                 Exit::Attention => {
-                    // Somebody's call may end a run where the probe ends: the turn goes on as it would have without.
+                    // Somebody's call may end a run where the probe or the turn ends: it goes on as it would have without.
                     if probed && self.waits(board) {
                         self.short_turns = SHORT_TURNS;
+                        self.pass_on();
+                    } else if self.turn.left == 0 {
                         self.pass_on();
                     }
                     return exit;
