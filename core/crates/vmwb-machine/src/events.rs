@@ -109,7 +109,7 @@ impl Crash {
         }
         if let (Some(bytes), Some(model)) = (&self.bytes, &self.cpu_model) {
             sentence.push_str(&format!(
-                " The linear address is 0x7c05. The bytes there, {bytes}, are no valid instruction of the processor model {model}."
+                " The bytes there, {bytes}, are no valid instruction of the processor model {model}."
             ));
         }
         if let Some(processor) = self.processor {
@@ -373,6 +373,22 @@ mod tests {
         }
         let waiting = r#"{"seq":3,"retired":5,"kind":"speaker","hz":null}"#;
         assert_eq!(q.drain(), [waiting]);
+    }
+
+    #[test]
+    fn sentence_names_the_linear_address_only_where_it_differs() {
+        let mut crash = Crash::because(CrashReason::Cpu(CpuStop::TripleFault {
+            rip: 0x10_0000,
+            vector: 6,
+        }));
+        crash.address = Some(0x10_0000);
+        crash.bytes = Some("0f 0b".to_owned());
+        crash.cpu_model = Some("max".to_owned());
+        assert!(crash.sentence().contains(" The bytes there, 0f 0b, "));
+        assert!(!crash.sentence().contains("linear"));
+        crash.address = Some(0x20_0000);
+        assert_eq!(crash.sentence().matches("linear address").count(), 1);
+        assert!(crash.sentence().contains("The linear address is 0x200000."));
     }
 
     #[test]
