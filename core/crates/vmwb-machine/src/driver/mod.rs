@@ -120,12 +120,20 @@ struct Powered {
     board_messages: u32,
     /// Whether the guest took positions of the pointer when it was last told.
     pointer_absolute: bool,
+    /// Whether the guest slept in its RAM when that was last told.
     asleep: bool,
     /// What was told of the speaker.
     speaker: Speaker,
 }
 
 impl Powered {
+    /// Resets the processors; the machine's clock goes on from where it was.
+    fn reset_processors(&mut self) {
+        let before = self.vcpu.retired();
+        self.vcpu.reset();
+        self.board.clock_mut().recount(before, self.vcpu.retired());
+    }
+
     fn stats(&self, state: PowerState, drives: &AllCounters) -> Value {
         let retired = self.vcpu.retired();
         let now = self.board.clock().now(retired);
@@ -409,13 +417,8 @@ impl Driver {
         let Some(powered) = &mut self.powered else {
             return;
         };
-        let before = powered.vcpu.retired();
-        powered.board.reset(ResetKind::Hard, before);
-        powered.vcpu.reset();
-        powered
-            .board
-            .clock_mut()
-            .recount(before, powered.vcpu.retired());
+        powered.board.reset(ResetKind::Hard, powered.vcpu.retired());
+        powered.reset_processors();
         let cleared = if self.parts.spec.boot.has_firmware() {
             Ok(())
         } else {
@@ -436,12 +439,7 @@ impl Driver {
         let Some(powered) = &mut self.powered else {
             return;
         };
-        let before = powered.vcpu.retired();
-        powered.vcpu.reset();
-        powered
-            .board
-            .clock_mut()
-            .recount(before, powered.vcpu.retired());
+        powered.reset_processors();
     }
 
     /// The guest sleeps in its RAM until something wakes it; its processors are ready to start anew.
@@ -449,13 +447,8 @@ impl Driver {
         let Some(powered) = &mut self.powered else {
             return;
         };
-        let before = powered.vcpu.retired();
-        powered.board.sleep(before);
-        powered.vcpu.reset();
-        powered
-            .board
-            .clock_mut()
-            .recount(before, powered.vcpu.retired());
+        powered.board.sleep(powered.vcpu.retired());
+        powered.reset_processors();
     }
 
     fn power_off(&mut self) {
